@@ -1,0 +1,36 @@
+# Each target installs what it needs into .venv first. PYTHON names the interpreter that makes it.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: install sample test test-slow lint clean
+
+install: $(VENV)/.installed
+
+# The exact tested versions; pip resolves nothing anew.
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(RUN) -m pip --version >/dev/null 2>&1 || command -v $(PYTHON) >/dev/null || \
+	    { echo "error: $(PYTHON) not found; make PYTHON=/path/to/python3.11"; exit 1; }
+	$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+data/phantoms: $(VENV)/.installed
+	$(RUN) -m ham_keras.data.phantom $@ --count 400 --seed 0
+
+sample: data/phantoms
+	$(RUN) -m ham_keras.train configs/sample.json
+
+test: install
+	$(RUN) -m pytest -m "not slow and not real_data"
+
+test-slow: install
+	$(RUN) -m pytest -m "slow or real_data"
+
+lint: install
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+clean:
+	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,176 @@
+"""Load a config: read the JSON, lay it over what it extends, apply overrides, check every key.
+
+python -m ham_keras.config --schema            # the JSON Schema that editors complete from
+python -m ham_keras.config configs/base.json   # the file with `extends` and defaults resolved
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ham_keras.backbones import SUPPORTED_BACKBONES
+from ham_keras.errors import HamError, run_command
+from ham_keras.settings import Config
+
+__all__ = ["Config", "json_schema", "load_config", "parse_config", "to_json"]
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a config file, what it extends, and `section.key=value` overrides, in that order.
+
+    A value is read as JSON, and as plain text where it is not JSON. `run.name` defaults to the file's name.
+
+    Raises:
+        HamError: names the file or key, what was expected and what was found.
+    """
+    path = Path(path)
+    settings = _read_with_parents(path, ())
+    for override in overrides:
+        _apply(settings, override)
+    settings.setdefault("run", {})
+    if isinstance(settings["run"], dict) and settings["run"].get("name") is None:
+        settings["run"]["name"] = path.stem
+    return parse_config(settings, str(path))
+
+
+def parse_config(settings: dict[str, Any], source: str) -> Config:
+    """Check settings against the model; `source` names them in errors.
+
+    Raises:
+        HamError: one line for the first few things that are wrong.
+    """
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors()]
+        more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
+        raise HamError(f"{source}: " + "; ".join(lines[:3]) + more) from None
+
+
+def to_json(config: Config) -> str:
+    """The config as JSON text that `load_config` reads back to an equal config."""
+    return json.dumps(config.model_dump(by_alias=True, exclude={"schema_"}), indent=2) + "\n"
+
+
+def json_schema() -> str:
+    """The JSON Schema of a config file, `extends` included."""
+    schema = Config.model_json_schema(by_alias=True)
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "A config whose settings these are laid over; relative to this file.",
+    }
+    backbone = schema["$defs"]["Model"]["properties"]["backbone"]
+    backbone["enum"] = list(SUPPORTED_BACKBONES)
+    size = schema["$defs"]["Data"]["properties"]["image_size"]
+    side = {"type": "integer", "minimum": 32, "multipleOf": 32}
+    schema["$defs"]["Data"]["properties"]["image_size"] = {
+        "description": size["description"],
+        "default": size["default"],
+        "anyOf": [side, {"type": "array", "items": side, "minItems": 2, "maxItems": 2}],
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in seen:
+        raise HamError(f"{path}: extends itself")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+    except HamError as error:
+        raise HamError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise HamError(f"{path}: no such config file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise HamError(f"{path}: cannot be read: {error}") from None
+    except json.JSONDecodeError as error:
+        raise HamError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    if not isinstance(settings, dict):
+        raise HamError(f"{path}: expected a JSON object")
+    parent = settings.pop("extends", None)
+    if parent is None:
+        return settings
+    if not isinstance(parent, str):
+        raise HamError(f"{path}: extends: expected the path of a config file, got {json.dumps(parent)}")
+    base = _read_with_parents(path.parent / parent, (*seen, path.resolve()))
+    base.pop("description", None)
+    return _merge(base, settings)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise HamError(f"{key}: the key stands there twice; keep one")
+    return dict(pairs)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _apply(settings: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise HamError(f"{override}: expected section.key=value")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    *sections, last = key.split(".")
+    for section in sections:
+        settings = settings.setdefault(section, {})
+        if not isinstance(settings, dict):
+            raise HamError(f"{override}: {section} is not a section")
+    settings[last] = value
+
+
+def _explain(item: Any) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        *parents, key = [str(part) for part in item["loc"]]
+        known = _known_keys(parents)
+        near = difflib.get_close_matches(key, known, 1, 0.5)
+        return f"{place}: unknown key, " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+    message = item["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    got = "" if isinstance(item["input"], dict) else f", got {json.dumps(item['input'], default=str)}"
+    return f"{place}: {message}{got}" if place else message
+
+
+def _known_keys(parents: Sequence[str]) -> list[str]:
+    section: type[BaseModel] = Config
+    for name in parents:
+        annotation = section.model_fields[name].annotation if name in section.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ham_keras.config", description="Check and show a config.")
+    parser.add_argument("config", nargs="?", help="a config file")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of config files")
+    args = parser.parse_args(argv)
+    if args.schema:
+        print(json_schema(), end="")
+    elif args.config:
+        print(to_json(load_config(args.config, args.overrides)), end="")
+    else:
+        parser.error("name a config file, or --schema")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,184 @@
+"""From records to batches: decode, repair and resize once, keep uint8, shuffle, augment, batch.
+
+What the model gets: float32 images [N, H, W, 3], RGB 0..255, and float32 masks [N, H, W, 1] in {0, 1}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tqdm import tqdm
+
+from ham_keras.data.augment import augment_batch, draw_key
+from ham_keras.data.images import decode_image, load_image, read_encoded, resize_image
+from ham_keras.data.masks import read_mask, resize_mask
+from ham_keras.data.records import Record
+from ham_keras.errors import HamError
+from ham_keras.settings import Augment, Data
+
+Pixels = npt.NDArray[np.uint8]
+THREADS = min(os.cpu_count() or 1, 16)
+CACHE_FORMAT = "1"  # raise it when what decoding or resizing yields changes
+
+
+class Examples:
+    """Some records at the network's size, fetched by index from memory, from disk or by decoding.
+
+    Attributes:
+        records: in the order that indices count.
+        repaired: bool [len(records)], masks that were found inverted; complete once all were read.
+    """
+
+    def __init__(self, records: Sequence[Record], settings: Data, *, visible: bool = True) -> None:
+        """Read the records, unless `settings.cache` is "none".
+
+        Raises:
+            HamError: names the first image or mask that cannot be read.
+        """
+        self.records = list(records)
+        self.height_px, self.width_px = settings.image_size
+        self.repaired = np.zeros(len(self.records), bool)
+        self._fetch: Callable[[npt.NDArray[np.int64]], Pixels] | None = None
+        if settings.cache == "memory":
+            pixels = np.empty((len(self.records), *self._shape), np.uint8)
+            self._fill(pixels.__setitem__, visible)
+            self._fetch = pixels.__getitem__
+        elif settings.cache == "disk":
+            self._fetch = self._disk_cache(Path(settings.cache_dir), visible)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.height_px, self.width_px, 4  # RGB and mask
+
+    def batches(self, order: npt.NDArray[np.int64], batch_size: int, *others: npt.NDArray[Any]) -> tf.data.Dataset:
+        """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and mask in {0, 1}."""
+        dataset = tf.data.Dataset.from_tensor_slices((order, *others))
+        if self._fetch is None:
+            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), tf.data.AUTOTUNE)
+            dataset = dataset.batch(batch_size)
+        else:
+            dataset = dataset.batch(batch_size).map(lambda index, *rest: (self._cached(index), *rest))
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = THREADS
+        return dataset.with_options(options)
+
+    def repaired_ids(self) -> list[str]:
+        """Ids of the images whose mask was found inverted so far."""
+        return [record.image_id for record, repaired in zip(self.records, self.repaired, strict=True) if repaired]
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn an error of reading into the HamError that names the broken file.
+
+        Errors of other kinds, and all errors once the pixels are cached, are no file's fault.
+        """
+        try:
+            yield
+        except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
+            for record in self.records if self._fetch is None else ():
+                load_image(record.image_path, self.height_px, self.width_px)
+                read_mask(record.mask_path)
+            raise
+
+    def _cached(self, index: tf.Tensor) -> tf.Tensor:
+        pixels = tf.numpy_function(self._fetch, [index], tf.uint8, stateful=False)
+        pixels.set_shape([None, *self._shape])
+        return pixels
+
+    def _decode(self, index: tf.Tensor) -> tf.Tensor:
+        encoded, mask = tf.numpy_function(self._read, [index], [tf.string, tf.uint8])
+        mask.set_shape([self.height_px, self.width_px, 1])
+        return tf.concat([resize_image(decode_image(encoded), self.height_px, self.width_px), mask], axis=-1)
+
+    def _read(self, index: np.int64) -> tuple[bytes, Pixels]:
+        cv2.setNumThreads(0)
+        record = self.records[index]
+        mask = read_mask(record.mask_path)
+        self.repaired[index] = mask.repaired
+        return read_encoded(record.image_path), resize_mask(mask.lesion, self.height_px, self.width_px)[..., None]
+
+    def _fill(self, store: Callable[[slice, Pixels], object], visible: bool) -> None:
+        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, tf.data.AUTOTUNE).batch(64)
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = THREADS
+        done = 0
+        with (
+            tqdm(total=len(self.records), desc="reading", unit=" images", disable=not visible) as bar,
+            self.explained(),
+        ):
+            for batch in dataset.with_options(options):
+                store(slice(done, done + len(batch)), batch.numpy())
+                done += len(batch)
+                bar.update(len(batch))
+
+    def _disk_cache(self, folder: Path, visible: bool) -> Callable[[npt.NDArray[np.int64]], Pixels]:
+        path = folder / f"{self._fingerprint()}.uint8"
+        size = int(np.prod(self._shape))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                part = path.with_suffix(f".{os.getpid()}.part")
+                try:
+                    with open(part, "wb") as file:
+                        self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
+                        file.write(self.repaired.tobytes())
+                    os.replace(part, path)
+                finally:
+                    part.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise HamError(f"data.cache_dir: cannot keep {path}: {error.strerror}") from None
+        count = len(self.records)
+        self.repaired[:] = np.frombuffer(os.pread(descriptor, count, count * size), bool)
+
+        def fetch(indices: npt.NDArray[np.int64]) -> Pixels:
+            # Read, not mapped: mapped pages would count as this process' memory.
+            data = b"".join(os.pread(descriptor, size, int(index) * size) for index in indices)
+            return np.frombuffer(data, np.uint8).reshape(-1, *self._shape)
+
+        return fetch
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{CACHE_FORMAT} {self._shape}".encode())
+        for record in self.records:
+            for path in (record.image_path, record.mask_path):
+                status = path.stat()
+                digest.update(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:32]
+
+
+def make_train_dataset(
+    examples: Examples, settings: Augment, *, batch_size: int, seed: int, epoch: int
+) -> tf.data.Dataset:
+    """One epoch of shuffled, augmented training batches; the last one may be short.
+
+    Order and augmentation are functions of (seed, epoch, image id).
+    """
+    ids = [record.image_id for record in examples.records]
+    order = np.argsort([draw_key(seed, epoch, image_id, "order") for image_id in ids])
+    keys = np.array([draw_key(seed, epoch, image_id, "augment") for image_id in ids], np.int64)
+    return (
+        examples.batches(order.astype(np.int64), batch_size, keys[order])
+        .map(lambda pixels, key: augment_batch(pixels, key, settings), tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def make_eval_dataset(examples: Examples, *, batch_size: int) -> tf.data.Dataset:
+    """Every image once, in the order of the records, as it is."""
+    order = np.arange(len(examples.records), dtype=np.int64)
+    still = Augment(engine="none")
+    return (
+        examples.batches(order, batch_size, order)
+        .map(lambda pixels, keys: augment_batch(pixels, keys, still))
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -1,0 +1,105 @@
+"""Draw the train, val and test split: seeded, by lesion, the same for the same set of ids."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ham_keras.data.records import Record
+from ham_keras.errors import HamError
+
+NAMES = ("train", "val", "test")
+Split = dict[str, list[str]]
+
+
+def make_split(
+    records: Sequence[Record],
+    fractions: Mapping[str, float],
+    *,
+    seed: int,
+    sample: int | None = None,
+    group_by: str | None = "lesion_id",
+) -> Split:
+    """Split images into {"train": [id, ...], "val": [...], "test": [...]}, each sorted.
+
+    `fractions` are of the images that `sample` leaves. All images of a lesion stand on one side; with
+    `group_by=None` each image is drawn by itself. Lesions are dealt in a seeded order to test, then
+    val, while they fit, so these hold their fraction to within one lesion; train gets the others, up to
+    its own fraction.
+
+    Raises:
+        HamError: a side would be empty.
+    """
+    rng = np.random.default_rng(seed)
+    ordered = sorted(records, key=lambda record: record.image_id)
+    if sample is not None and sample < len(ordered):
+        ordered = [ordered[i] for i in sorted(rng.choice(len(ordered), sample, replace=False))]
+    groups: dict[str, list[str]] = defaultdict(list)
+    for record in ordered:
+        groups[record.lesion_id if group_by else record.image_id].append(record.image_id)
+    names = sorted(groups)
+    room = {name: round(fractions[name] * len(ordered)) for name in NAMES}
+    if sum(fractions[name] for name in NAMES) > 1 - 1e-9:
+        room["train"] = len(ordered)  # nothing is to be left over, whatever rounding says
+    split: Split = {name: [] for name in NAMES}
+    for index in rng.permutation(len(names)):
+        images = groups[names[index]]
+        side = next((name for name in ("test", "val", "train") if len(images) <= room[name]), None)
+        if side is not None:
+            split[side] += images
+            room[side] -= len(images)
+    for name in NAMES:
+        if not split[name]:
+            raise HamError(
+                f"data.split.{name}: {fractions[name]:g} of {len(ordered)} images leaves this side empty; "
+                f"raise the fraction or use more images"
+            )
+    return {name: sorted(split[name]) for name in NAMES}
+
+
+def load_split(path: Path | str) -> Split:
+    """Read a split file.
+
+    Raises:
+        HamError: not readable, not of the form, a side is empty, an id stands on two sides.
+    """
+    try:
+        split = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HamError(f"{path}: not a readable split file: {error}") from None
+    form = '{"train": [id, ...], "val": [...], "test": [...]}'
+    if not isinstance(split, dict) or set(split) != set(NAMES):
+        found = f"the keys {', '.join(split)}" if isinstance(split, dict) else type(split).__name__
+        raise HamError(f"{path}: expected {form}, found {found}")
+    for name in NAMES:
+        if not isinstance(split[name], list) or not all(isinstance(item, str) for item in split[name]):
+            raise HamError(f"{path}: {name}: expected a list of image ids")
+        if not split[name]:
+            raise HamError(f"{path}: {name}: empty, expected at least one image id")
+    seen: dict[str, str] = {}
+    for name in NAMES:
+        for image_id in split[name]:
+            if image_id in seen:
+                raise HamError(f"{path}: {image_id} stands in {seen[image_id]} and again in {name}")
+            seen[image_id] = name
+    return split
+
+
+def select(records: Iterable[Record], image_ids: Sequence[str], source: str) -> list[Record]:
+    """The records of these ids, in their order; `source` names the ids in errors.
+
+    Raises:
+        HamError: some ids have no record.
+    """
+    by_id = {record.image_id: record for record in records}
+    missing = [image_id for image_id in image_ids if image_id not in by_id]
+    if missing:
+        raise HamError(
+            f"{source}: {len(missing)} of {len(image_ids)} ids have no image and mask in the data folder, "
+            f"the first: {missing[0]}"
+        )
+    return [by_id[image_id] for image_id in image_ids]

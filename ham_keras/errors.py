@@ -1,0 +1,34 @@
+"""The one exception that means: the user can mend this."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+
+class HamError(Exception):
+    """A user's fault: names the file or the config key, what was expected and what to do.
+
+    Commands print it as one line and exit with status 2; a traceback is for programmers' faults.
+    """
+
+
+def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
+    """Run a command's `main` and exit: 0 or its own status, 2 after a user's fault, 130 after Ctrl-C.
+
+    A file that cannot be opened or written is the user's to mend, too.
+    """
+    try:
+        status = command(argv)
+    except HamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status or 0)

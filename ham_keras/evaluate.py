@@ -1,0 +1,202 @@
+"""Score a run on its own split, or on another folder of images and masks.
+
+python -m ham_keras.evaluate runs/base --split val
+python -m ham_keras.evaluate runs/base --data PH2
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from ham_keras.config import Config
+from ham_keras.data.masks import read_mask
+from ham_keras.data.records import Record, find_records
+from ham_keras.data.splits import NAMES, load_split, select
+from ham_keras.errors import HamError, run_command
+from ham_keras.runs import Run, load_csv, load_run, save_csv, save_json
+from ham_keras.scoring import SCORES, count, score, show_interval, summarise
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH_SIZE = 16
+
+
+def evaluate(
+    folder: Path | str,
+    split: str | None = None,
+    *,
+    data_root: Path | str | None = None,
+    save_masks: bool = False,
+    visible: bool = True,
+) -> dict[str, Any]:
+    """Score a run in float32; writes scores/<name>/per_image.csv and summary.json into it.
+
+    Scored are the images of this split of the run's own, "test" when none is named; `data_root` says where
+    they lie now. With `data_root` and no split, all images of that folder are, under the folder's name. Each
+    image is scored at the network's size and at its mask's own size, to which the probability is resized.
+    `save_masks` also writes masks/<id>_segmentation.png.
+
+    Returns:
+        the content of summary.json, see `scoring.summarise`.
+
+    Raises:
+        HamError: not a run, no weights yet, a file that cannot be read.
+    """
+    run, config = load_run(folder)
+    root = str(data_root or config.data.root)
+    records = find_records(root).records
+    if split is not None or data_root is None:
+        name = split or "test"
+        records = select(records, load_split(run.split)[name], f"{run.split}: {name}")
+    else:
+        name = Path(root).resolve().name
+        if not name or name in NAMES:
+            raise HamError(f"{root}: a data set's scores cannot be kept as {name!r}; rename the folder")
+        seen = {image_id for side in ("train", "val") for image_id in load_split(run.split)[side]}
+        known = sum(record.image_id in seen for record in records)
+        if known:
+            print(f"warning: {known} of these {len(records)} images were trained on; --split test leaves them out")
+    target = run.scores(name)
+    rows = []
+    for row, record, lesion in score_images(load_model(run, config), records, config, visible=visible):
+        rows.append(row)
+        if save_masks:
+            path = target / "masks" / f"{record.image_id}_segmentation.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), 255 * lesion)
+    save_csv(target / "per_image.csv", rows)
+    summary = {"run": run.folder.name, "data": root, "set": name, "threshold": config.score.threshold}
+    summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
+    save_json(target / "summary.json", summary)
+    return summary
+
+
+def load_model(run: Run, config: Config) -> keras.Model:
+    """The run's network in float32 with its best weights, built anew.
+
+    Raises:
+        HamError: the run has no weights yet, or they are of another network.
+    """
+    from ham_keras.models.precision import dtype_policy
+    from ham_keras.models.unet import build_model
+
+    if not run.weights.exists():
+        raise HamError(f"{run.weights}: not there yet; train the run first")
+    with dtype_policy("float32"):
+        model = build_model(config.model.model_copy(update={"encoder_weights": None}))
+    try:
+        model.load_weights(run.weights)
+    except (ValueError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise HamError(f"{run.weights}: does not fit {run.config} ({first})") from None
+    return model
+
+
+def score_images(
+    model: keras.Model, records: Sequence[Record], config: Config, *, visible: bool = True
+) -> Iterator[tuple[dict[str, Any], Record, np.ndarray]]:
+    """Yield, for each record, its row of per_image.csv, itself, and the predicted mask at native size.
+
+    The mask is uint8 [H, W] in {0, 1}.
+    """
+    import tensorflow as tf
+    from tqdm import tqdm
+
+    from ham_keras.data.images import resize_probability
+    from ham_keras.data.pipeline import Examples, make_eval_dataset
+
+    predict = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+    resize = tf.function(resize_probability, reduce_retracing=True)
+    examples = Examples(records, config.data.model_copy(update={"cache": "none"}), visible=False)
+    remaining = iter(records)
+    with tqdm(total=len(records), desc="scoring", unit=" images", disable=not visible) as bar, examples.explained():
+        for images, masks in make_eval_dataset(examples, batch_size=BATCH_SIZE):
+            for probability, small in zip(predict(images), masks.numpy(), strict=True):
+                record = next(remaining)
+                mask = read_mask(record.mask_path)
+                height, width = mask.lesion.shape
+                native = resize(probability[None], height, width).numpy()[0, ..., 0] > config.score.threshold
+                network = probability.numpy() > config.score.threshold
+                row = {
+                    "image_id": record.image_id,
+                    "lesion_id": record.lesion_id,
+                    "diagnosis": record.diagnosis,
+                    "height_px": height,
+                    "width_px": width,
+                    "lesion_fraction": round(float(mask.lesion.mean()), 6),
+                    "mask_repaired": int(mask.repaired),
+                }
+                scores = {"native": score(*count(mask.lesion, native)), "network": score(*count(small, network))}
+                row |= {f"{name}_{size}": scores[size][name] for size in scores for name in SCORES}
+                bar.update()
+                yield row, record, native.astype(np.uint8)
+
+
+def save_predictions(run: Run, config: Config, records: Sequence[Record], path: Path, each: int = 3) -> None:
+    """Draw the `each` best, median and worst of these test images as image, truth and prediction.
+
+    Needs scores/test/per_image.csv, from which they are chosen.
+    """
+    from ham_keras.pictures import best_median_worst, read_rgb, save_cases
+
+    groups = best_median_worst(load_csv(run.scores("test") / "per_image.csv"), each)
+    captions = {row["image_id"]: f"{name}: {row['image_id']}" for name, rows in groups.items() for row in rows}
+    by_id = {record.image_id: record for record in records}
+    chosen = [by_id[image_id] for image_id in captions]
+    cases = [
+        (
+            f"{captions[record.image_id]} ({record.diagnosis})",
+            read_rgb(record.image_path),
+            read_mask(record.mask_path).lesion,
+            lesion,
+            row["jaccard_native"],
+        )
+        for row, record, lesion in score_images(load_model(run, config), chosen, config, visible=False)
+    ]
+    save_cases(cases, path)
+
+
+def print_summary(summary: dict[str, Any], title: str) -> None:
+    """Print a summary as a table."""
+    print(f"\n{title}: {summary['images']} images of {summary['lesions']} lesions")
+    print(f"{'':20}{'mean':>8}{'median':>8}  {'95 % interval':18}{'network size':>12}")
+    for name in SCORES:
+        native, network = summary["native"][name], summary["network"][name]
+        print(
+            f"{name:20}{native['mean']:8.4f}{native['median']:8.4f}  "
+            f"{show_interval(native['interval']):18}{network['mean']:12.4f}"
+        )
+    print(f"{'share below 0.65':20}{summary['native']['below_0.65']:8.4f}")
+    for kind in ("by_diagnosis", "by_size"):
+        print(f"\nJaccard {kind.replace('_', ' ')}")
+        for name, group in summary[kind].items():
+            spread = group["jaccard"]
+            print(f"  {name:18}{spread['mean']:8.4f}  {show_interval(spread['interval']):18}{group['images']:5} images")
+    print("\nResearch use; not a medical device.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m ham_keras.evaluate", description="Score a run on its own split or on another data folder."
+    )
+    parser.add_argument("run", help="a run folder, e.g. runs/base")
+    parser.add_argument("--data", metavar="ROOT", help="score this folder of images and masks")
+    parser.add_argument(
+        "--split", choices=NAMES, help="only these of the run's own images (default without --data: test)"
+    )
+    parser.add_argument("--save-masks", action="store_true", help="also write the predicted masks as PNGs")
+    args = parser.parse_args(argv)
+    summary = evaluate(args.run, args.split, data_root=args.data, save_masks=args.save_masks)
+    print_summary(summary, f"{args.run}: {summary['set']}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

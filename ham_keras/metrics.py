@@ -1,0 +1,50 @@
+"""What training reports: segmentation_models' IoU, and the Jaccard index that runs are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ham_keras.models.unet import segmentation_models as sm
+
+
+class MeanJaccard(keras.metrics.Metric):
+    """Mean over images of the Jaccard index of (probability > threshold) and the mask.
+
+    An image whose mask and prediction are both empty scores 1. Sums are kept in float64, so the result
+    equals `scoring.py` to 1e-6 whatever the batch size; segmentation_models' IoU, a plain function of a
+    batch, is averaged over batches and changes with their size.
+    """
+
+    def __init__(self, threshold: float = 0.5, name: str = "jaccard", **kwargs: Any) -> None:
+        super().__init__(name=name, dtype="float64", **kwargs)
+        self.threshold = threshold
+        self.total = self.add_variable((), "zeros", dtype="float64", name="total")
+        self.images = self.add_variable((), "zeros", dtype="float64", name="images")
+
+    def update_state(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None) -> None:
+        """Add a batch: masks [N, H, W, 1] in {0, 1}, probabilities of the same shape."""
+        truth = tf.cast(y_true, tf.float32) > 0.5
+        lesion = tf.cast(y_pred, tf.float32) > self.threshold
+        pixels = tuple(range(1, len(y_pred.shape)))
+        intersection = tf.math.count_nonzero(truth & lesion, axis=pixels)
+        union = tf.math.count_nonzero(truth | lesion, axis=pixels)
+        jaccard = tf.where(
+            union > 0, tf.math.divide_no_nan(tf.cast(intersection, tf.float64), tf.cast(union, tf.float64)), 1.0
+        )
+        self.total.assign_add(tf.reduce_sum(jaccard))
+        self.images.assign_add(tf.cast(tf.size(jaccard), tf.float64))
+
+    def result(self) -> tf.Tensor:
+        return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.images))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+def build_metrics(threshold: float) -> list[Callable[..., Any]]:
+    """segmentation_models' IoU of the batch at 0.5, and the exact mean Jaccard of the images."""
+    return [sm.metrics.IOUScore(threshold=0.5, name="iou_score"), MeanJaccard(threshold)]

@@ -1,0 +1,77 @@
+"""Load an encoder's weights into a network: ImageNet's, downloaded once, or those of a file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from ham_keras.errors import HamError
+
+
+def load_encoder_weights(
+    network: keras.Model, build_encoder: Callable[[str | None], keras.Model], weights: str
+) -> None:
+    """Copy encoder weights into the layers of `network` that correspond.
+
+    Args:
+        network: contains the encoder's layers.
+        build_encoder: takes "imagenet" or None to the encoder alone, with such weights.
+        weights: "imagenet", or the path of an .h5 file of the encoder without its top.
+
+    Raises:
+        HamError: no network and no file in the Keras cache, no such file, or it is of another encoder.
+    """
+    if weights == "imagenet":
+        try:
+            encoder = build_encoder("imagenet")
+        except Exception as error:
+            raise HamError(_not_downloaded(str(error))) from None
+    else:
+        encoder = build_encoder(None)
+        path = Path(weights)
+        if not path.is_file():
+            raise HamError(f'model.encoder_weights: {path}: no such file; expected "imagenet", null or an .h5 file')
+        try:
+            encoder.load_weights(path)
+        except (ValueError, OSError, KeyError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise HamError(f"model.encoder_weights: {path}: does not fit {encoder.name}: {first}") from None
+    theirs, ours = _layers_by_rank(encoder), _layers_by_rank(network)
+    for key, layer in theirs.items():
+        ours[key].set_weights(layer.get_weights())
+
+
+def _layers_by_rank(model: keras.Model) -> dict[tuple[str, int], keras.Layer]:
+    """Layers with weights by (name without its number, rank of that number).
+
+    Keras numbers layers without a name of their own on and on: "conv2d_7" of one encoder is "conv2d_177" of
+    the next one built, but both are its eighth. No decoder has such layers.
+    """
+    groups: dict[str, list[tuple[int, keras.Layer]]] = defaultdict(list)
+    for layer in model.layers:
+        if layer.weights:
+            prefix, _, number = layer.name.rpartition("_")
+            if not number.isdecimal():
+                prefix, number = layer.name, "0"
+            groups[prefix].append((int(number), layer))
+    return {
+        (prefix, rank): layer
+        for prefix, layers in groups.items()
+        for rank, (_, layer) in enumerate(sorted(layers, key=lambda pair: pair[0]))
+    }
+
+
+def _not_downloaded(reason: str) -> str:
+    url = re.search(r"https?://[^\s:]+", reason)
+    tried = f"tried {url.group()}" if url else (reason.strip() or "no reason given").splitlines()[0]
+    folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
+    name = url.group().rsplit("/", 1)[-1] if url else "the file"
+    return (
+        f'model.encoder_weights: "imagenet" could not be downloaded ({tried}); put {name} into {folder}, '
+        f"name a local .h5 file, or train without it: model.encoder_weights=null"
+    )

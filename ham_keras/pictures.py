@@ -1,0 +1,93 @@
+"""Pictures of a run: its curves, and its best, median and worst predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image, ImageOps
+
+TRUTH, PREDICTION = "#00a087", "#e64b35"
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG whole or not at all."""
+    part = path.with_name(f".part.{path.name}")
+    figure.savefig(part, dpi=110, bbox_inches="tight", facecolor="white")
+    part.replace(path)
+
+
+def save_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw loss and Jaccard of training and validation over the epochs."""
+    figure = Figure(figsize=(10, 4))
+    loss, jaccard = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    for axes, name, title in ((loss, "loss", "Loss"), (jaccard, "jaccard", "Mean Jaccard at the network's size")):
+        axes.plot(epochs, [row[name] for row in history], "o-", ms=3, color="#8491b4", label="training")
+        axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", ms=3, color=PREDICTION, label="validation")
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    best = max(history, key=lambda row: row["val_jaccard"])
+    jaccard.axvline(
+        best["epoch"], color="grey", ls=":", label=f"best: {best['val_jaccard']:.4f}, epoch {best['epoch']}"
+    )
+    jaccard.legend()
+    save_figure(figure, path)
+
+
+def best_median_worst(rows: Sequence[Mapping[str, Any]], each: int = 3) -> dict[str, list[Mapping[str, Any]]]:
+    """The `each` rows with the highest, the middle and the lowest native Jaccard, without overlap."""
+    ordered = sorted(rows, key=lambda row: (-float(row["jaccard_native"]), str(row["image_id"])))
+    each = max(1, min(each, len(ordered) // 3))
+    middle = max(each, (len(ordered) - each) // 2)
+    groups = {"best": ordered[:each], "median": ordered[middle : middle + each], "worst": ordered[-each:]}
+    return groups if len(ordered) >= 3 else {"best": ordered}
+
+
+Lesion = npt.NDArray[np.uint8]
+Case = tuple[str, npt.NDArray[np.uint8], Lesion, Lesion, float | None]
+
+
+def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("truth", "prediction")) -> None:
+    """Draw cases as rows of image and two masks, both outlined on the image too.
+
+    Each case: its caption, uint8 RGB [H, W, 3], two masks uint8 [H, W] in {0, 1}, and the Jaccard index of
+    the two, or None where there is none to tell.
+    """
+    figure = Figure(figsize=(9, 2.35 * len(cases)))
+    grid = np.atleast_2d(figure.subplots(len(cases), 3))
+    for axes, (caption, image, first, second, jaccard) in zip(grid, cases, strict=True):
+        axes[0].imshow(image)
+        axes[0].set_title(caption, fontsize=9, loc="left")
+        score = "" if jaccard is None else f", Jaccard {jaccard:.4f}"
+        for ax, lesion, title, colour in (
+            (axes[1], first, titles[0], TRUTH),
+            (axes[2], second, titles[1] + score, PREDICTION),
+        ):
+            _outline(axes[0], lesion, colour)
+            ax.imshow(lesion, cmap="gray", vmin=0, vmax=1)
+            ax.set_title(title, fontsize=9, color=colour)
+        for ax in axes:
+            ax.set_axis_off()
+    figure.tight_layout()
+    save_figure(figure, path)
+
+
+def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
+    """An image file, upright, as uint8 RGB [H, W, 3], for showing."""
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def _outline(axes: Axes, lesion: Lesion, colour: str) -> None:
+    if lesion.min() != lesion.max():
+        axes.contour(lesion, levels=[0.5], colors=[colour], linewidths=1.2)

@@ -1,0 +1,71 @@
+"""What a user sees while a network trains: a bar with images/s, and TensorBoard's log."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from ham_keras.errors import HamError
+
+
+class EpochBar(keras.callbacks.Callback):
+    """A bar for one epoch, counted in images; stops training when the loss is not a finite number.
+
+    Raises:
+        HamError: the loss is NaN or infinite; it names the epoch and the step.
+    """
+
+    def __init__(self, epoch: int, epochs: int, images: int, batch_size: int, *, visible: bool = True) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.remaining = images
+        self.epoch = epoch + 1
+        self.bar = tqdm(total=images, desc=f"epoch {epoch + 1}/{epochs}", unit=" images", disable=not visible)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        logs = logs or {}
+        try:
+            check_finite(logs["loss"], f"in epoch {self.epoch}, step {batch + 1}")
+        except HamError:
+            self.bar.close()
+            raise
+        seen = min(self.batch_size, self.remaining)
+        self.remaining -= seen
+        self.bar.update(seen)
+        self.bar.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", "jaccard")}, refresh=False)
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        self.bar.close()
+
+
+def check_finite(loss: float, where: str) -> None:
+    """Stop a training that has come to nothing.
+
+    Raises:
+        HamError: the loss is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise HamError(
+            f"the loss is {loss} {where}: lower train.learning_rate or set train.precision=float32, "
+            f"with run.name=NAME or --overwrite for the new run"
+        )
+
+
+def log_to_tensorboard(folder: Path, history: Sequence[Mapping[str, Any]], *, anew: bool = False) -> None:
+    """Write history rows as TensorBoard scalars; `anew` drops what stood there before."""
+    if anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default():
+        for row in history:
+            for name, value in row.items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value, step=int(row["epoch"]))
+    writer.close()

@@ -1,0 +1,200 @@
+"""A run folder: what lies where, whether it may be continued, and how its files are written."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ham_keras.config import Config, load_config, to_json
+from ham_keras.errors import HamError
+
+
+@dataclass(frozen=True)
+class Run:
+    """The paths of a run folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def split(self) -> Path:
+        return self.folder / "split.json"
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model.weights.h5"
+
+    @property
+    def resume_state(self) -> Path:
+        return self.folder / "resume.npz"
+
+    @property
+    def history(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def repaired(self) -> Path:
+        return self.folder / "repaired.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    def scores(self, name: str) -> Path:
+        return self.folder / "scores" / name
+
+    def summary(self, name: str) -> Path:
+        return self.scores(name) / "summary.json"
+
+    @property
+    def started(self) -> bool:
+        """Something was trained that a new config must not be mixed with."""
+        return any(path.exists() for path in (self.resume_state, self.weights, self.history))
+
+    @property
+    def finished(self) -> bool:
+        """Trained and scored: the resume state is removed last."""
+        return self.summary("test").exists() and not self.resume_state.exists()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock goes with the process, however it ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HamError(f"{self.folder}: another process is training this run; wait, or set run.name=") from None
+            yield
+
+
+def with_data_root(config: Config) -> Config:
+    """Name the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
+
+    Raises:
+        HamError: none of them is there.
+    """
+    root = config.data.root or os.environ.get("HAM10000_ROOT") or None
+    if root is None and Path("data/ham10000").is_dir():
+        root = "data/ham10000"
+    if root is None:
+        raise HamError(
+            "data.root: no data folder; set data.root=FOLDER or HAM10000_ROOT, download HAM10000 with "
+            "`python -m ham_keras.data.download data/ham10000`, or try `make sample`, which needs no data"
+        )
+    data = config.data.model_copy(update={"root": str(Path(root).expanduser().resolve())})
+    return config.model_copy(update={"data": data})
+
+
+@contextmanager
+def open_run(config: Config, *, overwrite: bool = False) -> Iterator[Run]:
+    """Hold the folder of this config's run, made when there is none, until the `with` block ends.
+
+    A folder in which nothing was trained yet takes the new config. One that holds a trained or half-trained
+    run must be of the same config, or is emptied first with `overwrite`.
+
+    Raises:
+        HamError: the folder holds another config's run, is not a run, or is held by another process.
+    """
+    run = Run(Path(config.run.dir) / str(config.run.name))
+    if run.folder.exists() and not run.config.exists():
+        strangers = [child for child in run.folder.iterdir() if not child.name.startswith(".")]
+        if strangers:
+            raise HamError(
+                f"{run.folder}: exists and is not a run (it holds {strangers[0].name}); choose run.name=NAME"
+            )
+    with run.locked():
+        if run.config.exists() and (overwrite or not run.started):
+            _empty(run)
+        if run.config.exists():
+            different = _differences(_content(load_run(run.folder)[1]), _content(config))
+            if different:
+                shown = ", ".join(different[:3]) + (", ..." if len(different) > 3 else "")
+                raise HamError(
+                    f"{run.folder}: is a run of another config (differs in {shown}); choose run.name=NAME for a new "
+                    f"run, or --overwrite to delete this one"
+                )
+        else:
+            save_text(run.config, to_json(config))
+        yield run
+
+
+def _empty(run: Run) -> None:
+    """Delete a run; its config last, so that one killed in between is still a run to delete."""
+    for child in sorted(run.folder.iterdir(), key=lambda child: child == run.config):
+        if child.is_dir():
+            shutil.rmtree(child)
+        elif child.name != ".lock":
+            child.unlink()
+
+
+def load_run(folder: Path | str) -> tuple[Run, Config]:
+    """An existing run and its config.
+
+    Raises:
+        HamError: the folder is not a run.
+    """
+    run = Run(Path(folder))
+    if not run.config.exists():
+        raise HamError(f"{folder}: not a run folder (no config.json); expected e.g. runs/base")
+    return run, load_config(run.config)
+
+
+def _content(config: Config) -> dict[str, Any]:
+    return config.model_dump(exclude={"schema_", "description"})
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:
+    found = []
+    for key, value in new.items():
+        if isinstance(value, dict):
+            found += _differences(old[key], value, f"{place}{key}.")
+        elif old[key] != value:
+            found.append(place + key)
+    return found
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def save_json(path: Path, content: Any) -> None:
+    save_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def load_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def load_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def save_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same keys as a CSV with a header, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    save_text(path, text.getvalue())

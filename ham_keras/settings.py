@@ -1,0 +1,186 @@
+"""Every setting of a run: what it is called, what it may be, what it is when left out."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ham_keras.backbones import SUPPORTED_BACKBONES
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the config: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+def _pair(size: Any) -> Any:
+    return [size, size] if isinstance(size, int) and not isinstance(size, bool) else size
+
+
+def _path(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+ImageSize = Annotated[
+    list[Annotated[int, Field(ge=32, multiple_of=32)]], Field(min_length=2, max_length=2), BeforeValidator(_pair)
+]
+Text = Annotated[str, Field(min_length=1), BeforeValidator(_path)]
+
+
+def _known_backbone(name: str) -> str:
+    if name not in SUPPORTED_BACKBONES:
+        near = difflib.get_close_matches(name, SUPPORTED_BACKBONES, 1, 0.8)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"does not build and reload under Keras 3; {hint}known are {', '.join(SUPPORTED_BACKBONES)}")
+    return name
+
+
+Backbone = Annotated[str, AfterValidator(_known_backbone)]
+
+
+def _one_name(name: str) -> str:
+    if not name or "/" in name or name.startswith("."):
+        raise ValueError("expected one name, without slashes and without a leading dot")
+    return name
+
+
+class Run(Section):
+    name: Annotated[str, AfterValidator(_one_name)] | None = Field(
+        None, description="Folder below `dir`, one name without slashes; the config's file name when null."
+    )
+    dir: Text = Field("runs", description="Where run folders are kept.")
+
+
+class Split(Section):
+    """Fractions of the images. What the three leave over is not used."""
+
+    train: Fraction = 0.95
+    val: Fraction = 0.025
+    test: Fraction = 0.025
+
+    @model_validator(mode="after")
+    def _at_most_everything(self) -> Split:
+        total = self.train + self.val + self.test
+        if total > 1 + 1e-9:
+            raise ValueError(f"train + val + test is {total:g}, expected at most 1")
+        if not (self.train and self.val and self.test):
+            raise ValueError("train, val and test must each be more than 0")
+        return self
+
+
+class Augment(Section):
+    """Random changes to training images, drawn anew each epoch. Geometry moves the mask too."""
+
+    engine: Literal["none", "native", "albumentations"] = Field(
+        "none", description="none; native: TensorFlow, a whole batch at a time; albumentations: image by image."
+    )
+    flips: bool = Field(True, description="Mirror left-right and top-bottom, each with probability 1/2.")
+    quarter_turns: bool = Field(True, description="Turn by 0, 90, 180 or 270 degrees. Needs a square image_size.")
+    scale: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Zoom by a factor in 1 +- scale.")
+    shift: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Move by +- this fraction of the side.")
+    brightness: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Add +- this fraction of 255.")
+    contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Stretch around the mean by 1 +- this.")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="Turn the hue by +- this fraction of 360.")
+
+
+class Data(Section):
+    root: Text | None = Field(
+        None, description="Folder of images and masks. When null: $HAM10000_ROOT, else data/ham10000."
+    )
+    split_file: Text | None = Field(
+        None,
+        description='{"train": [id, ...], "val": [...], "test": [...]}. `sample`, `split`, `group_by` and '
+        "`seed` are then not used.",
+    )
+    sample: Annotated[int, Field(ge=3)] | None = Field(
+        None, description="Use only this many images, drawn by `seed`; all when null, or when there are fewer."
+    )
+    split: Split = Split()
+    group_by: Literal["lesion_id"] | None = Field(
+        "lesion_id", description="Keep all images of a lesion on one side of the split; null splits by image."
+    )
+    seed: Seed = Field(0, description="Draws the sample and the split.")
+    image_size: ImageSize = Field(
+        [128, 128], description="The network's input in pixels: one side, or [height, width]; multiples of 32."
+    )
+    cache: Literal["memory", "disk", "none"] = Field(
+        "memory", description="Where decoded, resized uint8 images wait between epochs; none decodes every time."
+    )
+    cache_dir: Text = Field("data/cache", description="For `cache: disk`; runs on the same files share it.")
+
+
+class Model(Section):
+    architecture: Literal["unet", "fpn", "linknet"] = "unet"
+    backbone: Backbone = "resnet34"
+    encoder_weights: Text | None = Field(
+        "imagenet", description='"imagenet" (downloaded once), null (random), or the path of an encoder .h5 file.'
+    )
+    encoder_freeze: bool = Field(
+        False, description="Keep the encoder's convolutions as loaded; BatchNormalization still trains."
+    )
+    batchnorm_momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9,
+        description="Of BatchNormalization's moving statistics. Keras' 0.99 lags for hundreds of steps, which "
+        "breaks validation in short runs.",
+    )
+
+
+class Schedule(Section):
+    name: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: Annotated[float, Field(ge=0)] = Field(0, description="Rise linearly from 0 over these epochs.")
+
+
+class Train(Section):
+    epochs: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-7
+    schedule: Schedule = Schedule()
+    loss: Literal["dice", "dice_bce", "jaccard", "focal"] = "dice"
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "auto", description="auto: mixed_float16 on GPUs with tensor cores, mixed_bfloat16 on CPUs with bf16."
+    )
+    early_stopping_epochs: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Stop after this many epochs without a better validation Jaccard; null never stops."
+    )
+    ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="Validate and keep an exponential moving average of the weights, e.g. 0.999."
+    )
+    seed: Seed = Field(0, description="Draws initial weights, order and augmentation.")
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> Train:
+        if self.schedule.warmup_epochs > self.epochs:
+            raise ValueError(f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g}, epochs only {self.epochs}")
+        return self
+
+
+class Score(Section):
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="Lesion is where probability > this.")
+    bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
+
+
+class Config(Section):
+    """One run of ham_keras, from data to scores."""
+
+    schema_: str | None = Field(None, alias="$schema", description="Lets editors complete and check this file.")
+    description: str = Field("", description="What this config is for, how long it took on what, what it reached.")
+    run: Run = Run()
+    data: Data = Data()
+    augment: Augment = Augment()
+    model: Model = Model()
+    train: Train = Train()
+    score: Score = Score()
+
+    @model_validator(mode="after")
+    def _turns_fit(self) -> Config:
+        if self.augment.engine != "none" and self.augment.quarter_turns and len(set(self.data.image_size)) == 2:
+            raise ValueError("augment.quarter_turns needs a square data.image_size; set it to false")
+        return self

@@ -1,0 +1,74 @@
+"""What several test files need: small phantoms, the real data, a config that trains in seconds."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+# Before TensorFlow is imported by anything: quiet logs, no accelerator, no look-ups in the network.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ham_keras.config import Config, parse_config
+from ham_keras.data.phantom import draw_phantoms
+from ham_keras.runs import Run
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 phantoms of 96x64 pixels, some inverted, some with a reversed palette."""
+    root = tmp_path_factory.mktemp("data") / "phantoms"
+    draw_phantoms(root, 24, 7, inverted_fraction=0.125, palette_fraction=0.125, width_px=96, height_px=64)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_root() -> Path:
+    """The real HAM10000 that $HAM10000_ROOT names; without it the test is skipped."""
+    root = os.environ.get("HAM10000_ROOT")
+    if not root:
+        pytest.skip("HAM10000_ROOT is not set")
+    return Path(root)
+
+
+@pytest.fixture(scope="session")
+def tiny_config(phantoms: Path) -> Any:
+    """Make a config of a run below a folder, on the small phantoms at 32 pixels, that trains in seconds.
+
+    Sections, as keywords, are laid over it.
+    """
+
+    def make(folder: Path, **sections: dict[str, Any]) -> Config:
+        settings: dict[str, Any] = {
+            "run": {"name": "tiny", "dir": str(folder / "runs")},
+            "data": {"root": str(phantoms), "image_size": 32, "split": {"train": 0.5, "val": 0.25, "test": 0.25}},
+            "model": {"backbone": "resnet18", "encoder_weights": None},
+            "train": {"epochs": 2, "batch_size": 4, "precision": "float32"},
+            "score": {"bootstrap_resamples": 100},
+        }
+        for name, section in sections.items():
+            settings[name] = settings.get(name, {}) | section
+        return parse_config(settings, "tiny")
+
+    return make
+
+
+@pytest.fixture
+def tiny(tiny_config: Any, tmp_path: Path) -> Any:
+    """`tiny_config` below this test's own folder."""
+    return functools.partial(tiny_config, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run, trained in bfloat16. Tests may score it again, and change nothing else in it."""
+    from ham_keras.train import train
+
+    settings = {"epochs": 2, "batch_size": 4, "precision": "mixed_bfloat16", "learning_rate": 1e-3}
+    return train(tiny_config(tmp_path_factory.mktemp("trained"), train=settings), visible=False).run

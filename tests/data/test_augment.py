@@ -1,0 +1,125 @@
+"""Augmentation: paired, in range, and a function of (seed, epoch, image) alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ham_keras.data.augment import augment_batch, draw_key
+from ham_keras.settings import Augment
+
+STILL: dict[str, Any] = {"scale": 0.0, "shift": 0.0, "brightness": 0.0, "contrast": 0.0, "hue": 0.0}
+ENGINES = ("native", "albumentations")
+
+
+def batch(count: int = 6, side: int = 32) -> tuple[np.ndarray, np.ndarray]:
+    """Random pictures whose red channel is 255 exactly where the mask is 1."""
+    rng = np.random.default_rng(1)
+    masks = np.zeros((count, side, side, 1), np.uint8)
+    masks[:, 4:20, 9:17] = 1
+    images = rng.integers(0, 255, (count, side, side, 3), dtype=np.uint8)
+    images[..., 0] = 255 * masks[..., 0]
+    return images, masks
+
+
+def augment(images: np.ndarray, masks: np.ndarray, keys: list[int], **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+    pixels = tf.constant(np.concatenate([images, masks], axis=-1))
+    image, mask = augment_batch(pixels, tf.constant(keys, tf.int64), Augment(**settings))
+    return image.numpy(), mask.numpy()
+
+
+def test_draw_key_depends_on_each_argument() -> None:
+    keys = {draw_key(s, e, i, p) for s in (0, 1) for e in (0, 1) for i in ("a", "b") for p in ("order", "augment")}
+    assert len(keys) == 16
+    assert draw_key(3, 4, "ISIC_0024306", "order") == 9166479212483661419
+    assert all(0 <= key < 2**63 for key in keys)
+
+
+def test_none_passes_pixels_as_floats() -> None:
+    images, masks = batch()
+    image, mask = augment(images, masks, [0] * 6, engine="none")
+    assert image.dtype == mask.dtype == np.float32
+    np.testing.assert_array_equal(image, images)
+    np.testing.assert_array_equal(mask, masks)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_flips_and_quarter_turns_are_the_eight_symmetries(engine: str) -> None:
+    images, masks = batch(1)
+    symmetries = [np.rot90(side, k) for side in (images[0], images[0][:, ::-1]) for k in range(4)]
+    met = set()
+    for key in range(60):
+        image, mask = augment(images, masks, [key], engine=engine, **STILL)
+        same = [i for i, symmetry in enumerate(symmetries) if np.allclose(symmetry, image[0], atol=0.01)]
+        assert len(same) == 1
+        np.testing.assert_array_equal(mask[0, ..., 0], image[0, ..., 0] > 254)
+        met.add(same[0])
+    assert met == set(range(8))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_geometry_moves_the_mask_with_the_image(engine: str) -> None:
+    images, masks = batch()
+    moving = {"engine": engine, "scale": 0.3, "shift": 0.2, "brightness": 0.0, "contrast": 0.0, "hue": 0.0}
+    image, mask = augment(images, masks, list(range(6)), **moving)
+    red, lesion = image[..., 0] >= 127.5, mask[..., 0] == 1
+    assert (red & lesion).sum() / (red | lesion).sum() > 0.95
+    assert not np.array_equal(mask, masks)
+    assert set(np.unique(mask)) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_colour_leaves_the_mask_alone_and_stays_in_range(engine: str) -> None:
+    images, masks = batch()
+    loud = {"brightness": 0.5, "contrast": 0.5, "hue": 0.5, "scale": 0.0, "shift": 0.0}
+    image, mask = augment(images, masks, list(range(6)), engine=engine, flips=False, quarter_turns=False, **loud)
+    np.testing.assert_array_equal(mask, masks)
+    assert image.min() >= 0 and image.max() <= 255 and image.max() > 1
+    assert all(np.abs(image[i] - images[i]).mean() > 5 for i in range(6))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_image_is_augmented_alike_wherever_it_stands_in_a_batch(engine: str) -> None:
+    images, masks = batch()
+    keys = list(range(100, 106))
+    image, mask = augment(images, masks, keys, engine=engine)
+    back = slice(None, None, -1)
+    other_image, other_mask = augment(images[back], masks[back], keys[back], engine=engine)
+    np.testing.assert_array_equal(image, other_image[back])
+    np.testing.assert_array_equal(mask, other_mask[back])
+    assert not np.array_equal(image, augment(images, masks, [key + 1 for key in keys], engine=engine)[0])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_zoom_keeps_proportions(engine: str) -> None:
+    images = np.zeros((40, 64, 64, 3), np.uint8)
+    masks = np.zeros((40, 64, 64, 1), np.uint8)
+    masks[:, 22:42, 22:42] = 1
+    zoom = STILL | {"engine": engine, "scale": 0.4, "flips": False, "quarter_turns": False}
+    _, moved = augment(images, masks, list(range(40)), **zoom)
+    heights, widths = moved.any(axis=2).sum(axis=1).ravel(), moved.any(axis=1).sum(axis=1).ravel()
+    assert np.abs(heights - widths).max() <= 1
+    assert heights.min() < 15 and heights.max() > 25  # 20 px by 0.6 to 1.4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_contrast_and_hue_leave_an_even_grey_as_it_is(engine: str) -> None:
+    grey, masks = np.full((8, 32, 32, 3), 90, np.uint8), np.zeros((8, 32, 32, 1), np.uint8)
+    image, _ = augment(grey, masks, list(range(8)), **STILL | {"engine": engine, "contrast": 0.6, "hue": 0.5})
+    np.testing.assert_allclose(image, 90, atol=1)
+
+
+def test_native_brightness_contrast_and_hue_worked_out() -> None:
+    grey = np.full((1, 32, 32, 3), 100, np.uint8)
+    grey[:, :16] = 140
+    masks = np.zeros((1, 32, 32, 1), np.uint8)
+    settings: dict[str, Any] = {"engine": "native", "flips": False, "quarter_turns": False, "scale": 0.0, "shift": 0.0}
+    draws = 2 * np.random.default_rng(5).random(9, np.float32)[6:] - 1
+    image, _ = augment(grey, masks, [5], brightness=0.2, contrast=0.4, hue=0.5, **settings)
+    stretched = 20 * (1 + 0.4 * draws[1])
+    expected = 120 + 255 * 0.2 * draws[2] + np.array([stretched, -stretched])
+    # Turning the hue of a grey changes nothing.
+    np.testing.assert_allclose(image[0, [0, 31], 0].mean(axis=1), expected, atol=0.05)

@@ -1,0 +1,192 @@
+"""Every way to store a mask is read to the same {0, 1}, worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from ham_keras.data.masks import is_inverted, read_mask, resize_mask
+from ham_keras.errors import HamError
+
+LESION = np.array(
+    [
+        [0, 0, 0, 0, 0],
+        [0, 0, 1, 1, 0],
+        [0, 1, 1, 1, 0],
+        [0, 0, 0, 0, 0],
+    ],
+    np.uint8,
+)
+BLACK_FIRST = [0, 0, 0] + [255, 255, 255] * 255
+REVERSED = [level for index in range(256) for level in [255 - index] * 3]  # HAM10000's: index 255 is black
+
+
+def paletted(indices: npt.NDArray[np.uint8], palette: list[int]) -> Image.Image:
+    image = Image.fromarray(indices)
+    image.putpalette(palette)
+    return image
+
+
+def coloured(lesion: npt.NDArray[np.uint8], lesion_rgb: tuple[int, ...], skin: tuple[int, ...]) -> Image.Image:
+    return Image.fromarray(np.where(lesion[..., None], lesion_rgb, skin).astype(np.uint8))
+
+
+PICTURES = {
+    "0 and 1.png": Image.fromarray(LESION),
+    "0 and 255.png": Image.fromarray(LESION * 255),
+    "0 and 255.bmp": Image.fromarray(LESION * 255),
+    "0 and 7.png": Image.fromarray(LESION * 7),
+    "1 and 2.png": Image.fromarray(LESION + 1),
+    "128 and 255.png": Image.fromarray(LESION * 127 + 128),
+    "12 bits in 16.png": Image.fromarray(LESION.astype(np.uint16) * 4095),
+    "rgb, red on blue.png": coloured(LESION, (255, 0, 0), (0, 0, 255)),
+    "1-bit.png": Image.fromarray(LESION.astype(bool)),
+    "1-bit.bmp": Image.fromarray(LESION.astype(bool)),
+    "16-bit, 0 and 1.png": Image.fromarray(LESION.astype(np.uint16)),
+    "16-bit, 0 and 65535.png": Image.fromarray(LESION.astype(np.uint16) * 65535),
+    "rgb.png": coloured(LESION, (255, 255, 255), (0, 0, 0)),
+    "rgb, red on black.bmp": coloured(LESION, (200, 0, 0), (0, 0, 0)),
+    "rgba, opaque.png": coloured(LESION, (255, 255, 255, 255), (0, 0, 0, 255)),
+    "rgba, skin transparent.png": coloured(LESION, (255, 255, 255, 255), (0, 0, 0, 0)),
+    "rgba, drawn in alpha over black.png": coloured(LESION, (0, 0, 0, 255), (0, 0, 0, 0)),
+    "grey and alpha.png": coloured(LESION, (255, 255, 255, 255), (0, 0, 0, 255)).convert("LA"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_same_mask_from_every_storage(tmp_path: Path, name: str) -> None:
+    PICTURES[name].save(tmp_path / name)
+    mask = read_mask(tmp_path / name)
+    np.testing.assert_array_equal(mask.lesion, LESION)
+    assert mask.lesion.dtype == np.uint8
+    assert (mask.repaired, mask.palette, mask.levels) == (False, False, 2)
+
+
+@pytest.mark.parametrize(
+    ("indices", "palette", "options"),
+    [(LESION, BLACK_FIRST, {}), (LESION, BLACK_FIRST, {"bits": 1}), (255 * (1 - LESION), REVERSED, {})],
+    ids=["black first", "1-bit", "reversed as in HAM10000"],
+)
+def test_palettes_are_decoded_and_not_repaired(
+    tmp_path: Path, indices: npt.NDArray[np.uint8], palette: list[int], options: dict[str, int]
+) -> None:
+    path = tmp_path / "mask.png"
+    paletted(indices, palette).save(path, **options)
+    mask = read_mask(path)
+    np.testing.assert_array_equal(mask.lesion, LESION)
+    assert (mask.repaired, mask.palette, mask.levels) == (False, True, 2)
+
+
+def test_a_1_bit_bmp_with_white_as_its_first_colour(tmp_path: Path) -> None:
+    path = tmp_path / "mask.bmp"
+    Image.fromarray(LESION == 0).save(path)
+    data = bytearray(path.read_bytes())
+    # After headers of 14 and 40 bytes stand the two colours, 4 bytes each; exchanged they undo the inversion.
+    assert bytes(data[54:62]) == b"\0\0\0\0\xff\xff\xff\0"
+    data[54:62] = b"\xff\xff\xff\0\0\0\0\0"
+    path.write_bytes(data)
+    mask = read_mask(path)
+    np.testing.assert_array_equal(mask.lesion, LESION)
+    assert (mask.repaired, mask.palette) == (False, True)
+
+
+def test_raw_indices_of_a_reversed_palette_are_inverted_and_repaired(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    Image.fromarray(255 * (1 - LESION)).save(path)
+    mask = read_mask(path)
+    np.testing.assert_array_equal(mask.lesion, LESION)
+    assert (mask.repaired, mask.palette, mask.levels) == (True, False, 2)
+
+
+def test_grey_edges_are_cut_at_half_and_their_levels_counted(tmp_path: Path) -> None:
+    grey = np.zeros((4, 5), np.uint8)
+    grey[1, 1:4] = [127, 128, 255]
+    Image.fromarray(grey).save(tmp_path / "8.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    expected = np.zeros((4, 5), np.uint8)
+    expected[1, 2:4] = 1
+    for name in ("8.png", "16.png"):
+        mask = read_mask(tmp_path / name)
+        np.testing.assert_array_equal(mask.lesion, expected)
+        assert mask.levels == 4
+
+
+@pytest.mark.parametrize(("level", "lesion"), [(0, 0), (1, 1), (127, 0), (128, 1), (255, 1)])
+def test_masks_of_one_level_stay_what_they_are(tmp_path: Path, level: int, lesion: int) -> None:
+    Image.fromarray(np.full((4, 5), level, np.uint8)).save(tmp_path / "mask.png")
+    mask = read_mask(tmp_path / "mask.png")
+    np.testing.assert_array_equal(mask.lesion, np.full((4, 5), lesion))
+    assert (mask.repaired, mask.levels) == (False, 1)
+
+
+def test_the_border_is_weighed_against_the_centre() -> None:
+    # 4x4: 12 border pixels, the centre is the middle 2x2.
+    filling = np.ones((4, 4), np.uint8)
+    filling[0, :3] = 0  # border 9/12, centre 4/4: a lesion that fills the frame
+    assert not is_inverted(filling)
+    filling[1, 1] = 0  # border 9/12, centre 3/4: as much, so nothing is told
+    assert not is_inverted(filling)
+    filling[2, 2] = 0  # border 9/12, centre 2/4
+    assert is_inverted(filling)
+
+
+def test_a_corner_is_one_border_pixel_not_two() -> None:
+    # 5x5: 16 border pixels, the centre is the middle 3x3 and lacks one of 9 (0.889).
+    lesion = np.ones((5, 5), np.uint8)
+    lesion[0, 0] = lesion[2, 2] = 0  # border 15/16 = 0.938
+    assert is_inverted(lesion)
+    lesion[4, 4] = 0  # border 14/16 = 0.875; were corners counted in rows and columns, 16/20 = 0.8
+    assert not is_inverted(lesion)
+    lesion[2, 1] = 0  # centre 7/9 = 0.778
+    assert is_inverted(lesion)
+    lesion[0, 4] = 0  # border 13/16 = 0.8125, still more; counted twice it would be 14/20 = 0.7
+    assert is_inverted(lesion)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".jpg"])
+def test_truncated_masks_are_an_error(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"mask{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(HamError, match=rf"mask\{suffix}: not a readable mask \(.*truncated.*fetch it again"):
+        read_mask(path)
+
+
+def test_missing_files_and_other_files_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(HamError, match="No such file"):
+        read_mask(tmp_path / "none.png")
+    path = tmp_path / "text.png"
+    path.write_text("<html>404</html>")
+    with pytest.raises(HamError) as error:
+        read_mask(path)
+    assert str(error.value) == (
+        f"{path}: not a readable mask (of no known format); fetch it again or leave its image out"
+    )
+
+
+def test_resize_takes_the_half_of_each_area() -> None:
+    lesion = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], np.uint8)
+    # Quarters: 4/4, 2/4, 1/4, 0/4.
+    np.testing.assert_array_equal(resize_mask(lesion, 2, 2), [[1, 1], [0, 0]])
+
+
+def test_resize_weighs_parts_of_pixels() -> None:
+    # A pixel of the result spans 1.5 x 1.5: the left one holds 1 x 1 + 0.5 x 1 = 1.5 of 2.25, the right one
+    # 0.5 x 1; with the corner alone it is 1 of 2.25.
+    two = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 0]], np.uint8)
+    np.testing.assert_array_equal(resize_mask(two, 2, 2), [[1, 0], [0, 0]])
+    one = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 0]], np.uint8)
+    np.testing.assert_array_equal(resize_mask(one, 2, 2), [[0, 0], [0, 0]])
+
+
+def test_resize_enlarges_and_keeps() -> None:
+    lesion = np.array([[1, 0]], np.uint8)
+    # Between the centres of the two pixels the weight of the first falls 0.75, 0.25.
+    np.testing.assert_array_equal(resize_mask(lesion, 1, 4), [[1, 1, 0, 0]])
+    assert resize_mask(lesion, 1, 2) is lesion
+    assert resize_mask(LESION, 8, 10).dtype == np.uint8

@@ -1,0 +1,124 @@
+"""The pipeline: what reaches the model, from each cache, in which order, and what a broken file says."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ham_keras.data.images import load_image
+from ham_keras.data.masks import read_mask, resize_mask
+from ham_keras.data.pipeline import Examples, make_eval_dataset, make_train_dataset
+from ham_keras.data.records import Record, find_records
+from ham_keras.errors import HamError
+from ham_keras.settings import Augment, Data
+
+CACHES = ("memory", "disk", "none")
+
+
+def examples(records: list[Record], tmp_path: Path, cache: str = "memory") -> Examples:
+    return Examples(records, Data(image_size=[32, 64], cache=cache, cache_dir=str(tmp_path / "cache")), visible=False)
+
+
+def collect(dataset: Any) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    batches = [(image.numpy(), mask.numpy()) for image, mask in dataset]
+    images, masks = (np.concatenate(part) for part in zip(*batches, strict=True))
+    return images, masks, [len(image) for image, _ in batches]
+
+
+@pytest.fixture(scope="session")
+def records(phantoms: Path) -> list[Record]:
+    return find_records(phantoms).records
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_the_model_gets_what_the_readers_read(records: list[Record], tmp_path: Path, cache: str) -> None:
+    some = examples(records, tmp_path, cache)
+    images, masks, sizes = collect(make_eval_dataset(some, batch_size=5))
+    assert images.dtype == masks.dtype == np.float32
+    assert sizes == [5, 5, 5, 5, 4]
+    for i, record in enumerate(records):
+        mask = read_mask(record.mask_path)
+        np.testing.assert_array_equal(images[i], load_image(record.image_path, 32, 64))
+        np.testing.assert_array_equal(masks[i, ..., 0], resize_mask(mask.lesion, 32, 64))
+        assert some.repaired[i] == mask.repaired
+    assert some.repaired.sum() == 3  # an eighth of 24 phantoms
+
+
+def test_images_are_0_to_255_not_0_to_1(records: list[Record], tmp_path: Path) -> None:
+    images, masks, _ = collect(make_eval_dataset(examples(records, tmp_path), batch_size=5))
+    assert 100 < images.max() <= 255
+    assert images.mean() > 20
+    assert set(np.unique(masks)) == {0.0, 1.0}
+
+
+def test_rgb_not_bgr(tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.full((40, 40, 3), (10, 20, 250), np.uint8))  # BGR: red
+    cv2.imwrite(str(tmp_path / "masks" / "a.png"), np.zeros((40, 40), np.uint8))
+    images, _, _ = collect(make_eval_dataset(examples(find_records(tmp_path).records, tmp_path), batch_size=1))
+    np.testing.assert_array_equal(images[0, 0, 0], [250, 20, 10])
+
+
+@pytest.mark.parametrize("engine", ["none", "native", "albumentations"])
+def test_every_draw_is_a_function_of_seed_epoch_and_image(records: list[Record], tmp_path: Path, engine: str) -> None:
+    augment = Augment(engine=engine, quarter_turns=False)
+
+    def epoch(records: list[Record], cache: str, *, seed: int = 1, epoch: int = 2, batch_size: int = 5) -> np.ndarray:
+        dataset = make_train_dataset(
+            examples(records, tmp_path, cache), augment, batch_size=batch_size, seed=seed, epoch=epoch
+        )
+        images, masks, _ = collect(dataset)
+        return np.concatenate([images, masks], axis=-1)
+
+    once = epoch(records, "memory")
+    np.testing.assert_array_equal(once, epoch(records, "none"))
+    np.testing.assert_array_equal(once, epoch(records[::-1], "disk", batch_size=3))
+    assert not np.array_equal(once, epoch(records, "memory", seed=2))
+    assert not np.array_equal(once, epoch(records, "memory", epoch=3))
+    # Leaving images out changes neither the order nor the augmentation of the others.
+    half = epoch(records[::2], "memory")
+    positions = [np.flatnonzero((once == image).all(axis=(1, 2, 3))) for image in half]
+    assert all(len(places) == 1 for places in positions)
+    assert [int(places[0]) for places in positions] == sorted(int(places[0]) for places in positions)
+
+
+def test_disk_cache_is_read_back_and_notices_changed_files(phantoms: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(phantoms, root)
+    records = find_records(root).records
+    first = examples(records, tmp_path, "disk")
+    second = examples(records, tmp_path, "disk")
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    np.testing.assert_array_equal(first.repaired, second.repaired)
+    shutil.copy(records[1].image_path, records[0].image_path)
+    images, _, _ = collect(make_eval_dataset(examples(records, tmp_path, "disk"), batch_size=2))
+    np.testing.assert_array_equal(images[0], images[1])
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_broken_file_is_named(phantoms: Path, tmp_path: Path, cache: str, kind: str) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(phantoms, root)
+    records = find_records(root).records
+    broken = records[7].image_path if kind == "image" else records[7].mask_path
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(HamError, match=f"{broken.name}: not a readable {kind}"):
+        some = examples(records, tmp_path, cache)
+        with some.explained():
+            collect(make_eval_dataset(some, batch_size=4))
+    assert not list((tmp_path / "cache").glob("*.uint8"))
+
+
+def test_a_cache_that_cannot_be_written_names_its_key(records: list[Record], tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(HamError, match=r"data\.cache_dir: cannot keep"):
+        examples(records, tmp_path, "disk")

@@ -1,0 +1,84 @@
+"""The split: by lesion, seeded, of the stated size."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ham_keras.data.records import Record
+from ham_keras.data.splits import load_split, make_split, select
+from ham_keras.errors import HamError
+
+# 200 images of 100 lesions: every other lesion has three images, the rest one.
+LESIONS = [f"L{i:03}" for i in range(100) for _ in range(3 if i % 2 else 1)]
+RECORDS = [Record(f"I{i:03}", lesion, "nv", Path("i"), Path("m")) for i, lesion in enumerate(LESIONS)]
+LESION_OF = {record.image_id: record.lesion_id for record in RECORDS}
+TENTHS = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+def test_no_lesion_stands_on_two_sides_and_every_image_is_used_once() -> None:
+    split = make_split(RECORDS, TENTHS, seed=0)
+    sides = {name: {LESION_OF[image_id] for image_id in ids} for name, ids in split.items()}
+    assert not sides["train"] & sides["val"] and not sides["train"] & sides["test"] and not sides["val"] & sides["test"]
+    assert sorted(image_id for ids in split.values() for image_id in ids) == sorted(LESION_OF)
+    assert {name: len(ids) for name, ids in split.items()} == {"train": 160, "val": 20, "test": 20}
+
+
+def test_same_seed_same_split_whatever_the_order_of_records() -> None:
+    assert make_split(RECORDS, TENTHS, seed=3) == make_split(RECORDS[::-1], TENTHS, seed=3)
+    assert make_split(RECORDS, TENTHS, seed=3) != make_split(RECORDS, TENTHS, seed=4)
+
+
+def test_by_image_lets_lesions_leak_as_the_report_did() -> None:
+    split = make_split(RECORDS, TENTHS, seed=0, group_by=None)
+    shared = {LESION_OF[i] for i in split["train"]} & {LESION_OF[i] for i in split["test"]}
+    assert len(split["test"]) == 20 and shared
+
+
+def test_sample_takes_that_many_and_more_than_all_is_all() -> None:
+    split = make_split(RECORDS, {"train": 0.5, "val": 0.25, "test": 0.25}, seed=0, sample=40)
+    assert Counter({name: len(ids) for name, ids in split.items()}) == {"train": 20, "val": 10, "test": 10}
+    everything = make_split(RECORDS, TENTHS, seed=0, sample=1000)
+    assert sum(map(len, everything.values())) == 200
+
+
+def test_fractions_may_leave_images_unused() -> None:
+    split = make_split(RECORDS, {"train": 0.2, "val": 0.1, "test": 0.1}, seed=0)
+    assert [len(split[name]) for name in ("train", "val", "test")] == [40, 20, 20]
+
+
+def test_an_empty_side_is_an_error() -> None:
+    with pytest.raises(HamError, match=r"data\.split\.val: 0\.1 of 3 images leaves this side empty"):
+        make_split(RECORDS[:3], TENTHS, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a readable split file"),
+        ({"train": ["a"], "val": ["b"]}, "expected"),
+        ({"train": ["a"], "val": ["b"], "test": [1]}, "test: expected a list of image ids"),
+        ({"train": ["a"], "val": [], "test": ["c"]}, "val: empty"),
+        ({"train": ["a", "b"], "val": ["b"], "test": ["c"]}, "b stands in train and again in val"),
+    ],
+)
+def test_split_file_mistakes(tmp_path: Path, content: object, message: str) -> None:
+    path = tmp_path / "split.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(HamError, match=message):
+        load_split(path)
+
+
+def test_split_file_reads_back(tmp_path: Path) -> None:
+    split = make_split(RECORDS, TENTHS, seed=0)
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    assert load_split(tmp_path / "split.json") == split
+
+
+def test_select_keeps_the_order_of_ids_and_names_what_is_missing() -> None:
+    assert [record.image_id for record in select(RECORDS, ["I003", "I001"], "split.json")] == ["I003", "I001"]
+    with pytest.raises(HamError, match=r"split\.json: 2 of 3 ids have no image and mask.*the first: X1"):
+        select(RECORDS, ["I003", "X1", "X2"], "split.json")

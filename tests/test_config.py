@@ -1,0 +1,147 @@
+"""Config files: what is accepted, how files and overrides are laid over each other, what errors say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ham_keras.config import json_schema, load_config, main, to_json
+from ham_keras.errors import HamError
+
+CONFIGS = sorted(path for path in Path("configs").glob("*.json") if path.name != "schema.json")
+
+
+def write(folder: Path, name: str, content: Any) -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_report_recipe_is_base() -> None:
+    config = load_config("configs/base.json")
+    assert config.run.name == "base"
+    assert (config.data.sample, config.data.image_size, config.data.group_by) == (4000, [128, 128], "lesion_id")
+    assert config.data.split.model_dump() == {"train": 0.95, "val": 0.025, "test": 0.025}
+    assert (config.model.architecture, config.model.backbone, config.model.encoder_weights) == (
+        "unet", "resnet34", "imagenet",
+    )  # fmt: skip
+    train = config.train
+    assert (train.epochs, train.batch_size, train.learning_rate, train.loss) == (20, 16, 1e-4, "dice")
+    assert (train.schedule.name, train.early_stopping_epochs, train.ema_momentum) == ("constant", None, None)
+    assert config.augment.engine == "none"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_each_config_loads_describes_itself_and_names_the_schema(path: Path) -> None:
+    config = load_config(path)
+    assert len(config.description) > 80
+    assert (path.parent / json.loads(path.read_text())["$schema"]).resolve() == Path("configs/schema.json").resolve()
+
+
+def test_schema_file_is_current() -> None:
+    assert Path("configs/schema.json").read_text() == json_schema(), (
+        "python -m ham_keras.config --schema > configs/schema.json"
+    )
+
+
+def test_extends_is_relative_to_its_file_and_merges_sections(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    write(tmp_path, "parent.json", {"description": "not mine", "train": {"epochs": 3, "batch_size": 8}})
+    child = write(tmp_path / "deep", "child.json", {"extends": "../parent.json", "train": {"epochs": 5}})
+    config = load_config(child, ["train.learning_rate=0.01", "data.root=some folder", "model.encoder_weights=null"])
+    assert (config.train.epochs, config.train.batch_size, config.train.learning_rate) == (5, 8, 0.01)
+    assert (config.data.root, config.model.encoder_weights) == ("some folder", None)
+    assert (config.run.name, config.description) == ("child", "")
+
+
+def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "a.json", {}), ["data.image_size=[96, 128]", "run.name=b"])
+    assert load_config(write(tmp_path, "c.json", to_json(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train": {"learning_rat": 1}}, "train.learning_rat: unknown key, did you mean learning_rate?"),
+        ({"trane": {}}, "trane: unknown key, did you mean train?"),
+        ({"train": {"epochs": "20"}}, 'train.epochs: input should be a valid integer, got "20"'),
+        ({"train": {"epochs": True}}, "train.epochs: input should be a valid integer, got true"),
+        ({"train": {"batch_size": 0}}, "train.batch_size: input should be greater than or equal to 1, got 0"),
+        ({"data": {"image_size": 100}}, "data.image_size.0: input should be a multiple of 32, got 100"),
+        ({"data": {"image_size": [64, 64, 64]}}, "data.image_size: list should have at most 2 items"),
+        ({"data": {"split": {"train": 1.5}}}, "data.split.train: input should be less than or equal to 1, got 1.5"),
+        (
+            {"data": {"split": {"train": 0.9, "val": 0.2}}},
+            "data.split: train + val + test is 1.125, expected at most 1",
+        ),
+        (
+            {"run": {"name": "../x"}},
+            'run.name: expected one name, without slashes and without a leading dot, got "../x"',
+        ),
+        ({"train": {"schedule": {"warmup_epochs": 30}}}, "train: schedule.warmup_epochs is 30, epochs only 20"),
+        ({"data": {"cache": "ram"}}, "data.cache: input should be 'memory', 'disk' or 'none', got \"ram\""),
+        (
+            {"model": {"backbone": "resnet-34"}},
+            "model.backbone: does not build and reload under Keras 3; did you mean resnet34?",
+        ),
+        ({"augment": {"engine": "native"}, "data": {"image_size": [64, 96]}}, "augment.quarter_turns needs a square"),
+    ],
+)
+def test_a_mistake_names_its_key(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    path = write(tmp_path, "wrong.json", settings)
+    with pytest.raises(HamError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": 1,\n}', "wrong.json:2: not JSON"),
+        ("[]", "expected a JSON object"),
+        ({"extends": 3}, "extends: expected"),
+        ('{"train": {"epochs": 3, "epochs": 4}}', r"wrong\.json: epochs: the key stands there twice"),
+    ],
+)
+def test_a_file_that_is_no_config(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(HamError, match=message):
+        load_config(write(tmp_path, "wrong.json", content))
+
+
+def test_missing_parent_and_circle(tmp_path: Path) -> None:
+    with pytest.raises(HamError, match=r"gone\.json: no such config file"):
+        load_config(write(tmp_path, "a.json", {"extends": "gone.json"}))
+    write(tmp_path, "b.json", {"extends": "c.json"})
+    with pytest.raises(HamError, match="extends itself"):
+        load_config(write(tmp_path, "c.json", {"extends": "b.json"}))
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=3", "description.x=3"])
+def test_malformed_override(tmp_path: Path, override: str) -> None:
+    with pytest.raises(HamError, match=r"expected section\.key=value|is not a section"):
+        load_config(write(tmp_path, "a.json", {"description": "text"}), [override])
+
+
+def test_command_prints_resolved_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(write(tmp_path, "a.json", {})), "train.epochs=7"]) == 0
+    assert json.loads(capsys.readouterr().out)["train"]["epochs"] == 7
+
+
+PURE = (
+    "config", "settings", "data.records", "data.masks", "data.splits", "data.audit", "data.phantom", "scoring", "runs",
+    "errors", "train", "evaluate", "compare",
+)  # fmt: skip
+
+
+def test_pure_modules_and_help_do_not_import_tensorflow() -> None:
+    names = ", ".join(f"ham_keras.{name}" for name in PURE)
+    code = f"import sys, {names}; print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

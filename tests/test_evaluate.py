@@ -1,0 +1,105 @@
+"""Scoring a run: against the official scorer, on another folder, and traced image by image."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from ham_keras.data.masks import read_mask
+from ham_keras.data.phantom import draw_phantoms
+from ham_keras.errors import HamError
+from ham_keras.evaluate import evaluate, load_model, main
+from ham_keras.runs import Run, load_csv, load_json, load_run
+from ham_keras.scoring import SCORES
+
+
+def rows(run: Run, name: str) -> list[dict[str, str]]:
+    return load_csv(run.scores(name) / "per_image.csv")
+
+
+def test_agrees_with_the_official_scorer_on_the_pngs_it_writes(trained: Run, phantoms: Path, tmp_path: Path) -> None:
+    segmentation = pytest.importorskip("isic_challenge_scoring.segmentation")
+    summary = evaluate(trained.folder, "test", save_masks=True, visible=False)
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    for row in rows(trained, "test"):  # the scorer wants ISIC's ids, and masks that are not inverted
+        name = f"{row['image_id']}_segmentation.png"
+        lesion = 255 * read_mask(phantoms / "masks" / name).lesion
+        Image.fromarray(lesion).save(truth / name.replace("PHANTOM", "ISIC"))
+    theirs = segmentation.SegmentationScore.from_dir(truth, trained.scores("test") / "masks").macro_average
+    for name in SCORES:
+        assert summary["native"][name]["mean"] == pytest.approx(theirs.at[name], abs=1e-6), name
+
+
+def test_summary_is_the_mean_of_the_rows_and_rows_are_the_split(trained: Run) -> None:
+    summary = evaluate(trained.folder, "val", visible=False)
+    table = rows(trained, "val")
+    assert [row["image_id"] for row in table] == load_json(trained.split)["val"]
+    for size in ("native", "network"):
+        for name in SCORES:
+            mean = np.mean([float(row[f"{name}_{size}"]) for row in table])
+            assert summary[size][name]["mean"] == pytest.approx(mean, abs=1e-12)
+    assert all((row["height_px"], row["width_px"]) == ("64", "96") for row in table)
+
+
+def test_network_is_rebuilt_in_float32_whatever_it_was_trained_in(trained: Run) -> None:
+    assert load_json(trained.environment)["precision"] == "mixed_bfloat16"
+    before = rows(trained, "test")
+    evaluate(trained.folder, "test", visible=False)
+    assert rows(trained, "test") == before
+    assert keras.config.dtype_policy().name == "float32"
+    layers = load_model(*load_run(trained.folder)).layers
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+
+
+def test_another_folder_of_other_sizes_is_scored_under_its_name(trained: Run, tmp_path: Path) -> None:
+    root = tmp_path / "clinic"
+    draw_phantoms(root, 5, 3, inverted_fraction=0.2, palette_fraction=0, width_px=150, height_px=110)
+    (root / "HAM10000_metadata.csv").unlink()
+    summary = evaluate(trained.folder, data_root=root, visible=False)
+    assert (summary["set"], summary["images"], summary["lesions"]) == ("clinic", 5, 5)
+    table = rows(trained, "clinic")
+    assert [row["width_px"] for row in table] == ["150"] * 5
+    assert sum(int(row["mask_repaired"]) for row in table) == 1
+
+
+def test_the_runs_own_data_elsewhere(
+    trained: Run, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(phantoms, moved)
+    before = rows(trained, "test")
+    assert main([str(trained.folder), "--data", str(moved), "--split", "test"]) == 0
+    assert rows(trained, "test") == before
+    assert "warning" not in capsys.readouterr().out
+    assert main([str(trained.folder), "--data", str(moved)]) == 0
+    assert "warning: 18 of these 24 images were trained on; --split test leaves them out" in capsys.readouterr().out
+    assert len(rows(trained, "moved")) == 24
+
+
+def test_a_folder_named_like_a_split_cannot_hide_the_splits_scores(
+    trained: Run, phantoms: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(phantoms, tmp_path / "test")
+    with pytest.raises(HamError, match="rename the folder"):
+        evaluate(trained.folder, data_root=tmp_path / "test", visible=False)
+
+
+def test_a_run_without_weights_says_so(trained: Run, tmp_path: Path) -> None:
+    shutil.copy(trained.config, tmp_path)
+    shutil.copy(trained.split, tmp_path)
+    with pytest.raises(HamError, match=r"model\.weights\.h5: not there yet"):
+        evaluate(tmp_path, visible=False)
+
+
+def test_command_prints_the_table(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(trained.folder), "--split", "val"]) == 0
+    printed = capsys.readouterr().out
+    summary = load_json(trained.summary("val"))
+    assert f"jaccard             {summary['native']['jaccard']['mean']:8.4f}" in printed
+    assert "Jaccard by diagnosis" in printed and "not a medical device" in printed

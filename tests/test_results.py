@@ -1,0 +1,43 @@
+"""The table of results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ham_keras.errors import HamError
+from ham_keras.results import main
+from ham_keras.runs import Run, load_json
+
+TABLE = "results.json"
+
+
+def test_a_runs_row_is_traced_to_its_folder(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / TABLE), str(trained.folder), "--name", "ours"]) == 0
+    row = load_json(tmp_path / TABLE)[0]
+    summary = load_json(trained.summary("test"))
+    assert (row["images"], row["mean"]) == (6, summary["native"]["jaccard"]["mean"])
+    assert row["interval"] == summary["native"]["jaccard"]["interval"]
+    assert row["split"] == "by lesion_id, seed 0" and "mixed_bfloat16" in row["hardware"]
+    assert f"| ours | **{row['mean']:.4f}** |" in capsys.readouterr().out
+
+
+def test_a_scoring_made_elsewhere_is_added_and_replaced_by_name(trained: Run, tmp_path: Path) -> None:
+    ids = load_json(trained.split)["test"]
+    theirs = tmp_path / "per_image.csv"
+    for value in (0.25, 0.5):
+        theirs.write_text("image_id,jaccard_native\n" + "".join(f"{image_id},{value}\n" for image_id in ids))
+        options = ["--per-image", str(theirs), "--lesions", str(trained.folder), "--name", "theirs"]
+        options += ["--minutes", "3", "--split", "the same"]
+        assert main([str(tmp_path / TABLE), *options]) == 0
+    rows = json.loads((tmp_path / TABLE).read_text())
+    assert len(rows) == 1
+    assert (rows[0]["mean"], rows[0]["interval"], rows[0]["minutes"]) == (0.5, [0.5, 0.5], 3.0)
+
+
+def test_a_run_that_is_not_finished_has_no_row(tmp_path: Path, trained: Run) -> None:
+    (tmp_path / "config.json").write_text(trained.config.read_text())
+    with pytest.raises(HamError, match="not finished yet"):
+        main([str(tmp_path / TABLE), str(tmp_path), "--name", "early"])

@@ -1,0 +1,139 @@
+"""Run folders: what may continue, what may not, and what is written whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ham_keras.config import parse_config
+from ham_keras.environment import describe_environment
+from ham_keras.errors import HamError
+from ham_keras.runs import (
+    Run,
+    load_run,
+    open_run,
+    save_csv,
+    save_json,
+    save_text,
+    with_data_root,
+)
+
+
+def config(tmp_path: Path, **sections: Any) -> Any:
+    return parse_config({"run": {"name": "a", "dir": str(tmp_path)}, **sections}, "test")
+
+
+def test_the_same_config_opens_the_same_run_and_description_does_not_count(tmp_path: Path) -> None:
+    with open_run(config(tmp_path)) as first:
+        first.history.touch()
+    with open_run(config(tmp_path, description="another word")) as second:
+        assert second == first and second.history.exists()
+    assert load_run(first.folder)[1] == config(tmp_path)
+
+
+def test_another_config_is_an_error_that_names_the_key_and_the_ways_out(tmp_path: Path) -> None:
+    with open_run(config(tmp_path)) as run:
+        run.history.touch()
+    other = config(tmp_path, train={"epochs": 3})
+    different = r"differs in train\.epochs\); choose run\.name=NAME.*--overwrite"
+    with pytest.raises(HamError, match=different), open_run(other):
+        pass
+    assert run.history.exists()
+    with open_run(other, overwrite=True):
+        assert not run.history.exists()
+        assert load_run(run.folder)[1].train.epochs == 3
+
+
+def test_a_run_in_which_nothing_was_trained_takes_the_corrected_config(tmp_path: Path) -> None:
+    with open_run(config(tmp_path, data={"root": "typo"})) as run:
+        run.split.touch()
+    with open_run(config(tmp_path, data={"root": "right"})):
+        assert not run.split.exists()
+    assert load_run(run.folder)[1].data.root == "right"
+
+
+def test_a_run_that_another_process_trains_is_not_overwritten(tmp_path: Path) -> None:
+    with open_run(config(tmp_path)) as run:
+        run.history.touch()
+        locked = pytest.raises(HamError, match="another process is training this run")
+        with locked, open_run(config(tmp_path), overwrite=True):
+            pass
+        assert run.history.exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        stranger = pytest.raises(HamError, match=r"exists and is not a run \(it holds thesis\.txt\)")
+        with stranger, open_run(config(tmp_path), overwrite=overwrite):
+            pass
+    assert (tmp_path / "a" / "thesis.txt").read_text() == "mine"
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(HamError, match="not a run folder"):
+        load_run(tmp_path)
+
+
+def test_a_run_is_finished_when_scored_and_nothing_is_left_to_resume(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert not run.finished
+    save_json(run.summary("test"), {})
+    assert run.finished
+    run.resume_state.write_bytes(b"")
+    assert not run.finished
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    code = f"from pathlib import Path; from ham_keras.runs import Run\nwith Run(Path({str(tmp_path)!r})).locked(): pass"
+    with run.locked():
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert other.returncode == 1 and "another process is training this run" in other.stderr
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_data_root_is_looked_for_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HAM10000_ROOT", raising=False)
+    with pytest.raises(HamError, match=r"set data\.root=FOLDER or HAM10000_ROOT.*data\.download.*make sample"):
+        with_data_root(config(tmp_path))
+    (tmp_path / "data" / "ham10000").mkdir(parents=True)
+    assert with_data_root(config(tmp_path)).data.root == str(tmp_path / "data" / "ham10000")
+    monkeypatch.setenv("HAM10000_ROOT", str(tmp_path / "elsewhere"))
+    assert with_data_root(config(tmp_path)).data.root == str(tmp_path / "elsewhere")
+    assert with_data_root(config(tmp_path, data={"root": "named"})).data.root == str(tmp_path / "named")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_text(tmp_path / "a.txt", "old")
+
+    def broken(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_csv_and_json(tmp_path: Path) -> None:
+    save_csv(tmp_path / "deep" / "a.csv", [{"id": "a,b", "n": 1}, {"id": "c", "n": 2}])
+    assert (tmp_path / "deep" / "a.csv").read_text() == 'id,n\n"a,b",1\nc,2\n'
+    save_json(tmp_path / "a.json", {"b": [1]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1]}
+
+
+def test_environment_names_versions_and_command() -> None:
+    environment = describe_environment("CPU", "float32")
+    assert environment["packages"]["tensorflow"].startswith("2.21")
+    assert environment["packages"]["segmentation-models"] == "1.0.1"
+    assert environment["command"].startswith("python")
+    assert environment["cpu_threads"] >= 1

@@ -1,0 +1,141 @@
+"""The command: what a run leaves, and that a killed one ends as one that was never killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from ham_keras.config import to_json
+from ham_keras.errors import HamError
+from ham_keras.runs import Run, load_json, load_run
+from ham_keras.train import main, train
+
+
+def weights(path: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.__setitem__(name, item[()]) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def test_a_run_leaves_what_the_documentation_names(trained: Run) -> None:
+    left = {str(path.relative_to(trained.folder)) for path in trained.folder.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.startswith(("tensorboard/", "scores/"))} == {
+        ".lock", "config.json", "split.json", "environment.json", "repaired.json", "model.weights.h5", "history.csv",
+        "curves.png", "predictions.png",
+    }  # fmt: skip
+    assert {"scores/test/per_image.csv", "scores/test/summary.json"} <= left
+    assert load_json(trained.summary("test"))["images"] == len(load_json(trained.split)["test"]) == 6
+    assert load_json(trained.environment)["precision"] == "mixed_bfloat16"
+
+
+def test_a_finished_run_is_returned_as_it_is(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_run(trained.folder)[1]
+    before = trained.weights.stat().st_mtime_ns
+    assert train(config, visible=False).summary == load_json(trained.summary("test"))
+    assert "is finished; --overwrite trains it again" in capsys.readouterr().out
+    assert trained.weights.stat().st_mtime_ns == before
+    other = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 3})})
+    with pytest.raises(HamError, match=r"differs in train\.epochs"):
+        train(other, visible=False)
+
+
+def test_inverted_masks_of_the_training_images_are_recorded(trained: Run, phantoms: Path) -> None:
+    facts = load_json(phantoms / "phantoms.json")
+    inverted = {image["image_id"] for image in facts["images"] if image["mask"] == "inverted"}
+    split = load_json(trained.split)
+    assert load_json(trained.repaired) == sorted(inverted & {*split["train"], *split["val"]})
+
+
+def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ham_keras.train",
+        "configs/base.json",
+        f"data.root={tmp_path}",
+        f"run.dir={tmp_path}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"error: {tmp_path}: no folder of images; expected one of: " + done.stderr.partition("one of: ")[2].strip()
+    ]
+
+
+def test_command_lays_overrides_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.json").write_text("{}")
+    taken: list[Any] = []
+    monkeypatch.setattr("ham_keras.train.train", lambda config, **options: taken.append((config, options)))
+    assert main([str(tmp_path / "mine.json"), "train.epochs=7", "run.name=other", "--overwrite"]) == 0
+    config, options = taken[0]
+    assert (config.train.epochs, config.run.name, options) == (7, "other", {"overwrite": True})
+
+
+# Kills its own process, as hard as the system can, at the step or just before the file that argv names.
+KILLED = """
+import os, signal, sys
+from ham_keras import checkpoint, fit, progress, train
+place = sys.argv.pop(1)
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+if place.startswith("step"):
+    class Bar(progress.EpochBar):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            if f"step {self.epoch}.{batch + 1}" == place:
+                die()
+    fit.EpochBar = Bar
+else:
+    kept = os.replace
+    def replace(source, target):
+        if os.path.basename(target) == place and (place == "config.json" or os.path.exists(target)):
+            die()
+        kept(source, target)
+    os.replace = replace
+train.main(sys.argv[1:])
+"""
+
+
+LONG: dict[str, Any] = {
+    "train": {"epochs": 3, "ema_momentum": 0.9, "schedule": {"name": "cosine", "warmup_epochs": 1}},
+    "augment": {"engine": "native"},
+}
+
+
+@pytest.fixture(scope="module")
+def never_killed(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(tiny_config(tmp_path_factory.mktemp("whole"), **LONG), visible=False).run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "place", ["config.json", "step 1.2", "step 2.3", "model.weights.h5", "history.csv", "resume.npz"]
+)
+def test_killed_anywhere_it_ends_with_the_same_weights(
+    tiny: Any, never_killed: Run, tmp_path: Path, place: str
+) -> None:
+    path = tmp_path / "killed.json"
+    config = tiny(**LONG)
+    path.write_text(to_json(config))
+    first = subprocess.run([sys.executable, "-c", KILLED, place, str(path)], capture_output=True, text=True)
+    assert first.returncode == -signal.SIGKILL, first.stderr[-2000:]
+    second = subprocess.run([sys.executable, "-m", "ham_keras.train", str(path)], capture_output=True, text=True)
+    assert second.returncode == 0, second.stderr[-2000:]
+    killed = Run(Path(config.run.dir) / "tiny")
+    expected, found = weights(never_killed.weights), weights(killed.weights)
+    assert expected.keys() == found.keys() and len(expected) > 50
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    table = Path("scores/test/per_image.csv")
+    assert (killed.folder / table).read_bytes() == (never_killed.folder / table).read_bytes()
+    assert not [path for path in killed.folder.rglob("*") if ".part" in path.name]
