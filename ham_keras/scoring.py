@@ -7,7 +7,8 @@ keeps values of at least 0.65 and zeroes the rest; the mean is over images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,10 +106,10 @@ def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
         jaccard = np.array([row[f"jaccard_{size}"] for row in rows], float)
         part["below_0.65"] = float(np.mean(jaccard < THRESHOLD))
         summary[size] = part
-    diagnoses = [str(row["diagnosis"]) for row in rows]
-    sizes = [size_group(float(row["lesion_fraction"])) for row in rows]
-    summary["by_diagnosis"] = _by_group(rows, diagnoses, lesions, resamples, seed)
-    summary["by_size"] = _by_group(rows, sizes, lesions, resamples, seed)
+    by_diagnosis = sorted(rows, key=lambda row: str(row["diagnosis"]))
+    by_size = sorted(rows, key=lambda row: float(row["lesion_fraction"]))
+    summary["by_diagnosis"] = _by_group(by_diagnosis, lambda row: str(row["diagnosis"]), resamples, seed)
+    summary["by_size"] = _by_group(by_size, lambda row: size_group(float(row["lesion_fraction"])), resamples, seed)
     return summary
 
 
@@ -122,14 +123,17 @@ def _spread(values: Floats, lesions: Sequence[str], resamples: int, seed: int) -
 
 
 def _by_group(
-    rows: Sequence[Mapping[str, Any]], names: Sequence[str], lesions: Sequence[str], resamples: int, seed: int
+    rows: Sequence[Mapping[str, Any]], name_of: Callable[[Mapping[str, Any]], str], resamples: int, seed: int
 ) -> dict[str, Any]:
-    jaccard = np.array([row["jaccard_native"] for row in rows], float)
+    """Images and native Jaccard of rows that lie side by side because they are of one group."""
     groups: dict[str, Any] = {}
-    for name in sorted(set(names), key=lambda name: (len(name.partition("%")[0]), name)):
-        chosen = np.array([other == name for other in names])
-        members = [lesion for lesion, inside in zip(lesions, chosen, strict=True) if inside]
-        spread = _spread(jaccard[chosen], members, resamples, seed)
-        below = float(np.mean(jaccard[chosen] < THRESHOLD))
-        groups[name] = {"images": int(chosen.sum()), "jaccard": spread, "below_0.65": below}
+    for name, members in itertools.groupby(rows, name_of):
+        group = list(members)
+        jaccard = np.array([row["jaccard_native"] for row in group], float)
+        spread = _spread(jaccard, [str(row["lesion_id"]) for row in group], resamples, seed)
+        groups[name] = {
+            "images": len(group),
+            "jaccard": spread,
+            "below_0.65": float(np.mean(jaccard < THRESHOLD)),
+        }
     return groups

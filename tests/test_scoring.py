@@ -98,5 +98,6 @@ def test_summary_worked_out_by_hand() -> None:
     assert summary["by_diagnosis"]["nv"]["jaccard"]["mean"] == pytest.approx(0.75)
     assert summary["by_diagnosis"]["mel"]["images"] == 1
     assert summary["by_diagnosis"]["mel"]["jaccard"]["interval"] is None  # of one lesion nothing can be told
+    assert list(summary["by_diagnosis"]) == ["mel", "nv"]
     assert list(summary["by_size"]) == ["0% to 5%", "20% to 40%"]
     assert summary["by_size"]["20% to 40%"]["below_0.65"] == 0.5
