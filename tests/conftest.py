@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import os
 
-# Before TensorFlow is imported by anything: quiet logs, no accelerator, no look-ups in the network.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# Before TensorFlow is imported by anything.
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from pathlib import Path

@@ -8,7 +8,6 @@ from draws of their own: `native` is TensorFlow on whole batches, `albumentation
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import threading
 from typing import Any
@@ -135,7 +134,6 @@ def _albumentations_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment)
 
 def build_albumentations(settings: Augment) -> Any:
     """The albumentations pipeline of these settings; takes `image` and `mask`, both uint8."""
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no look-up of a newer release at import
     import albumentations as A
 
     steps: list[Any] = []
