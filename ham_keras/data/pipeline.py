@@ -19,7 +19,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ham_keras.data.augment import augment_batch, draw_key
-from ham_keras.data.images import decode_image, load_image, read_encoded, resize_image
+from ham_keras.data.encoded import read_encoded
+from ham_keras.data.images import decode_image, load_image, resize_image
 from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.records import Record
 from ham_keras.errors import HamError
@@ -125,12 +126,14 @@ class Examples:
         size = int(np.prod(self._shape))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
+            if not path.exists() or path.stat().st_size != len(self.records) * (size + 1):
                 part = path.with_suffix(f".{os.getpid()}.part")
                 try:
                     with open(part, "wb") as file:
                         self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
                         file.write(self.repaired.tobytes())
+                        file.flush()
+                        os.fsync(file.fileno())
                     os.replace(part, path)
                 finally:
                     part.unlink(missing_ok=True)

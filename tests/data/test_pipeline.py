@@ -103,6 +103,14 @@ def test_disk_cache_is_read_back_and_notices_changed_files(phantoms: Path, tmp_p
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
+def test_a_disk_cache_that_was_cut_short_is_made_anew(records: list[Record], tmp_path: Path) -> None:
+    expected, _, _ = collect(make_eval_dataset(examples(records, tmp_path, "disk"), batch_size=5))
+    (path,) = (tmp_path / "cache").iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    found, _, _ = collect(make_eval_dataset(examples(records, tmp_path, "disk"), batch_size=5))
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("cache", CACHES)
 @pytest.mark.parametrize("kind", ["image", "mask"])
 def test_a_broken_file_is_named(phantoms: Path, tmp_path: Path, cache: str, kind: str) -> None:

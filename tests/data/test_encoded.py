@@ -1,0 +1,50 @@
+"""Files come back as bytes that TensorFlow decodes upright, against Pillow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ham_keras.data.encoded import read_encoded
+from ham_keras.data.images import decode_image
+
+RNG = np.random.default_rng(0)
+COLOURS = RNG.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+
+
+def save(folder: Path, name: str, image: Image.Image, **options: object) -> Path:
+    image.save(folder / name, **options)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.PNG"])
+def test_lossless_files_come_back_as_rgb(tmp_path: Path, name: str) -> None:
+    path = save(tmp_path, name, Image.fromarray(COLOURS))
+    np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS)
+
+
+def test_grey_is_spread_and_alpha_dropped(tmp_path: Path) -> None:
+    grey = save(tmp_path, "grey.png", Image.fromarray(COLOURS[..., 0]))
+    np.testing.assert_array_equal(decode_image(read_encoded(grey)).numpy(), COLOURS[..., :1].repeat(3, axis=2))
+    alpha = save(tmp_path, "alpha.png", Image.fromarray(np.dstack([COLOURS, COLOURS[..., 0]])))
+    np.testing.assert_array_equal(decode_image(read_encoded(alpha)).numpy(), COLOURS)
+
+
+def test_jpeg_is_decoded_as_pillow_decodes_it(tmp_path: Path) -> None:
+    smooth = np.asarray(Image.fromarray(COLOURS[:4, :4]).resize((200, 150), Image.Resampling.BICUBIC))
+    path = save(tmp_path, "a.jpg", Image.fromarray(smooth), quality=92)
+    assert read_encoded(path) == path.read_bytes()
+    difference = decode_image(read_encoded(path)).numpy().astype(int) - np.asarray(Image.open(path))
+    assert np.abs(difference).mean() < 1  # they use other inverse transforms of the colours
+
+
+def test_exif_turn_is_undone(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera lay on its side
+    path = save(tmp_path, "a.jpg", Image.fromarray(COLOURS), exif=exif, quality=95)
+    upright = decode_image(read_encoded(path)).numpy()
+    assert upright.shape == (40, 30, 3)
+    np.testing.assert_array_equal(upright, np.rot90(np.asarray(Image.open(path)), -1))
