@@ -44,11 +44,15 @@ def _version(name: str) -> str | None:
 def _git_revision() -> str | None:
     here = Path(__file__).parent
     try:
-        revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        command = ["git", "rev-parse", "--show-toplevel", "HEAD"]
+        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
         changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "."], cwd=here, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return revision.stdout.strip() + ("-modified" if changed.returncode else "")
+    top, revision = found.stdout.splitlines()
+    if Path(top).resolve() != here.parent.resolve():
+        return None  # installed into an environment that lies in somebody else's repository
+    return revision + ("-modified" if changed.returncode else "")
 
 
 def _cpu_name() -> str:

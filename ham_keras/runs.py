@@ -53,8 +53,24 @@ class Run:
         return self.folder / "repaired.json"
 
     @property
+    def curves(self) -> Path:
+        return self.folder / "curves.png"
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.png"
+
+    @property
     def tensorboard(self) -> Path:
         return self.folder / "tensorboard"
+
+    @property
+    def contents(self) -> tuple[Path, ...]:
+        """All that training and scoring write, the config last."""
+        return (
+            self.resume_state, self.weights, self.history, self.split, self.environment, self.repaired, self.curves,
+            self.predictions, self.tensorboard, self.folder / "scores", self.config,
+        )  # fmt: skip
 
     def scores(self, name: str) -> Path:
         return self.folder / "scores" / name
@@ -88,9 +104,11 @@ def with_data_root(config: Config) -> Config:
     """Name the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
 
     Raises:
-        HamError: none of them is there.
+        HamError: none of them is named, or the one that is named is not there.
     """
-    root = config.data.root or os.environ.get("HAM10000_ROOT") or None
+    named, root = "data.root", config.data.root
+    if root is None and os.environ.get("HAM10000_ROOT"):
+        named, root = "HAM10000_ROOT", os.environ["HAM10000_ROOT"]
     if root is None and Path("data/ham10000").is_dir():
         root = "data/ham10000"
     if root is None:
@@ -98,8 +116,10 @@ def with_data_root(config: Config) -> Config:
             "data.root: no data folder; set data.root=FOLDER or HAM10000_ROOT, download HAM10000 with "
             "`python -m ham_keras.data.download data/ham10000`, or try `make sample`, which needs no data"
         )
-    data = config.data.model_copy(update={"root": str(Path(root).expanduser().resolve())})
-    return config.model_copy(update={"data": data})
+    folder = Path(root).expanduser().resolve()
+    if not folder.is_dir():
+        raise HamError(f"{named}: {root}: no such data folder")
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": str(folder)})})
 
 
 @contextmanager
@@ -113,7 +133,7 @@ def open_run(config: Config, *, overwrite: bool = False) -> Iterator[Run]:
         HamError: the folder holds another config's run, is not a run, or is held by another process.
     """
     run = Run(Path(config.run.dir) / str(config.run.name))
-    if run.folder.exists() and not run.config.exists():
+    if run.folder.exists() and not _is_config(run.config):
         strangers = [child for child in run.folder.iterdir() if not child.name.startswith(".")]
         if strangers:
             raise HamError(
@@ -135,29 +155,37 @@ def open_run(config: Config, *, overwrite: bool = False) -> Iterator[Run]:
         yield run
 
 
+def _is_config(path: Path) -> bool:
+    try:
+        load_config(path)
+    except HamError:
+        return False
+    return True
+
+
 def _empty(run: Run) -> None:
-    """Delete a run; its config last, so that one killed in between is still a run to delete."""
-    for child in sorted(run.folder.iterdir(), key=lambda child: child == run.config):
-        if child.is_dir():
-            shutil.rmtree(child)
-        elif child.name != ".lock":
-            child.unlink()
+    """Delete what a run consists of and nothing else; its config last, so that until then it is a run to delete."""
+    for path in run.contents:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def load_run(folder: Path | str) -> tuple[Run, Config]:
-    """An existing run and its config.
+def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Config]:
+    """An existing run and its config, with `section.key=value` overrides laid over it.
 
     Raises:
-        HamError: the folder is not a run.
+        HamError: the folder is not a run, an override is wrong.
     """
     run = Run(Path(folder))
     if not run.config.exists():
         raise HamError(f"{folder}: not a run folder (no config.json); expected e.g. runs/base")
-    return run, load_config(run.config)
+    return run, load_config(run.config, overrides)
 
 
 def _content(config: Config) -> dict[str, Any]:
-    return config.model_dump(exclude={"schema_", "description"})
+    return config.model_dump(exclude={"schema_", "description", "run"})
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:

@@ -26,7 +26,7 @@ from ham_keras.runs import (
 
 
 def config(tmp_path: Path, **sections: Any) -> Any:
-    return parse_config({"run": {"name": "a", "dir": str(tmp_path)}, **sections}, "test")
+    return parse_config({"run": {"name": "a", "dir": str(tmp_path)}} | sections, "test")
 
 
 def test_the_same_config_opens_the_same_run_and_description_does_not_count(tmp_path: Path) -> None:
@@ -35,6 +35,14 @@ def test_the_same_config_opens_the_same_run_and_description_does_not_count(tmp_p
     with open_run(config(tmp_path, description="another word")) as second:
         assert second == first and second.history.exists()
     assert load_run(first.folder)[1] == config(tmp_path)
+
+
+def test_a_run_that_was_renamed_is_still_the_same_run(tmp_path: Path) -> None:
+    with open_run(config(tmp_path)) as first:
+        first.history.touch()
+    first.folder.rename(tmp_path / "b")
+    with open_run(config(tmp_path, run={"name": "b", "dir": str(tmp_path)})) as second:
+        assert second.history.exists()
 
 
 def test_another_config_is_an_error_that_names_the_key_and_the_ways_out(tmp_path: Path) -> None:
@@ -65,6 +73,28 @@ def test_a_run_that_another_process_trains_is_not_overwritten(tmp_path: Path) ->
         with locked, open_run(config(tmp_path), overwrite=True):
             pass
         assert run.history.exists()
+
+
+def test_a_folder_with_somebody_elses_config_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "a" / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        stranger = pytest.raises(HamError, match=r"exists and is not a run")
+        with stranger, open_run(config(tmp_path), overwrite=overwrite):
+            pass
+    assert (tmp_path / "a" / "thesis.txt").read_text() == "mine"
+    assert "bert" in (tmp_path / "a" / "config.json").read_text()
+
+
+def test_overwriting_deletes_what_a_run_writes_and_no_notes(tmp_path: Path) -> None:
+    with open_run(config(tmp_path)) as run:
+        for path in (run.weights, run.resume_state, run.folder / "notes.txt", run.summary("test")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    with open_run(config(tmp_path), overwrite=True):
+        left = {path.name for path in run.folder.iterdir()}
+    assert left == {".lock", "config.json", "notes.txt"}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -108,6 +138,10 @@ def test_data_root_is_looked_for_in_this_order(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "data" / "ham10000").mkdir(parents=True)
     assert with_data_root(config(tmp_path)).data.root == str(tmp_path / "data" / "ham10000")
     monkeypatch.setenv("HAM10000_ROOT", str(tmp_path / "elsewhere"))
+    with pytest.raises(HamError, match=r"HAM10000_ROOT: .*elsewhere: no such data folder"):
+        with_data_root(config(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "named").mkdir()
     assert with_data_root(config(tmp_path)).data.root == str(tmp_path / "elsewhere")
     assert with_data_root(config(tmp_path, data={"root": "named"})).data.root == str(tmp_path / "named")
 
