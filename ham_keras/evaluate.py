@@ -7,19 +7,20 @@ python -m ham_keras.evaluate runs/base --data PH2
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from ham_keras.config import Config
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, run_command
-from ham_keras.runs import Run, load_csv, load_run, save_csv, save_json
+from ham_keras.runs import Run, load_csv, load_json, load_run, save_csv, save_json
 from ham_keras.scoring import SCORES, count, score, show_interval, summarise
 
 if TYPE_CHECKING:
@@ -33,49 +34,83 @@ def evaluate(
     split: str | None = None,
     *,
     data_root: Path | str | None = None,
+    name: str | None = None,
+    overrides: Sequence[str] = (),
     save_masks: bool = False,
     visible: bool = True,
 ) -> dict[str, Any]:
     """Score a run in float32; writes scores/<name>/per_image.csv and summary.json into it.
 
-    Scored are the images of this split of the run's own, "test" when none is named; `data_root` says where
-    they lie now. With `data_root` and no split, all images of that folder are, under the folder's name. Each
-    image is scored at the network's size and at its mask's own size, to which the probability is resized.
-    `save_masks` also writes masks/<id>_segmentation.png.
+    Scored are the images of this split of the run's own, "test" when none is named. With `data_root` it is all
+    images of that folder, or those of the split that now lie there. `name` defaults to the split's, the folder's,
+    or <folder>-<split>. Each image is scored at the network's size and at its mask's own size, to which the
+    probability is resized. `overrides` are score.key=value. `save_masks` also writes
+    masks/<id>_segmentation.png.
 
     Returns:
         the content of summary.json, see `scoring.summarise`.
 
     Raises:
-        HamError: not a run, no weights yet, a file that cannot be read.
+        HamError: not a run, no weights yet, a file that cannot be read, the name holds other scores.
     """
-    run, config = load_run(folder)
-    root = str(data_root or config.data.root)
-    records = find_records(root).records
+    run, config = load_run(folder, _only_scores(overrides))
+    root = Path(data_root or str(config.data.root)).resolve()
+    pairing = find_records(root)
+    for line in pairing.warnings():
+        print(f"warning: {line}")
+    records, sides = pairing.records, load_split(run.split)
     if split is not None or data_root is None:
-        name = split or "test"
-        records = select(records, load_split(run.split)[name], f"{run.split}: {name}")
+        split = split or "test"
+        records = select(records, sides[split], f"{run.split}: {split}")
     else:
-        name = Path(root).resolve().name
-        if not name or name in NAMES:
-            raise HamError(f"{root}: a data set's scores cannot be kept as {name!r}; rename the folder")
-        seen = {image_id for side in ("train", "val") for image_id in load_split(run.split)[side]}
-        known = sum(record.image_id in seen for record in records)
-        if known:
-            print(f"warning: {known} of these {len(records)} images were trained on; --split test leaves them out")
+        warn_of_trained(records, {*sides["train"], *sides["val"]})
+    name = name or "-".join(part for part in (data_root and root.name, split) if part)
+    if data_root is not None and name in NAMES:
+        raise HamError(f"{root}: its scores cannot be kept as {name!r}, the run's own; choose --name NAME")
+    made_from = {"data": str(root), "split": split, "threshold": config.score.threshold}
     target = run.scores(name)
+    _refuse_other_scores(target, made_from)
+    if save_masks:
+        shutil.rmtree(target / "masks", ignore_errors=True)
+        (target / "masks").mkdir(parents=True)
     rows = []
     for row, record, lesion in score_images(load_model(run, config), records, config, visible=visible):
         rows.append(row)
         if save_masks:
-            path = target / "masks" / f"{record.image_id}_segmentation.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(path), 255 * lesion)
+            Image.fromarray(255 * lesion).save(target / "masks" / f"{record.image_id}_segmentation.png")
     save_csv(target / "per_image.csv", rows)
-    summary = {"run": run.folder.name, "data": root, "set": name, "threshold": config.score.threshold}
+    summary = {"run": run.folder.name, "set": name, **made_from}
     summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
     save_json(target / "summary.json", summary)
     return summary
+
+
+def _only_scores(overrides: Sequence[str]) -> Sequence[str]:
+    for override in overrides:
+        if not override.startswith("score."):
+            raise HamError(f"{override}: a trained run can only be scored otherwise: score.threshold=0.4")
+    return overrides
+
+
+def warn_of_trained(records: Sequence[Record], image_ids: set[str]) -> None:
+    """Tell how many records are of these ids, or of the lesions that these ids show."""
+    lesions = {record.lesion_id for record in records if record.image_id in image_ids}
+    known = sum(record.lesion_id in lesions for record in records)
+    if known:
+        print(
+            f"warning: {known} of these {len(records)} images are, by their ids, images or lesions that were trained "
+            f"or validated on; --split test leaves them out"
+        )
+
+
+def _refuse_other_scores(target: Path, made_from: dict[str, Any]) -> None:
+    if not (target / "summary.json").exists():
+        return
+    found = load_json(target / "summary.json")
+    different = [key for key in made_from if found.get(key) != made_from[key]]
+    if different:
+        there = ", ".join(f"{key} {found.get(key)}" for key in different)
+        raise HamError(f"{target}: holds the scores of {there}; choose --name NAME")
 
 
 def load_model(run: Run, config: Config) -> keras.Model:
@@ -187,13 +222,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m ham_keras.evaluate", description="Score a run on its own split or on another data folder."
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
+    parser.add_argument("overrides", nargs="*", metavar="score.key=value", help="score otherwise than in training")
     parser.add_argument("--data", metavar="ROOT", help="score this folder of images and masks")
     parser.add_argument(
         "--split", choices=NAMES, help="only these of the run's own images (default without --data: test)"
     )
+    parser.add_argument("--name", help="keep the scores as scores/NAME (default: the split's or the folder's name)")
     parser.add_argument("--save-masks", action="store_true", help="also write the predicted masks as PNGs")
-    args = parser.parse_args(argv)
-    summary = evaluate(args.run, args.split, data_root=args.data, save_masks=args.save_masks)
+    args = parser.parse_intermixed_args(argv)
+    summary = evaluate(
+        args.run,
+        args.split,
+        data_root=args.data,
+        name=args.name,
+        overrides=args.overrides,
+        save_masks=args.save_masks,
+    )
     print_summary(summary, f"{args.run}: {summary['set']}")
     return 0
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 from ham_keras.data.masks import read_mask
 from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.records import Record
 from ham_keras.errors import HamError
-from ham_keras.evaluate import evaluate, load_model, main
+from ham_keras.evaluate import evaluate, load_model, main, warn_of_trained
 from ham_keras.runs import Run, load_csv, load_json, load_run
 from ham_keras.scoring import SCORES
 
@@ -73,20 +74,46 @@ def test_the_runs_own_data_elsewhere(
 ) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(phantoms, moved)
-    before = rows(trained, "test")
     assert main([str(trained.folder), "--data", str(moved), "--split", "test"]) == 0
-    assert rows(trained, "test") == before
+    assert rows(trained, "moved-test") == rows(trained, "test")
     assert "warning" not in capsys.readouterr().out
-    assert main([str(trained.folder), "--data", str(moved)]) == 0
-    assert "warning: 18 of these 24 images were trained on; --split test leaves them out" in capsys.readouterr().out
-    assert len(rows(trained, "moved")) == 24
+    (moved / "masks" / "PHANTOM_0000003_segmentation.png").unlink()
+    assert main([str(trained.folder), "--data", str(moved), "--name", "whole"]) == 0
+    printed = capsys.readouterr().out
+    assert "warning: 1 images have no mask and are left out" in printed
+    assert "of these 23 images are, by their ids, images or lesions that were trained" in printed
+    assert len(rows(trained, "whole")) == 23
+
+
+def test_images_of_a_trained_lesion_count_as_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    records = [Record(image_id, lesion_id, "nv", Path(), Path()) for image_id, lesion_id in ("aL", "bL", "cM", "dN")]
+    warn_of_trained(records, {"a", "d", "elsewhere"})
+    assert "warning: 3 of these 4 images are" in capsys.readouterr().out
+    warn_of_trained(records, {"elsewhere"})
+    assert capsys.readouterr().out == ""
+
+
+def test_scores_are_never_replaced_by_others(trained: Run, phantoms: Path, tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        shutil.copytree(phantoms, tmp_path / place / "clinic 7")
+    evaluate(trained.folder, data_root=tmp_path / "a" / "clinic 7", visible=False)
+    with pytest.raises(HamError, match=r"clinic 7: holds the scores of data .*a/clinic 7; choose --name NAME"):
+        evaluate(trained.folder, data_root=tmp_path / "b" / "clinic 7", visible=False)
+    evaluate(trained.folder, data_root=tmp_path / "b" / "clinic 7", name="clinic b", visible=False)
+    assert rows(trained, "clinic 7") == rows(trained, "clinic b")
+    with pytest.raises(HamError, match=r"scores/test: holds the scores of threshold 0\.5; choose --name NAME"):
+        evaluate(trained.folder, overrides=["score.threshold=0.25"], visible=False)
+    low = evaluate(trained.folder, overrides=["score.threshold=0.25"], name="low", visible=False)
+    assert low["native"]["sensitivity"]["mean"] >= load_json(trained.summary("test"))["native"]["sensitivity"]["mean"]
+    with pytest.raises(HamError, match=r"train\.epochs=3: a trained run can only be scored otherwise"):
+        evaluate(trained.folder, overrides=["train.epochs=3"], visible=False)
 
 
 def test_a_folder_named_like_a_split_cannot_hide_the_splits_scores(
     trained: Run, phantoms: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(phantoms, tmp_path / "test")
-    with pytest.raises(HamError, match="rename the folder"):
+    with pytest.raises(HamError, match="kept as 'test', the run's own; choose --name NAME"):
         evaluate(trained.folder, data_root=tmp_path / "test", visible=False)
 
 
