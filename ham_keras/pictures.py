@@ -73,7 +73,7 @@ def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("tr
             (axes[1], first, titles[0], TRUTH),
             (axes[2], second, titles[1] + score, PREDICTION),
         ):
-            _outline(axes[0], lesion, colour)
+            outline(axes[0], lesion, colour, image.shape[:2])
             ax.imshow(lesion, cmap="gray", vmin=0, vmax=1)
             ax.set_title(title, fontsize=9, color=colour)
         for ax in axes:
@@ -88,6 +88,8 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
-def _outline(axes: Axes, lesion: Lesion, colour: str) -> None:
+def outline(axes: Axes, lesion: Lesion, colour: str, size: tuple[int, int]) -> None:
+    """Draw the outline over an image of another (height, width) than the mask's, too."""
     if lesion.min() != lesion.max():
-        axes.contour(lesion, levels=[0.5], colors=[colour], linewidths=1.2)
+        y, x = ((np.arange(n) + 0.5) * whole / n - 0.5 for n, whole in zip(lesion.shape, size, strict=True))
+        axes.contour(x, y, lesion, levels=[0.5], colors=[colour], linewidths=1.2)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from ham_keras.pictures import best_median_worst, save_cases, save_curves
+from ham_keras.pictures import best_median_worst, outline, save_cases, save_curves
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,13 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
         with Image.open(tmp_path / name) as picture:
             assert picture.width > 600 and picture.convert("L").getextrema() == (0, 255)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_outline_lies_on_the_image_whatever_the_masks_size() -> None:
+    axes = Figure().subplots()
+    mask = np.zeros((4, 6), np.uint8)
+    mask[1:3, 2:4] = 1
+    outline(axes, mask, "red", (40, 60))
+    corners = axes.collections[0].get_paths()[0].get_extents()
+    # Halfway between pixel centres: rows 1 to 2 of 4 and columns 2 to 3 of 6 are 10 to 30 and 20 to 40 of the image.
+    assert (corners.y0, corners.y1, corners.x0, corners.x1) == pytest.approx((9.5, 29.5, 19.5, 39.5))
