@@ -33,10 +33,11 @@ def row_of_run(folder: Path | str, split: str | None = None) -> Row:
         raise HamError(f"{folder}: not finished yet; train it to its end first")
     environment, summary = load_json(run.environment), load_json(run.summary("test"))
     seconds = sum(float(row["seconds"]) for row in load_csv(run.history))
-    by = f"by {config.data.group_by}" if config.data.group_by else "by image"
+    data = config.data
+    by = f"by {data.group_by}" if data.group_by else "by image"
     return {
         "config": environment["command"],
-        "split": split or f"{by}, seed {config.data.seed}",
+        "split": split or (Path(data.split_file).name if data.split_file else f"{by}, seed {data.seed}"),
         "images": summary["images"],
         "mean": summary["native"]["jaccard"]["mean"],
         "interval": summary["native"]["jaccard"]["interval"],

@@ -14,7 +14,7 @@ from typing import Any
 
 from ham_keras.config import Config, load_config
 from ham_keras.data.records import Record, find_records
-from ham_keras.data.splits import Split, load_split, make_split, select
+from ham_keras.data.splits import Split, load_split, make_split, select, shared_lesions
 from ham_keras.environment import describe_environment
 from ham_keras.errors import run_command
 from ham_keras.runs import Run, load_json, open_run, save_json, with_data_root
@@ -63,9 +63,9 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in split.items())
     print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
     progress = fit(config, run, records, precision, visible=visible)
-    save_curves(progress.history, run.folder / "curves.png")
+    save_curves(progress.history, run.curves)
     summary = evaluate(run.folder, "test", visible=visible)
-    save_predictions(run, config, records["test"], run.folder / "predictions.png")
+    save_predictions(run, config, records["test"], run.predictions)
     print_summary(summary, f"{run.folder}: test split")
     run.resume_state.unlink()  # last: without it the run counts as finished
 
@@ -88,6 +88,12 @@ def _split(config: Config, run: Run, records: Sequence[Record]) -> Split:
     data = config.data
     if data.split_file is not None:
         split = load_split(data.split_file)
+        leaking = shared_lesions(split, records) if data.group_by else []
+        if leaking:
+            print(
+                f"warning: {data.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
+                f"{leaking[0]}; scores will look better than they are"
+            )
     else:
         split = make_split(records, data.split.model_dump(), seed=data.seed, sample=data.sample, group_by=data.group_by)
     save_json(run.split, split)
@@ -101,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", help="a config file, e.g. configs/base.json")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings laid over the config's")
     parser.add_argument("--overwrite", action="store_true", help="delete a run of this name and start again")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     for override in args.overrides:
         print(f"override: {override}")

@@ -167,8 +167,10 @@ def read_metadata(root: Path) -> dict[str, tuple[str, str]]:
             if not key:
                 continue
             lesion_id, diagnosis = known.get(key, ("", ""))
-            lesion_id = lesion_id or row.get("lesion_id") or ""
-            known[key] = (lesion_id, row.get("dx") or diagnosis or _one_hot(row))
+            named = row.get("lesion_id") or lesion_id
+            if lesion_id and named != lesion_id:
+                raise HamError(f"{path}: {key} is of lesion {named} here and of {lesion_id} elsewhere; keep one")
+            known[key] = (named, row.get("dx") or diagnosis or _one_hot(row))
     return known
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -87,6 +87,14 @@ def load_split(path: Path | str) -> Split:
                 raise HamError(f"{path}: {image_id} stands in {seen[image_id]} and again in {name}")
             seen[image_id] = name
     return split
+
+
+def shared_lesions(split: Split, records: Iterable[Record]) -> list[str]:
+    """The lesions, sorted, of which images stand on two sides or more."""
+    side = {image_id: name for name in NAMES for image_id in split[name]}
+    sides = {(record.lesion_id, side[record.image_id]) for record in records if record.image_id in side}
+    counts = Counter(lesion_id for lesion_id, _ in sides)
+    return sorted(lesion_id for lesion_id, count in counts.items() if count > 1)
 
 
 def select(records: Iterable[Record], image_ids: Sequence[str], source: str) -> list[Record]:

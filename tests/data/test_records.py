@@ -169,6 +169,13 @@ def test_metadata_joins_tables_and_skips_those_without_ids(tmp_path: Path) -> No
     assert read_metadata(tmp_path) == {"isic_1": ("HAM_1", "vasc"), "isic_2": ("", "mel")}
 
 
+def test_tables_that_disagree_on_a_lesion_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image_id,lesion_id\nISIC_1,HAM_1\n")
+    (tmp_path / "b.csv").write_text("image_id,lesion_id\nISIC_1,HAM_2\n")
+    with pytest.raises(HamError, match=r"b\.csv: isic_1 is of lesion HAM_2 here and of HAM_1 elsewhere"):
+        read_metadata(tmp_path)
+
+
 def test_a_table_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_bytes(b"image_id,dx\nISIC_1,n\xe6vus\n")
     with pytest.raises(HamError, match=r"table\.csv: cannot be read as a UTF-8 table"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ham_keras.data.records import Record
-from ham_keras.data.splits import load_split, make_split, select
+from ham_keras.data.splits import load_split, make_split, select, shared_lesions
 from ham_keras.errors import HamError
 
 # 200 images of 100 lesions: every other lesion has three images, the rest one.
@@ -25,6 +25,13 @@ def test_no_lesion_stands_on_two_sides_and_every_image_is_used_once() -> None:
     assert not sides["train"] & sides["val"] and not sides["train"] & sides["test"] and not sides["val"] & sides["test"]
     assert sorted(image_id for ids in split.values() for image_id in ids) == sorted(LESION_OF)
     assert {name: len(ids) for name, ids in split.items()} == {"train": 160, "val": 20, "test": 20}
+
+
+def test_lesions_on_two_sides_are_found() -> None:
+    assert shared_lesions(make_split(RECORDS, TENTHS, seed=0), RECORDS) == []
+    # L001 is I001 to I003, L003 is I005 to I007.
+    leaking = {"train": ["I001", "I005", "I000"], "val": ["I002", "I004"], "test": ["I003", "I007"]}
+    assert shared_lesions(leaking, RECORDS) == ["L001", "L003"]
 
 
 def test_same_seed_same_split_whatever_the_order_of_records() -> None:
