@@ -49,7 +49,7 @@ def parse_config(settings: dict[str, Any], source: str) -> Config:
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        lines = list(dict.fromkeys(_explain(item) for item in error.errors()))
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
         raise HamError(f"{source}: " + "; ".join(lines[:3]) + more) from None
 
@@ -69,7 +69,7 @@ def json_schema() -> str:
     backbone = schema["$defs"]["Model"]["properties"]["backbone"]
     backbone["enum"] = list(SUPPORTED_BACKBONES)
     size = schema["$defs"]["Data"]["properties"]["image_size"]
-    side = {"type": "integer", "minimum": 32, "multipleOf": 32}
+    side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
     schema["$defs"]["Data"]["properties"]["image_size"] = {
         "description": size["description"],
         "default": size["default"],
@@ -136,7 +136,7 @@ def _apply(settings: dict[str, Any], override: str) -> None:
 
 
 def _explain(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"])
+    place = ".".join(part for part in item["loc"] if isinstance(part, str))
     if item["type"] == "extra_forbidden":
         *parents, key = [str(part) for part in item["loc"]]
         known = _known_keys(parents)
@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", nargs="?", help="a config file")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of config files")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     if args.schema:
         print(json_schema(), end="")
     elif args.config:

@@ -82,7 +82,8 @@ def fit(
             f"{strategy.num_replicas_in_sync} devices; use a multiple of {strategy.num_replicas_in_sync}"
         )
     with strategy.scope():
-        model = build_compiled_model(config, precision, math.ceil(len(records["train"]) / settings.batch_size))
+        batches = len(records["train"]) / settings.batch_size
+        model = build_compiled_model(config, precision, math.floor(batches) if shared else math.ceil(batches))
         average = WeightAverage(model, settings.ema_momentum) if settings.ema_momentum else None
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else [])]
         progress = load_state(run.resume_state, state) if run.resume_state.exists() else Progress()
@@ -113,6 +114,7 @@ def fit(
         with train.explained(), val.explained():
             epochs = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
             fitted = model.fit(train_dataset, **epochs, callbacks=callbacks, shuffle=False, verbose=0).history
+            fit_seconds = time.perf_counter() - start
             with average.swapped() if average else contextlib.nullcontext():
                 validated = validator.evaluate(val_dataset, verbose=0, return_dict=True)
                 check_finite(validated["loss"], f"after epoch {progress.epoch + 1}, in validation")
@@ -129,7 +131,7 @@ def fit(
             **{f"val_{name}": float(value) for name, value in validated.items()},
             "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
             "seconds": round(seconds, 2),
-            "images_per_second": round(len(train.records) / seconds, 2),
+            "images_per_second": round(len(train.records) / fit_seconds, 2),
         }
         progress.history.append(row)
         save_csv(run.history, progress.history)

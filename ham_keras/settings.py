@@ -24,14 +24,17 @@ def _pair(size: Any) -> Any:
     return [size, size] if isinstance(size, int) and not isinstance(size, bool) else size
 
 
-def _path(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+def _text(value: Any) -> Any:
+    """Paths are taken, and names that an override reads as numbers."""
+    return str(value) if isinstance(value, Path | int | float) and not isinstance(value, bool) else value
 
 
 ImageSize = Annotated[
-    list[Annotated[int, Field(ge=32, multiple_of=32)]], Field(min_length=2, max_length=2), BeforeValidator(_pair)
+    list[Annotated[int, Field(ge=32, le=4096, multiple_of=32)]],
+    Field(min_length=2, max_length=2),
+    BeforeValidator(_pair),
 ]
-Text = Annotated[str, Field(min_length=1), BeforeValidator(_path)]
+Text = Annotated[str, Field(min_length=1), BeforeValidator(_text)]
 
 
 def _known_backbone(name: str) -> str:
@@ -52,7 +55,7 @@ def _one_name(name: str) -> str:
 
 
 class Run(Section):
-    name: Annotated[str, AfterValidator(_one_name)] | None = Field(
+    name: Annotated[str, BeforeValidator(_text), AfterValidator(_one_name)] | None = Field(
         None, description="Folder below `dir`, one name without slashes; the config's file name when null."
     )
     dir: Text = Field("runs", description="Where run folders are kept.")

@@ -72,7 +72,7 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
         ({"train": {"epochs": "20"}}, 'train.epochs: input should be a valid integer, got "20"'),
         ({"train": {"epochs": True}}, "train.epochs: input should be a valid integer, got true"),
         ({"train": {"batch_size": 0}}, "train.batch_size: input should be greater than or equal to 1, got 0"),
-        ({"data": {"image_size": 100}}, "data.image_size.0: input should be a multiple of 32, got 100"),
+        ({"data": {"image_size": 100}}, "data.image_size: input should be a multiple of 32, got 100"),
         ({"data": {"image_size": [64, 64, 64]}}, "data.image_size: list should have at most 2 items"),
         ({"data": {"split": {"train": 1.5}}}, "data.split.train: input should be less than or equal to 1, got 1.5"),
         (
