@@ -13,7 +13,8 @@ CAFFE = ((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), True)
 UNIT = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5), False)
 
 # Each builds, runs on any multiple of 32 and reloads its weights with every architecture under Keras 3;
-# tests/models/test_unet.py makes this list. DenseNets do not build: their layer names contain "/".
+# tests/models/test_unet.py makes this list. DenseNets do not build: their layer names contain "/". Of senet154 and
+# seresnext101 each network takes minutes to build, layer by layer in hundreds of groups, so they stay out.
 PREPROCESSING = {
     "resnet18": NONE,
     "resnet34": NONE,
@@ -21,6 +22,7 @@ PREPROCESSING = {
     "resnet101": NONE,
     "resnet152": NONE,
     "resnext50": NONE,
+    "resnext101": NONE,
     "seresnet18": NONE,
     "seresnet34": NONE,
     "seresnet50": TORCH,

@@ -41,7 +41,9 @@ def _known_backbone(name: str) -> str:
     if name not in SUPPORTED_BACKBONES:
         near = difflib.get_close_matches(name, SUPPORTED_BACKBONES, 1, 0.8)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"does not build and reload under Keras 3; {hint}known are {', '.join(SUPPORTED_BACKBONES)}")
+        raise ValueError(
+            f"is not among those that build and reload under Keras 3; {hint}known are {', '.join(SUPPORTED_BACKBONES)}"
+        )
     return name
 
 

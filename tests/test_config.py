@@ -87,7 +87,7 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
         ({"data": {"cache": "ram"}}, "data.cache: input should be 'memory', 'disk' or 'none', got \"ram\""),
         (
             {"model": {"backbone": "resnet-34"}},
-            "model.backbone: does not build and reload under Keras 3; did you mean resnet34?",
+            "model.backbone: is not among those that build and reload under Keras 3; did you mean resnet34?",
         ),
         ({"augment": {"engine": "native"}, "data": {"image_size": [64, 96]}}, "augment.quarter_turns needs a square"),
     ],
