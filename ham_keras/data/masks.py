@@ -73,7 +73,8 @@ def is_inverted(lesion: Lesion) -> bool:
 def resize_mask(lesion: Lesion, height_px: int, width_px: int) -> Lesion:
     """Resize a {0, 1} mask: a pixel of the result is lesion where at least half of its area is.
 
-    Area averaging keeps the outline to a fraction of a pixel; nearest-neighbour moves it by up to half.
+    Area averaging keeps the outline to a fraction of a pixel; nearest-neighbour moves it by up to half, which
+    costs the trained network accuracy: benchmarks/choices.py.
     """
     if lesion.shape == (height_px, width_px):
         return lesion
