@@ -1,0 +1,38 @@
+"""Requests that TensorFlow Serving answers before it calls a model ready, so that no client waits for tracing.
+
+https://www.tensorflow.org/tfx/serving/saved_model_warmup
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
+
+PHOTOGRAPH_PX = (450, 600)  # height and width of HAM10000's
+BATCH_SIZES = (1, 16)
+
+
+def save_warmup_requests(path: Path, model_name: str, height_px: int, width_px: int) -> None:
+    """Write a TFRecord of PredictionLogs: each signature, with one image and with a batch."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in warmup_inputs(height_px, width_px):
+            tensors = {name: tf.make_tensor_proto(value) for name, value in inputs.items()}
+            spec = ModelSpec(name=model_name, signature_name=signature)
+            request = PredictRequest(model_spec=spec, inputs=tensors)
+            writer.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())
+
+
+def warmup_inputs(height_px: int, width_px: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yield (signature, inputs) of grey images."""
+    grey = np.full((*PHOTOGRAPH_PX, 3), 128, np.uint8)
+    jpeg = tf.io.encode_jpeg(grey).numpy()
+    for count in BATCH_SIZES:
+        yield "serving_default", {"images": np.stack([grey] * count)}
+        yield "serve_bytes", {"image_bytes": np.array([jpeg] * count, object)}
+        yield "serve_network", {"images": np.full((count, height_px, width_px, 3), 128, np.float32)}

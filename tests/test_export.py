@@ -1,0 +1,202 @@
+"""The exported model answers as `evaluate` scores, whatever it is sent, and needs TensorFlow alone."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+from ham_keras import export as export_module
+from ham_keras.data.images import decode_image, load_image
+from ham_keras.data.masks import read_mask
+from ham_keras.data.records import Record, find_records
+from ham_keras.errors import HamError
+from ham_keras.evaluate import evaluate, load_model
+from ham_keras.export import export, main
+from ham_keras.runs import Run, load_csv, load_json, load_run
+from ham_keras.scoring import count, score
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(trained.folder, tmp_path_factory.mktemp("models") / "lesion")
+
+
+@pytest.fixture(scope="module")
+def signatures(exported: Path) -> Any:
+    return tf.saved_model.load(str(exported)).signatures
+
+
+@pytest.fixture(scope="module")
+def tested(trained: Run, phantoms: Path) -> list[Record]:
+    by_id = {record.image_id: record for record in find_records(phantoms).records}
+    return [by_id[image_id] for image_id in load_json(trained.split)["test"]]
+
+
+def encode(pixels: np.ndarray, form: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form)
+    return file.getvalue()
+
+
+def serve_bytes(signatures: Any, *files: bytes) -> tuple[np.ndarray, list[np.ndarray]]:
+    answer = signatures["serve_bytes"](image_bytes=tf.constant(list(files)))
+    masks = [np.asarray(Image.open(io.BytesIO(mask))) for mask in answer["mask_bytes"].numpy()]
+    return answer["probability"].numpy(), masks
+
+
+def test_every_signature_gives_the_probabilities_of_the_run(
+    trained: Run, tested: list[Record], signatures: Any
+) -> None:
+    model = load_model(*load_run(trained.folder))
+    images = np.stack([load_image(record.image_path, 32, 32) for record in tested]).astype(np.float32)
+    expected = model(images, training=False).numpy()[..., 0]
+    probability, _ = serve_bytes(signatures, *(record.image_path.read_bytes() for record in tested))
+    np.testing.assert_allclose(probability, expected, atol=1e-3)
+    answer = signatures["serve_network"](images=tf.constant(images))["probability"]
+    np.testing.assert_allclose(answer, expected, atol=1e-3)
+    full = tf.stack([decode_image(record.image_path.read_bytes()) for record in tested])
+    native = signatures["serving_default"](images=full)["probability"].numpy()
+    assert native.shape == (6, 64, 96)
+    np.testing.assert_allclose(native, tf.image.resize(expected[..., None], [64, 96])[..., 0], atol=1e-3)
+
+
+def test_served_masks_are_those_that_evaluate_scores(trained: Run, tested: list[Record], signatures: Any) -> None:
+    summary = evaluate(trained.folder, "test", save_masks=True, visible=False)
+    _, masks = serve_bytes(signatures, *(record.image_path.read_bytes() for record in tested))
+    different, pixels, jaccard = 0, 0, []
+    for record, mask in zip(tested, masks, strict=True):
+        path = trained.scores("test") / "masks" / f"{record.image_id}_segmentation.png"
+        assert set(np.unique(mask)) <= {0, 255}
+        different += int((np.asarray(Image.open(path)) != mask).sum())
+        pixels += mask.size
+        jaccard.append(score(*count(read_mask(record.mask_path).lesion, mask))["jaccard"])
+    assert different <= pixels / 100_000
+    assert np.mean(jaccard) == pytest.approx(summary["native"]["jaccard"]["mean"], abs=1e-4)
+
+
+def test_images_of_several_sizes_and_kinds_in_one_request(signatures: Any) -> None:
+    rng = np.random.default_rng(0)
+    kinds = [rng.integers(0, 256, shape, np.uint8) for shape in ((1, 1, 3), (50, 70), (40, 30, 4), (90, 33, 3))]
+    files = [encode(pixels) for pixels in kinds] + [encode(kinds[3], "JPEG")]
+    probability, masks = serve_bytes(signatures, *files)
+    assert probability.shape == (5, 32, 32)
+    assert [mask.shape for mask in masks] == [(1, 1), (50, 70), (40, 30), (90, 33), (90, 33)]
+    # Alone or beside others, an image has one answer.
+    np.testing.assert_allclose(serve_bytes(signatures, files[3])[0][0], probability[3], atol=1e-5)
+
+
+def test_a_photograph_of_24_megapixels(signatures: Any) -> None:
+    _, masks = serve_bytes(signatures, encode(np.full((4000, 6000, 3), 128, np.uint8), "JPEG"))
+    assert masks[0].shape == (4000, 6000)
+
+
+@pytest.mark.parametrize("broken", [b"", b"no image", b"\xff\xd8\xff\xe0 cut short"])
+def test_broken_bytes_fail_the_request_and_nothing_else(signatures: Any, broken: bytes) -> None:
+    good = encode(np.full((20, 20, 3), 90, np.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        serve_bytes(signatures, good, broken)
+    assert serve_bytes(signatures, good)[0].shape == (1, 32, 32)
+
+
+def test_weights_are_constants_and_batchnorm_is_gone(exported: Path) -> None:
+    loaded = tf.saved_model.load(str(exported))
+    assert not loaded.signatures["serve_network"].variables
+
+
+def test_metadata_says_what_the_model_takes_and_gives(exported: Path, trained: Run, signatures: Any) -> None:
+    metadata = load_json(exported / "assets.extra" / "metadata.json")
+    assert metadata["scores"] == load_json(trained.summary("test"))
+    assert "not a medical device" in metadata["intended_use"] and "CC BY-NC 4.0" in metadata["licence"]
+    for name, described in metadata["signatures"].items():
+        _, inputs = signatures[name].structured_input_signature
+        for side, found in (("inputs", inputs), ("outputs", signatures[name].structured_outputs)):
+            assert described[side].keys() == found.keys()
+            for key, spec in found.items():
+                sizes = [size if isinstance(size, int) else None for size in described[side][key]["shape"]]
+                assert (described[side][key]["dtype"], sizes) == (spec.dtype.name, spec.shape.as_list()), key
+    assert metadata["signatures"].keys() == signatures.keys()
+
+
+def test_warmup_requests_are_answered(exported: Path, signatures: Any) -> None:
+    records = tf.data.TFRecordDataset(str(exported / "assets.extra" / "tf_serving_warmup_requests"))
+    met = []
+    for record in records:
+        request = PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        answer = signatures[request.model_spec.signature_name](**inputs)
+        met.append((request.model_spec.signature_name, len(answer["probability"])))
+    assert sorted(met) == sorted((name, n) for name in signatures for n in (1, 16))
+
+
+ONLY_TENSORFLOW = """
+import sys
+class Barred:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"ham_keras", "segmentation_models", "albumentations", "cv2", "PIL", "pydantic"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Barred())
+import tensorflow as tf
+serve = tf.saved_model.load(sys.argv[1]).signatures["serve_bytes"]
+print(serve(image_bytes=tf.constant([open(sys.argv[2], "rb").read()]))["probability"].shape)
+"""
+
+
+def test_answers_in_a_process_that_has_nothing_of_ours(exported: Path, tested: list[Record], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ONLY_TENSORFLOW, str(exported), str(tested[0].image_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.strip() == "(1, 32, 32)", done.stderr[-2000:]
+
+
+def test_versions_are_counted_and_never_replaced(
+    exported: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(export_module, "_write", lambda run, config, part: part.mkdir())
+    target = tmp_path / "lesion"
+    assert [export(trained.folder, target).name for _ in range(2)] == ["1", "2"]
+    assert export(trained.folder, target, version=10).name == "10"
+    assert main([str(trained.folder), "--output", str(target)]) == 0
+    assert f"{target}/11: signatures serving_default" in capsys.readouterr().out
+    with pytest.raises(HamError, match="10: is there already; name another --version"):
+        export(trained.folder, target, version=10)
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["lesion"]
+
+
+def test_an_export_that_fails_leaves_nothing(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(run: Run, config: Any, part: Path) -> None:
+        part.mkdir()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export_module, "_write", broken)
+    with pytest.raises(HamError, match="lesion/1: cannot be written: No space left on device"):
+        export(trained.folder, tmp_path / "lesion")
+    assert [path for path in tmp_path.rglob("*") if path.name != "lesion"] == []
+
+
+@pytest.mark.real_data
+def test_on_real_images_served_masks_are_those_that_evaluate_scores(
+    trained: Run, signatures: Any, real_root: Path, tmp_path: Path
+) -> None:
+    records = find_records(real_root).records[::100]
+    for folder, path in [(f, p) for r in records for f, p in (("images", r.image_path), ("masks", r.mask_path))]:
+        (tmp_path / "some" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "some" / folder / path.name).symlink_to(path)
+    evaluate(trained.folder, data_root=tmp_path / "some", save_masks=True, visible=False)
+    rows = {row["image_id"]: float(row["jaccard_native"]) for row in load_csv(trained.scores("some") / "per_image.csv")}
+    different, pixels = 0, 0
+    for record in records:
+        mask = serve_bytes(signatures, record.image_path.read_bytes())[1][0]
+        path = trained.scores("some") / "masks" / f"{record.image_id}_segmentation.png"
+        different += int((np.asarray(Image.open(path)) != mask).sum())
+        pixels += mask.size
+        jaccard = score(*count(read_mask(record.mask_path).lesion, mask))["jaccard"]
+        assert jaccard == pytest.approx(rows[record.image_id], abs=1e-3)
+    assert different <= pixels / 100_000
