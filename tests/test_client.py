@@ -1,0 +1,134 @@
+"""The client against a server on loopback that answers as TensorFlow Serving does."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from serving import serve
+
+from ham_keras.client import Client, main
+from ham_keras.errors import HamError
+
+
+class Echo:
+    """A signature that answers each image with its own bytes for a mask."""
+
+    structured_input_signature = ((), {"image_bytes": tf.TensorSpec([None], "string")})
+
+    def __call__(self, image_bytes: Any) -> dict[str, Any]:
+        return {"probability": tf.zeros([len(image_bytes), 2, 2]), "mask_bytes": image_bytes}
+
+
+SIGNATURES = {"serve_bytes": Echo()}
+
+
+def images(folder: Path, count: int) -> list[Path]:
+    paths = [folder / f"image {i}.png" for i in range(count)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((4, 5, 3), i, np.uint8)).save(path)
+    return paths
+
+
+def test_each_image_gets_its_own_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = images(tmp_path, 12)
+    with serve(SIGNATURES) as url:
+        assert main([url, *map(str, paths), "-o", str(tmp_path / "out")]) == 0
+    assert f"{tmp_path / 'out'}: 12 masks; 0 of 12 images failed" in capsys.readouterr().out
+    for path in paths:
+        assert (tmp_path / "out" / f"{path.stem}_segmentation.png").read_bytes() == path.read_bytes()
+    assert len(list((tmp_path / "out").iterdir())) == 12
+
+
+def test_a_busy_server_is_asked_again(tmp_path: Path) -> None:
+    refuse = [503, 429, 503]
+    with serve(SIGNATURES, refuse=refuse) as url:
+        client = Client(f"{url}:predict")
+        client.session.get_adapter(url).max_retries.backoff_factor = 0.001  # type: ignore[attr-defined]
+        assert client.segment(images(tmp_path, 1)[0])
+    assert refuse == []
+
+
+def test_a_server_that_stays_busy_is_named(tmp_path: Path) -> None:
+    with serve(SIGNATURES, refuse=[503] * 9) as url, pytest.raises(HamError, match=r"answers 503: busy"):
+        Client(url, retries=0).segment(images(tmp_path, 1)[0])
+
+
+def test_broken_files_are_told_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = images(tmp_path, 3)
+    paths[1].write_bytes(b"no image")
+    with serve(SIGNATURES) as url:
+        assert main([url, *map(str, paths), "-o", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert "image 1.png: not a readable image" in printed.err
+    assert "2 masks; 1 of 3 images failed" in printed.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "image 0_segmentation.png", "image 2_segmentation.png",
+    ]  # fmt: skip
+
+
+def test_mistakes_are_one_line(tmp_path: Path) -> None:
+    path = images(tmp_path, 1)[0]
+    with pytest.raises(HamError, match=r"localhost: expected the model's address"):
+        Client("localhost")
+    with pytest.raises(HamError, match="cannot be reached: ConnectionError"):
+        Client("http://127.0.0.1:9/v1/models/lesion", retries=0).segment(path)
+    with serve(SIGNATURES) as url, pytest.raises(HamError, match="answers 404: Malformed request"):
+        Client(url.replace("lesion", "other")).segment(path)
+    with serve({"serve_bytes": Other()}) as url, pytest.raises(HamError, match="something else than masks"):
+        Client(url).segment(path)
+    with pytest.raises(HamError, match="another image has this name too"):
+        main(["http://127.0.0.1:9/v1/models/lesion", "a/x.png", "b/x.jpg", "-o", str(tmp_path)])
+
+
+class Other(Echo):
+    """A model without masks."""
+
+    def __call__(self, image_bytes: Any) -> dict[str, Any]:
+        return {"probability": super().__call__(image_bytes)["probability"]}
+
+
+def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/models/lesion"
+        with pytest.raises(HamError, match=r"no answer from .* in 0\.2 seconds"):
+            Client(url, timeout_seconds=0.2, retries=0).segment(images(tmp_path, 1)[0])
+
+
+def test_exif_turns_are_undone_before_sending(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
+    with serve(SIGNATURES) as url:
+        answer = Client(url).segment(tmp_path / "a.jpg")
+    assert Image.open(io.BytesIO(answer)).size == (4, 6)
+
+
+def test_tensorflow_is_not_imported() -> None:
+    code = "import sys, ham_keras.client; print('tensorflow' in sys.modules, 'cv2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False False"
+
+
+def test_the_fixture_speaks_the_row_format(tmp_path: Path) -> None:
+    """As TensorFlow Serving's REST documentation gives it: one row an instance, bytes as {"b64": ...}."""
+    import urllib.request
+
+    with serve(SIGNATURES) as url:
+        encoded = base64.b64encode(b"abc").decode()
+        body = json.dumps({"signature_name": "serve_bytes", "instances": [{"b64": encoded}, {"b64": encoded}]})
+        with urllib.request.urlopen(f"{url}:predict", body.encode()) as response:
+            predictions = json.load(response)["predictions"]
+    assert [row["mask_bytes"] for row in predictions] == [{"b64": encoded}] * 2
+    assert predictions[0]["probability"] == [[0.0, 0.0], [0.0, 0.0]]
