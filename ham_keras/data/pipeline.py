@@ -28,7 +28,20 @@ from ham_keras.settings import Augment, Data
 
 Pixels = npt.NDArray[np.uint8]
 THREADS = min(os.cpu_count() or 1, 16)
+PREFETCHED = 2  # batches that are ready before the model asks
 CACHE_FORMAT = "1"  # raise it when what decoding or resizing yields changes
+
+
+def bounded() -> tf.data.Options:
+    """As many threads as cores, and no autotuning.
+
+    Its thread sleeps for up to a minute and does not always wake up when an epoch ends: epochs of 5.4 seconds
+    took 10.3 then (TensorFlow 2.21).
+    """
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = THREADS
+    options.autotune.enabled = False
+    return options
 
 
 class Examples:
@@ -64,13 +77,11 @@ class Examples:
         """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and mask in {0, 1}."""
         dataset = tf.data.Dataset.from_tensor_slices((order, *others))
         if self._fetch is None:
-            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), tf.data.AUTOTUNE)
+            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), THREADS)
             dataset = dataset.batch(batch_size)
         else:
             dataset = dataset.batch(batch_size).map(lambda index, *rest: (self._cached(index), *rest))
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = THREADS
-        return dataset.with_options(options)
+        return dataset.with_options(bounded())
 
     def repaired_ids(self) -> list[str]:
         """Ids of the images whose mask was found inverted so far."""
@@ -108,15 +119,13 @@ class Examples:
         return read_encoded(record.image_path), resize_mask(mask.lesion, self.height_px, self.width_px)[..., None]
 
     def _fill(self, store: Callable[[slice, Pixels], object], visible: bool) -> None:
-        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, tf.data.AUTOTUNE).batch(64)
-        options = tf.data.Options()
-        options.threading.private_threadpool_size = THREADS
+        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, THREADS).batch(64)
         done = 0
         with (
             tqdm(total=len(self.records), desc="reading", unit=" images", disable=not visible) as bar,
             self.explained(),
         ):
-            for batch in dataset.with_options(options):
+            for batch in dataset.with_options(bounded()):
                 store(slice(done, done + len(batch)), batch.numpy())
                 done += len(batch)
                 bar.update(len(batch))
@@ -171,8 +180,8 @@ def make_train_dataset(
     keys = np.array([draw_key(seed, epoch, image_id, "augment") for image_id in ids], np.int64)
     return (
         examples.batches(order.astype(np.int64), batch_size, keys[order])
-        .map(lambda pixels, key: augment_batch(pixels, key, settings), tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
+        .map(lambda pixels, key: augment_batch(pixels, key, settings), THREADS)
+        .prefetch(PREFETCHED)
     )
 
 
@@ -183,5 +192,5 @@ def make_eval_dataset(examples: Examples, *, batch_size: int) -> tf.data.Dataset
     return (
         examples.batches(order, batch_size, order)
         .map(lambda pixels, keys: augment_batch(pixels, keys, still))
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(PREFETCHED)
     )
