@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ham_keras.errors import HamError
-from ham_keras.results import main
+from ham_keras.results import load_table, main, markdown
 from ham_keras.runs import Run, load_json
 
 TABLE = "results.json"
@@ -41,3 +41,9 @@ def test_a_run_that_is_not_finished_has_no_row(tmp_path: Path, trained: Run) -> 
     (tmp_path / "config.json").write_text(trained.config.read_text())
     with pytest.raises(HamError, match="not finished yet"):
         main([str(tmp_path / TABLE), str(tmp_path), "--name", "early"])
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_pages_show_the_table_as_it_stands(page: str) -> None:
+    table = markdown(load_table(Path("docs/results.json")))
+    assert table in Path(page).read_text(), "python -m ham_keras.results docs/results.json"
