@@ -74,6 +74,7 @@ def draw_phantoms(
         raise HamError(f"shares of masks are {shares}; expected 0 to 1 each, and at most 1 together")
     if _holds(root, made_from):
         return False
+    _remove_leftovers(root)
     partial = root.parent / f".{root.name}.partial-{os.getpid()}"
     try:
         for folder in FOLDERS:
@@ -176,6 +177,17 @@ def _write_tables(root: Path, made_from: dict[str, Any], facts: list[dict[str, A
     masks = {kind: sum(fact["mask"] == kind for fact in facts) for kind in ("plain", "inverted", "palette")}
     record = {"made_from": made_from, "masks": masks, "images": facts}
     (root / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Delete what processes that were killed had drawn for `root`."""
+    for leftover in root.parent.glob(f".{root.name}.partial-*"):
+        try:
+            os.kill(int(leftover.name.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(leftover, ignore_errors=True)
+        except (ValueError, PermissionError):
+            pass  # not ours
 
 
 def _holds(root: Path, made_from: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -51,6 +52,15 @@ def _facts(root: Path) -> dict[str, dict[str, object]]:
 def _truth(root: Path, image_id: str) -> np.ndarray:
     lesion = int(str(_facts(root)[image_id]["lesion_id"])[-7:]) - 1
     return draw_phantom(7, int(image_id[-7:]) - 1, lesion, SIZE)[1]
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    dead, living = (tmp_path / f".set.partial-{pid}" for pid in (int(done.stdout), os.getppid()))
+    for folder in (dead, living):
+        (folder / "images").mkdir(parents=True)
+    draw_phantoms(tmp_path / "set", 1, 0, **SMALL)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([living.name, "set"])
 
 
 def test_another_process_draws_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
