@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""What a user is told: errors that can be mended, and warnings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ class HamError(Exception):
 
     Commands print it as one line and exit with status 2; a traceback is for programmers' faults.
     """
+
+
+def warn(line: str) -> None:
+    """Tell the user of something that goes on all the same."""
+    print(f"warning: {line}", file=sys.stderr)
 
 
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:

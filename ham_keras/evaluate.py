@@ -19,7 +19,7 @@ from ham_keras.config import Config
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import NAMES, load_split, select
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, run_command, warn
 from ham_keras.runs import Run, load_csv, load_json, load_run, save_csv, save_json
 from ham_keras.scoring import SCORES, count, score, show_interval, summarise
 
@@ -57,7 +57,7 @@ def evaluate(
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
     for line in pairing.warnings():
-        print(f"warning: {line}")
+        warn(line)
     records, sides = pairing.records, load_split(run.split)
     if split is not None or data_root is None:
         split = split or "test"
@@ -97,9 +97,9 @@ def warn_of_trained(records: Sequence[Record], image_ids: set[str]) -> None:
     lesions = {record.lesion_id for record in records if record.image_id in image_ids}
     known = sum(record.lesion_id in lesions for record in records)
     if known:
-        print(
-            f"warning: {known} of these {len(records)} images are, by their ids, images or lesions that were trained "
-            f"or validated on; --split test leaves them out"
+        warn(
+            f"{known} of these {len(records)} images are, by their ids, images or lesions that were trained or "
+            f"validated on; --split test leaves them out"
         )
 
 

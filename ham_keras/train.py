@@ -16,7 +16,7 @@ from ham_keras.config import Config, load_config
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import Split, load_split, make_split, select, shared_lesions
 from ham_keras.environment import describe_environment
-from ham_keras.errors import run_command
+from ham_keras.errors import run_command, warn
 from ham_keras.runs import Run, load_json, open_run, save_json, with_data_root
 
 
@@ -49,8 +49,8 @@ def train(config: Config, *, overwrite: bool = False, visible: bool = True) -> R
 def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     pairing = find_records(str(config.data.root))
     for line in pairing.warnings():
-        print(f"warning: {line}")
-    split = _split(config, run, pairing.records)
+        warn(line)
+    split = choose_split(config, run, pairing.records)
     records = {name: select(pairing.records, ids, f"{run.split}: {name}") for name, ids in split.items()}
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
@@ -81,7 +81,7 @@ def _record_environment(run: Run, precision: str, device: str) -> str:
     return precision
 
 
-def _split(config: Config, run: Run, records: Sequence[Record]) -> Split:
+def choose_split(config: Config, run: Run, records: Sequence[Record]) -> Split:
     """The run's own split once it has one: what a run is trained and scored on never changes."""
     if run.split.exists():
         return load_split(run.split)
@@ -90,8 +90,8 @@ def _split(config: Config, run: Run, records: Sequence[Record]) -> Split:
         split = load_split(data.split_file)
         leaking = shared_lesions(split, records) if data.group_by else []
         if leaking:
-            print(
-                f"warning: {data.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
+            warn(
+                f"{data.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
                 f"{leaking[0]}; scores will look better than they are"
             )
     else:

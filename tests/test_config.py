@@ -136,7 +136,7 @@ def test_command_prints_resolved_config(tmp_path: Path, capsys: pytest.CaptureFi
 
 PURE = (
     "config", "settings", "data.records", "data.masks", "data.splits", "data.audit", "data.phantom", "scoring", "runs",
-    "errors", "train", "evaluate", "compare",
+    "errors", "train", "evaluate", "compare", "results", "export", "client", "environment",
 )  # fmt: skip
 
 

@@ -76,10 +76,10 @@ def test_the_runs_own_data_elsewhere(
     shutil.copytree(phantoms, moved)
     assert main([str(trained.folder), "--data", str(moved), "--split", "test"]) == 0
     assert rows(trained, "moved-test") == rows(trained, "test")
-    assert "warning" not in capsys.readouterr().out
+    assert "warning" not in capsys.readouterr().err
     (moved / "masks" / "PHANTOM_0000003_segmentation.png").unlink()
     assert main([str(trained.folder), "--data", str(moved), "--name", "whole"]) == 0
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().err
     assert "warning: 1 images have no mask and are left out" in printed
     assert "of these 23 images are, by their ids, images or lesions that were trained" in printed
     assert len(rows(trained, "whole")) == 23
@@ -88,9 +88,9 @@ def test_the_runs_own_data_elsewhere(
 def test_images_of_a_trained_lesion_count_as_trained(capsys: pytest.CaptureFixture[str]) -> None:
     records = [Record(image_id, lesion_id, "nv", Path(), Path()) for image_id, lesion_id in ("aL", "bL", "cM", "dN")]
     warn_of_trained(records, {"a", "d", "elsewhere"})
-    assert "warning: 3 of these 4 images are" in capsys.readouterr().out
+    assert "warning: 3 of these 4 images are" in capsys.readouterr().err
     warn_of_trained(records, {"elsewhere"})
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_scores_are_never_replaced_by_others(trained: Run, phantoms: Path, tmp_path: Path) -> None:

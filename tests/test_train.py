@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from ham_keras.config import to_json
+from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
-from ham_keras.runs import Run, load_json, load_run
-from ham_keras.train import main, train
+from ham_keras.runs import Run, load_json, load_run, save_json
+from ham_keras.train import choose_split, main, train
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
@@ -54,6 +55,23 @@ def test_inverted_masks_of_the_training_images_are_recorded(trained: Run, phanto
     inverted = {image["image_id"] for image in facts["images"] if image["mask"] == "inverted"}
     split = load_json(trained.split)
     assert load_json(trained.repaired) == sorted(inverted & {*split["train"], *split["val"]})
+
+
+def test_a_split_file_that_lets_lesions_leak_is_told(
+    tiny: Any, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = find_records(phantoms).records
+    lesions = [record.lesion_id for record in records]
+    first, second, *_ = [record for record in records if lesions.count(record.lesion_id) > 1]
+    other = next(record for record in records if record.lesion_id != first.lesion_id)
+    assert first.lesion_id == second.lesion_id
+    split = {"train": [first.image_id], "val": [other.image_id], "test": [second.image_id]}
+    save_json(tmp_path / "mine.json", split)
+    for group_by, told in (("lesion_id", 1), (None, 0)):
+        config = tiny(data={"split_file": str(tmp_path / "mine.json"), "group_by": group_by})
+        assert choose_split(config, Run(tmp_path / str(group_by)), records) == split
+        line = f"images of 1 lesions stand on two sides, the first: {first.lesion_id}"
+        assert capsys.readouterr().err.count(line) == told
 
 
 def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
@@ -120,20 +138,20 @@ def never_killed(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     return train(tiny_config(tmp_path_factory.mktemp("whole"), **LONG), visible=False).run
 
 
+# Each start goes on where the one before was killed: the third gets into epoch 2, the sixth into epoch 3.
+PLACES = ("config.json", "step 1.2", "model.weights.h5", "history.csv", "resume.npz", "step 3.2")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "place", ["config.json", "step 1.2", "step 2.3", "model.weights.h5", "history.csv", "resume.npz"]
-)
-def test_killed_anywhere_it_ends_with_the_same_weights(
-    tiny: Any, never_killed: Run, tmp_path: Path, place: str
-) -> None:
+def test_killed_again_and_again_it_ends_with_the_same_weights(tiny: Any, never_killed: Run, tmp_path: Path) -> None:
     path = tmp_path / "killed.json"
     config = tiny(**LONG)
     path.write_text(to_json(config))
-    first = subprocess.run([sys.executable, "-c", KILLED, place, str(path)], capture_output=True, text=True)
-    assert first.returncode == -signal.SIGKILL, first.stderr[-2000:]
-    second = subprocess.run([sys.executable, "-m", "ham_keras.train", str(path)], capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr[-2000:]
+    for place in PLACES:
+        start = subprocess.run([sys.executable, "-c", KILLED, place, str(path)], capture_output=True, text=True)
+        assert start.returncode == -signal.SIGKILL, place + start.stderr[-2000:]
+    last = subprocess.run([sys.executable, "-m", "ham_keras.train", str(path)], capture_output=True, text=True)
+    assert last.returncode == 0, last.stderr[-2000:]
     killed = Run(Path(config.run.dir) / "tiny")
     expected, found = weights(never_killed.weights), weights(killed.weights)
     assert expected.keys() == found.keys() and len(expected) > 50

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +28,7 @@ from tqdm import tqdm
 from ham_keras.data.contact_sheet import KINDS, Problem, save_contact_sheet, summary_table
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Pairing, Record, find_records
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, run_command, warn
 
 CSV_COLUMNS = ["image_id", "lesion_id", "diagnosis", "image_size", "mask_size", "palette", "repaired"]
 CSV_COLUMNS += ["levels", "lesion_fraction", "problems", "phash", "sha256"]
@@ -241,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     save_audit(audited := audit(arguments.root), arguments.output)
     print(summary_table(audited.facts(), audited.problems))
     for line in audited.pairing.warnings():
-        print(f"warning: {line}", file=sys.stderr)
+        warn(line)
     print(f"wrote {arguments.output}/audit.json, audit.csv and contact_sheet.png")
     return int(any(problem.kind in UNREADABLE for problem in audited.problems))
 
