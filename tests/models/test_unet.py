@@ -32,10 +32,12 @@ def test_the_report_network_has_its_24_456_154_parameters_and_linear_logits() ->
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_probabilities_are_float32_of_the_images_size(architecture: str, policy: str) -> None:
+    keras.utils.set_random_seed(0)
     with dtype_policy(policy):
         model = build_model(model_settings(architecture=architecture))
     assert model.layers[1].compute_dtype == policy.removeprefix("mixed_")
-    probability = model(RNG.uniform(0, 255, (2, 64, 96, 3)).astype(np.float32), training=False).numpy()
+    images = np.random.default_rng(0).uniform(0, 1, (2, 64, 96, 3))  # an untrained network saturates on brighter ones
+    probability = model(images.astype(np.float32), training=False).numpy()
     assert probability.shape == (2, 64, 96, 1)
     assert probability.dtype == np.float32
     assert 0 <= probability.min() < probability.max() <= 1
@@ -93,6 +95,7 @@ def test_supported_backbones_are_exactly_those_that_build_and_reload(
 ) -> None:
     images = RNG.uniform(0, 255, (1, 32, 64, 3)).astype(np.float32)
     keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
     try:
         first, second = build_network(architecture, backbone), build_network(architecture, backbone)
     except ValueError:
