@@ -75,18 +75,6 @@ def test_a_run_that_another_process_trains_is_not_overwritten(tmp_path: Path) ->
         assert run.history.exists()
 
 
-def test_a_folder_with_somebody_elses_config_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "config.json").write_text('{"model_type": "bert"}')
-    (tmp_path / "a" / "thesis.txt").write_text("mine")
-    for overwrite in (False, True):
-        stranger = pytest.raises(HamError, match=r"exists and is not a run")
-        with stranger, open_run(config(tmp_path), overwrite=overwrite):
-            pass
-    assert (tmp_path / "a" / "thesis.txt").read_text() == "mine"
-    assert "bert" in (tmp_path / "a" / "config.json").read_text()
-
-
 def test_overwriting_deletes_what_a_run_writes_and_no_notes(tmp_path: Path) -> None:
     with open_run(config(tmp_path)) as run:
         for path in (run.weights, run.resume_state, run.folder / "notes.txt", run.summary("test")):
@@ -97,14 +85,23 @@ def test_overwriting_deletes_what_a_run_writes_and_no_notes(tmp_path: Path) -> N
     assert left == {".lock", "config.json", "notes.txt"}
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"thesis.txt": "mine"}, r"exists and is not a run \(it holds thesis\.txt\)"),
+        ({"thesis.txt": "mine", "config.json": '{"model_type": "bert"}'}, "exists and is not a run"),
+    ],
+)
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, files: dict[str, str], message: str) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "thesis.txt").write_text("mine")
+    for name, text in files.items():
+        (tmp_path / "a" / name).write_text(text)
     for overwrite in (False, True):
-        stranger = pytest.raises(HamError, match=r"exists and is not a run \(it holds thesis\.txt\)")
+        stranger = pytest.raises(HamError, match=message)
         with stranger, open_run(config(tmp_path), overwrite=overwrite):
             pass
-    assert (tmp_path / "a" / "thesis.txt").read_text() == "mine"
+    for name, text in files.items():
+        assert (tmp_path / "a" / name).read_text() == text
 
 
 def test_not_a_run(tmp_path: Path) -> None:
