@@ -56,7 +56,7 @@ def evaluate(
     run, config = load_run(folder, _only_scores(overrides))
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
-    for line in pairing.warnings():
+    for line in pairing.warnings() if data_root is not None else ():  # of its own data training has told
         warn(line)
     records, sides = pairing.records, load_split(run.split)
     if split is not None or data_root is None:
