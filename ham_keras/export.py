@@ -1,12 +1,14 @@
-"""Write a run's network as a SavedModel that TensorFlow Serving takes.
+"""Write a run's network as a SavedModel that TensorFlow Serving takes, for ONNX Runtime or for OpenVINO.
 
 python -m ham_keras.export runs/base                  # export/base/1, then 2, ...
 python -m ham_keras.export runs/base --output /models/lesion --version 7
+python -m ham_keras.export runs/base --format onnx    # export/base-onnx/1
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -25,31 +27,41 @@ LICENCE = (
 )
 
 
-def export(folder: Path | str, output: Path | str | None = None, *, version: int | None = None) -> Path:
+FORMATS = ("saved_model", "onnx", "openvino")
+
+
+def export(
+    folder: Path | str, output: Path | str | None = None, *, version: int | None = None, form: str = "saved_model"
+) -> Path:
     """Write `output`/<version>/, whole or not at all; the next free version when none is named.
 
-    `output` defaults to export/<run name>. The network is float32 with the run's best weights, frozen.
+    `output` defaults to export/<run name>, with -onnx or -openvino behind it for those: a server that watches a
+    folder takes each version in it for its own. The network is float32 with the run's best weights, frozen.
 
     Returns:
         the version's folder.
 
     Raises:
-        HamError: not a run, no weights yet, the version is there already, the folder cannot be written.
+        HamError: not a run, no weights yet, the version is there already, the folder cannot be written, the
+            format's packages are not installed.
     """
     run, config = load_run(folder)
-    target = Path(output or Path("export", run.folder.resolve().name))
+    name = run.folder.resolve().name
+    target = Path(output or Path("export", name if form == "saved_model" else f"{name}-{form}"))
     place = target / str(next_version(target) if version is None else version)
     if place.exists():
         raise HamError(f"{place}: is there already; name another --version, or none for the next free one")
     part = target.parent / f".{target.name}.part-{os.getpid()}"
     try:
         target.mkdir(parents=True, exist_ok=True)
-        _write(run, config, part)
+        _write(run, config, part, form)
         os.rename(part, place)
     except OSError as error:
         raise HamError(f"{place}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            target.rmdir()  # only where it stayed empty
     return place
 
 
@@ -59,22 +71,15 @@ def next_version(target: Path) -> int:
     return max(versions, default=0) + 1
 
 
-def _write(run: Run, config: Config, part: Path) -> None:
-    import tensorflow as tf
-
+def _write(run: Run, config: Config, part: Path, form: str) -> None:
     from ham_keras.evaluate import load_model
-    from ham_keras.signatures import build_signatures
-    from ham_keras.warmup import save_warmup_requests
+    from ham_keras.formats import WRITERS
 
-    height_px, width_px = config.data.image_size
-    signatures = build_signatures(load_model(run, config), height_px, width_px, config.score.threshold)
-    tf.saved_model.save(tf.Module(), str(part), signatures=signatures)
-    extra = part / "assets.extra"
-    save_json(extra / "metadata.json", describe_service(run, config))
-    save_warmup_requests(extra / "tf_serving_warmup_requests", run.folder.resolve().name, height_px, width_px)
+    WRITERS[form](load_model(run, config), config, part, run.folder.resolve().name)
+    save_json(part / "assets.extra" / "metadata.json", describe_service(run, config, form))
 
 
-def describe_service(run: Run, config: Config) -> dict[str, Any]:
+def describe_service(run: Run, config: Config, form: str = "saved_model") -> dict[str, Any]:
     """What stands in metadata.json: every input and output, how the network came to be and what it reached."""
     height_px, width_px = config.data.image_size
     rgb = {"channels": "RGB", "range": [0, 255]}
@@ -84,21 +89,26 @@ def describe_service(run: Run, config: Config) -> dict[str, Any]:
     probability = {"dtype": "float32", "range": [0, 1], "meaning": "probability that a pixel is lesion"}
     small = {**probability, "shape": ["N", height_px, width_px]}
     masks = {"dtype": "string", "shape": ["N"], "holds": "PNG files at each image's size: 255 lesion, 0 skin"}
+    signatures = {
+        "serving_default": {
+            "inputs": {"images": photographs},
+            "outputs": {"probability": {**probability, "shape": ["N", "H", "W"]}},
+        },
+        "serve_bytes": {
+            "inputs": {"image_bytes": files},
+            "outputs": {"probability": small, "mask_bytes": masks},
+        },
+        "serve_network": {"inputs": {"images": resized}, "outputs": {"probability": small}},
+    }
+    if form != "saved_model":
+        only = {**probability, "shape": ["N", height_px, width_px, 1], "name": "the first output"}
+        signatures = {"network": {"inputs": {"images": resized}, "outputs": {"probability": only}}}
     return {
         "name": run.folder.resolve().name,
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
-        "signatures": {
-            "serving_default": {
-                "inputs": {"images": photographs},
-                "outputs": {"probability": {**probability, "shape": ["N", "H", "W"]}},
-            },
-            "serve_bytes": {
-                "inputs": {"image_bytes": files},
-                "outputs": {"probability": small, "mask_bytes": masks},
-            },
-            "serve_network": {"inputs": {"images": resized}, "outputs": {"probability": small}},
-        },
+        "format": form,
+        "signatures": signatures,
         "preprocessing": f"RGB 0..255, bilinear with antialias to {height_px}x{width_px}, rounded; nothing is divided",
         "threshold": config.score.threshold,
         "precision": "float32",
@@ -111,14 +121,17 @@ def describe_service(run: Run, config: Config) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.export", description="Write a run's network as a SavedModel for TensorFlow Serving."
+        prog="python -m ham_keras.export",
+        description="Write a run's network for TensorFlow Serving or another runtime.",
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
-    parser.add_argument("--output", metavar="DIR", help="the model's folder (default: export/<run name>)")
+    parser.add_argument("--output", metavar="DIR", help="the model's folder (default: export/<run name>[-FORMAT])")
+    parser.add_argument("--format", choices=FORMATS, default="saved_model", help="(default: %(default)s)")
     parser.add_argument("--version", type=int, metavar="N", help="its version (default: the next free one)")
     args = parser.parse_args(argv)
-    place = export(args.run, args.output, version=args.version)
-    print(f"{place}: signatures serving_default, serve_bytes, serve_network; {INTENDED_USE}")
+    place = export(args.run, args.output, version=args.version, form=args.format)
+    described = load_json(place / "assets.extra" / "metadata.json")
+    print(f"{place}: {args.format}, {', '.join(described['signatures'])}; {INTENDED_USE}")
     return 0
 
 

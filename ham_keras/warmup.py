@@ -20,6 +20,7 @@ BATCH_SIZES = (1, 16)
 
 def save_warmup_requests(path: Path, model_name: str, height_px: int, width_px: int) -> None:
     """Write a TFRecord of PredictionLogs: each signature, with one image and with a batch."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, inputs in warmup_inputs(height_px, width_px):
             tensors = {name: tf.make_tensor_proto(value) for name, value in inputs.items()}
