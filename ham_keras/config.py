@@ -11,7 +11,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,7 +19,9 @@ from ham_keras.backbones import SUPPORTED_BACKBONES
 from ham_keras.errors import HamError, run_command
 from ham_keras.settings import Config
 
-__all__ = ["Config", "json_schema", "load_config", "parse_config", "to_json"]
+__all__ = ["Config", "json_schema", "load_config", "load_config_as", "parse_config", "parse_config_as", "to_json"]
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -30,6 +32,11 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         HamError: names the file or key, what was expected and what was found.
     """
+    return load_config_as(Config, path, overrides)
+
+
+def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
+    """`load_config` for configs that hold more than those of a run."""
     path = Path(path)
     settings = _read_with_parents(path, ())
     for override in overrides:
@@ -37,7 +44,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     settings.setdefault("run", {})
     if isinstance(settings["run"], dict) and settings["run"].get("name") is None:
         settings["run"]["name"] = path.stem
-    return parse_config(settings, str(path))
+    return parse_config_as(kind, settings, str(path))
 
 
 def parse_config(settings: dict[str, Any], source: str) -> Config:
@@ -46,10 +53,15 @@ def parse_config(settings: dict[str, Any], source: str) -> Config:
     Raises:
         HamError: one line for the first few things that are wrong.
     """
+    return parse_config_as(Config, settings, source)
+
+
+def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str) -> AnyConfig:
+    """`parse_config` for configs that hold more than those of a run."""
     try:
-        return Config.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
-        lines = list(dict.fromkeys(_explain(item) for item in error.errors()))
+        lines = list(dict.fromkeys(_explain(item, kind) for item in error.errors()))
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
         raise HamError(f"{source}: " + "; ".join(lines[:3]) + more) from None
 
@@ -59,9 +71,9 @@ def to_json(config: Config) -> str:
     return json.dumps(config.model_dump(by_alias=True, exclude={"schema_"}), indent=2) + "\n"
 
 
-def json_schema() -> str:
-    """The JSON Schema of a config file, `extends` included."""
-    schema = Config.model_json_schema(by_alias=True)
+def json_schema(kind: type[Config] = Config) -> str:
+    """The JSON Schema of a config file of this kind, `extends` included."""
+    schema = kind.model_json_schema(by_alias=True)
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "A config whose settings these are laid over; relative to this file.",
@@ -135,11 +147,11 @@ def _apply(settings: dict[str, Any], override: str) -> None:
     settings[last] = value
 
 
-def _explain(item: Any) -> str:
+def _explain(item: Any, kind: type[BaseModel]) -> str:
     place = ".".join(part for part in item["loc"] if isinstance(part, str))
     if item["type"] == "extra_forbidden":
         *parents, key = [str(part) for part in item["loc"]]
-        known = _known_keys(parents)
+        known = _known_keys(parents, kind)
         near = difflib.get_close_matches(key, known, 1, 0.5)
         return f"{place}: unknown key, " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
     message = item["msg"].removeprefix("Value error, ")
@@ -148,12 +160,13 @@ def _explain(item: Any) -> str:
     return f"{place}: {message}{got}" if place else message
 
 
-def _known_keys(parents: Sequence[str]) -> list[str]:
-    section: type[BaseModel] = Config
+def _known_keys(parents: Sequence[str], kind: type[BaseModel]) -> list[str]:
+    section: Any = kind
     for name in parents:
-        annotation = section.model_fields[name].annotation if name in section.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
+        if not hasattr(section, "model_fields"):  # dict[str, section]
+            section = get_args(section)[1]
+        elif name in section.model_fields:
+            section = section.model_fields[name].annotation
     return [field.alias or name for name, field in section.model_fields.items()]
 
 
@@ -161,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ham_keras.config", description="Check and show a config.")
     parser.add_argument("config", nargs="?", help="a config file")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
-    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of config files")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a run's config files")
     args = parser.parse_intermixed_args(argv)
     if args.schema:
         print(json_schema(), end="")

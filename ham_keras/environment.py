@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "ham-keras", "tensorflow", "keras", "segmentation-models", "albumentations", "opencv-python-headless", "numpy",
-    "pillow",
+    "ham-keras", "tensorflow", "keras", "keras-tuner", "segmentation-models", "albumentations",
+    "opencv-python-headless", "numpy", "pillow",
 )  # fmt: skip
 
 

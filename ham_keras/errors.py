@@ -13,6 +13,10 @@ class HamError(Exception):
     """
 
 
+class DivergedError(HamError):
+    """The loss of a training is not a number."""
+
+
 def warn(line: str) -> None:
     """Tell the user of something that goes on all the same."""
     print(f"warning: {line}", file=sys.stderr)

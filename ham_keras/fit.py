@@ -62,28 +62,62 @@ def build_optimizer(settings: Train, steps_per_epoch: int) -> keras.optimizers.O
 def fit(
     config: Config, run: Run, records: Mapping[str, Sequence[Record]], precision: str, *, visible: bool = True
 ) -> Progress:
-    """Train on records["train"] and keep the weights that are best on records["val"].
+    """Build the network, read records["train"] and records["val"], and train.
 
-    Continues from the run's resume state where there is one. After each epoch history.csv, the best
-    weights, the resume state and the TensorBoard log are up to date.
-
-    Several devices share each batch, so there only whole batches are trained on; validation takes one device.
+    Several devices share each batch; validation takes one.
 
     Raises:
-        HamError: a file cannot be read, the loss is not a number, the state is of another network, batches
-            cannot be shared among the devices.
+        HamError: as `build_compiled_model`, `steps_per_epoch` and `train_model` do, or a file cannot be read.
+    """
+    strategy = build_strategy()
+    steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
+    with strategy.scope():
+        model = build_compiled_model(config, precision, steps)
+    train, val = (Examples(records[side], config.data, visible=visible) for side in ("train", "val"))
+    return train_model(model, config, run, train, val, visible=visible)
+
+
+def steps_per_epoch(batch_size: int, images: int, strategy: tf.distribute.Strategy) -> int:
+    """Batches of an epoch; on several devices only whole ones, for one without an image has no batch statistics.
+
+    Raises:
+        HamError: the devices cannot share a batch evenly.
+    """
+    devices = strategy.num_replicas_in_sync
+    if devices == 1:
+        return math.ceil(images / batch_size)
+    if batch_size % devices or batch_size > images:
+        raise HamError(
+            f"train.batch_size: {batch_size} of {images} images cannot be shared evenly among {devices} devices; "
+            f"use a multiple of {devices}"
+        )
+    return images // batch_size
+
+
+def train_model(
+    model: keras.Model,
+    config: Config,
+    run: Run,
+    train: Examples,
+    val: Examples,
+    *,
+    epochs: int | None = None,
+    visible: bool = True,
+) -> Progress:
+    """Train a compiled model and keep the weights that are best on `val`.
+
+    Continues from the run's resume state where there is one. After each epoch history.csv, the best
+    weights, the resume state and the TensorBoard log are up to date. `epochs` stops before `train.epochs`
+    without shortening the learning rate's schedule.
+
+    Raises:
+        DivergedError: the loss is not a number.
+        HamError: a file cannot be read, the state is of another network.
     """
     settings = config.train
-    strategy = build_strategy()
+    strategy = model.distribute_strategy
     shared = strategy.num_replicas_in_sync > 1
-    if shared and (settings.batch_size % strategy.num_replicas_in_sync or settings.batch_size > len(records["train"])):
-        raise HamError(
-            f"train.batch_size: {settings.batch_size} of {len(records['train'])} images cannot be shared evenly among "
-            f"{strategy.num_replicas_in_sync} devices; use a multiple of {strategy.num_replicas_in_sync}"
-        )
     with strategy.scope():
-        batches = len(records["train"]) / settings.batch_size
-        model = build_compiled_model(config, precision, math.floor(batches) if shared else math.ceil(batches))
         average = WeightAverage(model, settings.ema_momentum) if settings.ema_momentum else None
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else [])]
         progress = load_state(run.resume_state, state) if run.resume_state.exists() else Progress()
@@ -92,15 +126,11 @@ def fit(
     validator.compile(loss=build_loss(settings.loss), metrics=build_metrics(config.score.threshold))
     if progress.epoch:
         print(f"continuing after epoch {progress.epoch} of {settings.epochs}")
-    if is_over(progress, settings):
-        return progress
-    if not progress.epoch:
+    else:
         save_state(run.resume_state, state, progress)  # while it is there, the run is not finished
 
-    train = Examples(records["train"], config.data, visible=visible)
-    val = Examples(records["val"], config.data, visible=visible)
     val_dataset = make_eval_dataset(val, batch_size=settings.batch_size)
-    while not is_over(progress, settings):
+    while not is_over(progress, settings, epochs):
         train_dataset = make_train_dataset(
             train, config.augment, batch_size=settings.batch_size, seed=settings.seed, epoch=progress.epoch
         )
@@ -108,12 +138,12 @@ def fit(
         callbacks: list[keras.callbacks.Callback] = [bar]
         if average:
             callbacks.append(keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: average.update()))
-        if shared:  # a device without an image has no batch statistics
+        if shared:
             train_dataset = train_dataset.filter(lambda image, _: tf.shape(image)[0] == settings.batch_size)
         start = time.perf_counter()
         with train.explained(), val.explained():
-            epochs = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
-            fitted = model.fit(train_dataset, **epochs, callbacks=callbacks, shuffle=False, verbose=0).history
+            span = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
+            fitted = model.fit(train_dataset, **span, callbacks=callbacks, shuffle=False, verbose=0).history
             fit_seconds = time.perf_counter() - start
             with average.swapped() if average else contextlib.nullcontext():
                 validated = validator.evaluate(val_dataset, verbose=0, return_dict=True)
@@ -146,9 +176,9 @@ def fit(
     return progress
 
 
-def is_over(progress: Progress, settings: Train) -> bool:
-    """All epochs are done, or the best one is too long ago."""
+def is_over(progress: Progress, settings: Train, epochs: int | None = None) -> bool:
+    """All epochs are done (`epochs` where it is less), or the best one is too long ago."""
     patience = settings.early_stopping_epochs
-    return progress.epoch >= settings.epochs or (
+    return progress.epoch >= min(settings.epochs, epochs or settings.epochs) or (
         patience is not None and progress.epoch - progress.best_epoch >= patience
     )

@@ -12,14 +12,14 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from ham_keras.errors import HamError
+from ham_keras.errors import DivergedError
 
 
 class EpochBar(keras.callbacks.Callback):
     """A bar for one epoch, counted in images; stops training when the loss is not a finite number.
 
     Raises:
-        HamError: the loss is NaN or infinite; it names the epoch and the step.
+        DivergedError: the loss is NaN or infinite; it names the epoch and the step.
     """
 
     def __init__(self, epoch: int, epochs: int, images: int, batch_size: int, *, visible: bool = True) -> None:
@@ -33,7 +33,7 @@ class EpochBar(keras.callbacks.Callback):
         logs = logs or {}
         try:
             check_finite(logs["loss"], f"in epoch {self.epoch}, step {batch + 1}")
-        except HamError:
+        except DivergedError:
             self.bar.close()
             raise
         seen = min(self.batch_size, self.remaining)
@@ -49,10 +49,10 @@ def check_finite(loss: float, where: str) -> None:
     """Stop a training that has come to nothing.
 
     Raises:
-        HamError: the loss is NaN or infinite.
+        DivergedError: the loss is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise HamError(
+        raise DivergedError(
             f"the loss is {loss} {where}: lower train.learning_rate or set train.precision=float32, "
             f"with run.name=NAME or --overwrite for the new run"
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ham_keras.config import Config, load_config, to_json
 from ham_keras.errors import HamError
@@ -88,19 +88,27 @@ class Run:
         """Trained and scored: the resume state is removed last."""
         return self.summary("test").exists() and not self.resume_state.exists()
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; the lock goes with the process, however it ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise HamError(f"{self.folder}: another process is training this run; wait, or set run.name=") from None
-            yield
+
+@contextmanager
+def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
+    """Hold the folder, made when there is none, for this process; the lock goes with it, however it ends.
+
+    Raises:
+        HamError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / name, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HamError(f"{folder}: another process is working on it; wait, or set run.name=") from None
+        yield
 
 
-def with_data_root(config: Config) -> Config:
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def with_data_root(config: AnyConfig) -> AnyConfig:
     """Name the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
 
     Raises:
@@ -139,16 +147,15 @@ def open_run(config: Config, *, overwrite: bool = False) -> Iterator[Run]:
             raise HamError(
                 f"{run.folder}: exists and is not a run (it holds {strangers[0].name}); choose run.name=NAME"
             )
-    with run.locked():
+    with locked(run.folder):
         if run.config.exists() and (overwrite or not run.started):
             _empty(run)
         if run.config.exists():
-            different = _differences(_content(load_run(run.folder)[1]), _content(config))
+            different = differences(load_run(run.folder)[1], config)
             if different:
-                shown = ", ".join(different[:3]) + (", ..." if len(different) > 3 else "")
                 raise HamError(
-                    f"{run.folder}: is a run of another config (differs in {shown}); choose run.name=NAME for a new "
-                    f"run, or --overwrite to delete this one"
+                    f"{run.folder}: is a run of another config (differs in {different}); choose run.name=NAME for a "
+                    f"new run, or --overwrite to delete this one"
                 )
         else:
             save_text(run.config, to_json(config))
@@ -184,16 +191,19 @@ def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Co
     return run, load_config(run.config, overrides)
 
 
-def _content(config: Config) -> dict[str, Any]:
-    return config.model_dump(exclude={"schema_", "description", "run"})
+def differences(old: Config, new: Config) -> str:
+    """The keys, a few of them, in which two configs ask for different work; empty where they ask for the same."""
+    apart = {"schema_", "description", "run"}
+    found = _differences(old.model_dump(exclude=apart), new.model_dump(exclude=apart))
+    return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:
     found = []
-    for key, value in new.items():
-        if isinstance(value, dict):
-            found += _differences(old[key], value, f"{place}{key}.")
-        elif old[key] != value:
+    for key in {**old, **new}:
+        if isinstance(old.get(key), dict) and isinstance(new.get(key), dict):
+            found += _differences(old[key], new[key], f"{place}{key}.")
+        elif old.get(key) != new.get(key):
             found.append(place + key)
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ham_keras.config import Config, load_config
@@ -18,6 +19,7 @@ from ham_keras.data.splits import Split, load_split, make_split, select, shared_
 from ham_keras.environment import describe_environment
 from ham_keras.errors import run_command, warn
 from ham_keras.runs import Run, load_json, open_run, save_json, with_data_root
+from ham_keras.settings import Data
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     pairing = find_records(str(config.data.root))
     for line in pairing.warnings():
         warn(line)
-    split = choose_split(config, run, pairing.records)
+    split = choose_split(config.data, run.split, pairing.records)
     records = {name: select(pairing.records, ids, f"{run.split}: {name}") for name, ids in split.items()}
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
@@ -81,22 +83,22 @@ def _record_environment(run: Run, precision: str, device: str) -> str:
     return precision
 
 
-def choose_split(config: Config, run: Run, records: Sequence[Record]) -> Split:
-    """The run's own split once it has one: what a run is trained and scored on never changes."""
-    if run.split.exists():
-        return load_split(run.split)
-    data = config.data
-    if data.split_file is not None:
-        split = load_split(data.split_file)
-        leaking = shared_lesions(split, records) if data.group_by else []
+def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split:
+    """The split kept in `path`, made there when there is none: what is trained and scored on never changes."""
+    if path.exists():
+        return load_split(path)
+    if settings.split_file is not None:
+        split = load_split(settings.split_file)
+        leaking = shared_lesions(split, records) if settings.group_by else []
         if leaking:
             warn(
-                f"{data.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
+                f"{settings.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
                 f"{leaking[0]}; scores will look better than they are"
             )
     else:
-        split = make_split(records, data.split.model_dump(), seed=data.seed, sample=data.sample, group_by=data.group_by)
-    save_json(run.split, split)
+        fractions = settings.split.model_dump()
+        split = make_split(records, fractions, seed=settings.seed, sample=settings.sample, group_by=settings.group_by)
+    save_json(path, split)
     return split
 
 

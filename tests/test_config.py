@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from ham_keras.config import json_schema, load_config, main, to_json
+from ham_keras.config import Config, json_schema, load_config, load_config_as, main, to_json
 from ham_keras.errors import HamError
+from ham_keras.space import TuneConfig, check_space
 
-CONFIGS = sorted(path for path in Path("configs").glob("*.json") if path.name != "schema.json")
+SCHEMAS = {"schema.json": Config, "tune.schema.json": TuneConfig}
+CONFIGS = sorted(path for path in Path("configs").glob("*.json") if path.name not in SCHEMAS)
 
 
 def write(folder: Path, name: str, content: Any) -> Path:
@@ -37,16 +39,18 @@ def test_report_recipe_is_base() -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_each_config_loads_describes_itself_and_names_the_schema(path: Path) -> None:
-    config = load_config(path)
+def test_each_config_loads_describes_itself_and_names_its_schema(path: Path) -> None:
+    schema = json.loads(path.read_text())["$schema"]
+    config = load_config_as(SCHEMAS[schema], path)
     assert len(config.description) > 80
-    assert (path.parent / json.loads(path.read_text())["$schema"]).resolve() == Path("configs/schema.json").resolve()
+    if isinstance(config, TuneConfig):
+        check_space(config)
 
 
-def test_schema_file_is_current() -> None:
-    assert Path("configs/schema.json").read_text() == json_schema(), (
-        "python -m ham_keras.config --schema > configs/schema.json"
-    )
+@pytest.mark.parametrize(("name", "kind"), SCHEMAS.items(), ids=SCHEMAS)
+def test_schema_files_are_current(name: str, kind: type[Config]) -> None:
+    command = "python -m ham_keras.tune --schema" if kind is TuneConfig else "python -m ham_keras.config --schema"
+    assert Path("configs", name).read_text() == json_schema(kind), f"{command} > configs/{name}"
 
 
 def test_extends_is_relative_to_its_file_and_merges_sections(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ham_keras.errors import HamError
 from ham_keras.runs import (
     Run,
     load_run,
+    locked,
     open_run,
     save_csv,
     save_json,
@@ -69,8 +70,8 @@ def test_a_run_in_which_nothing_was_trained_takes_the_corrected_config(tmp_path:
 def test_a_run_that_another_process_trains_is_not_overwritten(tmp_path: Path) -> None:
     with open_run(config(tmp_path)) as run:
         run.history.touch()
-        locked = pytest.raises(HamError, match="another process is training this run")
-        with locked, open_run(config(tmp_path), overwrite=True):
+        refused = pytest.raises(HamError, match="another process is working on it")
+        with refused, open_run(config(tmp_path), overwrite=True):
             pass
         assert run.history.exists()
 
@@ -119,11 +120,10 @@ def test_a_run_is_finished_when_scored_and_nothing_is_left_to_resume(tmp_path: P
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    code = f"from pathlib import Path; from ham_keras.runs import Run\nwith Run(Path({str(tmp_path)!r})).locked(): pass"
-    with run.locked():
+    code = f"from pathlib import Path; from ham_keras.runs import locked\nwith locked(Path({str(tmp_path)!r})): pass"
+    with locked(tmp_path):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert other.returncode == 1 and "another process is training this run" in other.stderr
+    assert other.returncode == 1 and "another process is working on it" in other.stderr
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
