@@ -114,6 +114,13 @@ def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, t
     return failed
 
 
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m ham_keras.client", description="Ask a TensorFlow Serving server for the masks of image files."
@@ -121,9 +128,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("url", metavar="URL", help="the model's address, e.g. http://localhost:8501/v1/models/lesion")
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the masks")
-    parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for one request (default 60)")
+    parser.add_argument(
+        "--timeout", type=_above_zero, default=60, metavar="SECONDS", help="for one request (default 60)"
+    )
     parser.add_argument("--retries", type=int, default=5, metavar="N", help="of a busy server (default 5)")
-    parser.add_argument("--threads", type=int, default=4, metavar="N", help="requests at a time (default 4)")
+    parser.add_argument(
+        "--threads", type=int, choices=range(1, 65), default=4, metavar="N", help="requests at a time (default 4)"
+    )
     args = parser.parse_args(argv)
     stems = [path.stem for path in args.images]
     twice = next((path for path in args.images if stems.count(path.stem) > 1), None)

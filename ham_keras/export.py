@@ -48,10 +48,12 @@ def export(
     run, config = load_run(folder)
     name = run.folder.resolve().name
     target = Path(output or Path("export", name if form == "saved_model" else f"{name}-{form}"))
+    if version is not None and version < 0:
+        raise HamError(f"--version: expected 0 or more, got {version}")
     place = target / str(next_version(target) if version is None else version)
     if place.exists():
         raise HamError(f"{place}: is there already; name another --version, or none for the next free one")
-    part = target.parent / f".{target.name}.part-{os.getpid()}"
+    part = target / f".part-{os.getpid()}"  # servers take folders with a number for a name
     try:
         target.mkdir(parents=True, exist_ok=True)
         _write(run, config, part, form)

@@ -65,7 +65,7 @@ def save_leaderboard(search: SearchFolder, config: TuneConfig) -> list[Row]:
 def print_leaderboard(rows: Sequence[Row], config: TuneConfig, most: int = 10) -> None:
     """Print the best rows, and what the failed ones failed of."""
     keys = list(config.space)
-    widths = {key: max(len(key), *(len(_show(row[key])) for row in rows)) + 2 for key in keys}
+    widths = {key: max([len(key), *(len(_show(row[key])) for row in rows)]) + 2 for key in keys}
     print(f"{'rank':>4}  {'trial':6}{'Jaccard':>8}{'epochs':>8}" + "".join(f"{key:>{widths[key]}}" for key in keys))
     for row in [row for row in rows if row["val_jaccard"] is not None][:most]:
         print(

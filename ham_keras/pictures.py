@@ -23,6 +23,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     part = path.with_name(f".part.{path.name}")
     figure.savefig(part, dpi=110, bbox_inches="tight", facecolor="white")
     part.replace(path)
+    figure.clear()  # figure and canvas hold each other; megabytes would wait for the garbage collector
 
 
 def save_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:

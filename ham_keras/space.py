@@ -17,7 +17,10 @@ Number = int | float
 Ends = Annotated[list[Number], Field(min_length=2, max_length=2)]
 
 # Trials that see other images or another measure cannot be compared.
-NOT_SEARCHED = ("run", "data.root", "data.split", "data.split_file", "data.sample", "data.group_by", "data.seed")
+NOT_SEARCHED = (
+    "$schema", "description", "run", "score", "data.root", "data.split", "data.split_file", "data.sample",
+    "data.group_by", "data.seed",
+)  # fmt: skip
 
 
 class Range(Section):
@@ -122,7 +125,7 @@ def trial_config(config: TuneConfig, values: Mapping[str, Any], name: str | None
 
 
 def check_space(config: TuneConfig) -> None:
-    """Try every choice and both ends of every range in the config model.
+    """Try every choice, both ends of every range and a value between them in the config model.
 
     Raises:
         HamError: names the key, and what is wrong with it.
@@ -132,11 +135,20 @@ def check_space(config: TuneConfig) -> None:
             raise HamError(f"space: {key}: cannot be searched: its trials could not be compared")
         if key == "train.epochs" and config.search.algorithm == "hyperband":
             raise HamError(f"space: {key}: hyperband sets the epochs of each trial; search with random_search")
-        ends = [values.lowest, values.highest] if values.choice is None else values.choice
-        for value in ends:
+        if any(isinstance(value, dict) for value in values.choice or ()):
+            raise HamError(f"space: {key}: a choice is a whole section; search over its keys one by one")
+        for value in [values.lowest, values.highest] if values.choice is None else values.choice:
             trial_config(config, {key: value})
-        if values.choice is None and not is_whole(config, key):
-            trial_config(config, {key: _between(values)})
+        if values.choice is None:
+            inner = min(values.lowest + 1, values.highest) if is_whole(config, key) else _between(values)
+            trial_config(config, {key: inner})
+    if config.search.algorithm == "hyperband":
+        drawn, different = count_drawn(config), count_different(config)
+        if different < 2 * drawn:
+            raise HamError(
+                f"space: holds {different:g} different trials, and hyperband draws {drawn}; where there are fewer than "
+                f"twice as many it ends before its rounds are full: use random_search, or fewer train.epochs"
+            )
 
 
 def is_whole(config: TuneConfig, key: str) -> bool:
@@ -153,28 +165,52 @@ def is_whole(config: TuneConfig, key: str) -> bool:
 
 def _between(values: Range) -> float:
     """A number of the range that is not whole."""
-    middle = math.sqrt(values.lowest * values.highest) if values.log else (values.lowest + values.highest) / 2
+    middle = (
+        math.sqrt(values.lowest) * math.sqrt(values.highest) if values.log else (values.lowest + values.highest) / 2
+    )
     return middle if middle != int(middle) else middle + (values.highest - middle) / math.pi
 
 
-def count_trials(config: TuneConfig) -> tuple[int, int]:
-    """How many trials, and how many epochs of all together; fewer where the space holds fewer different values.
+def count_different(config: TuneConfig) -> float:
+    """How many different trials the space holds; infinite where a range is continuous."""
+    count = 1.0
+    for key, values in config.space.items():
+        if values.choice is not None:
+            count *= len(values.choice)
+        else:
+            count *= values.highest - values.lowest + 1 if is_whole(config, key) else math.inf
+    return count
 
-    Hyperband's sizes are those of KerasTuner. Bracket b starts with ceil(e / (b + 1) * factor**b) trials of
-    epochs / factor**b each, where e = ceil(1 + log(epochs, factor)); in each round one in `factor` goes on.
-    """
+
+def count_trials(config: TuneConfig) -> tuple[int, int]:
+    """How many trials, and how many epochs of all together; fewer where the space holds fewer different values."""
     search, most = config.search, config.train.epochs
     if search.algorithm != "hyperband":
         return search.trials, search.trials * most
-    last_size = math.ceil(1 + math.log(most, search.factor))
-    trials = epochs = bracket = 0
-    while most / search.factor**bracket >= 1:
-        trained = 0
-        for power in range(bracket, -1, -1):
-            size = math.ceil(last_size / (bracket + 1) * search.factor**power)
-            until = math.ceil(most / search.factor**power)
-            trials += size
-            epochs += size * (until - trained)
+    rounds = [one for bracket in hyperband_brackets(most, search.factor) for one in bracket]
+    trials = sum(size for size, _ in rounds)
+    return trials * search.iterations, sum(size * epochs for size, epochs in rounds) * search.iterations
+
+
+def count_drawn(config: TuneConfig) -> int:
+    """How many trials Hyperband draws; the others continue some of them."""
+    brackets = hyperband_brackets(config.train.epochs, config.search.factor)
+    return sum(bracket[0][0] for bracket in brackets) * config.search.iterations
+
+
+def hyperband_brackets(most: int, factor: int) -> list[list[tuple[int, int]]]:
+    """The rounds of each bracket as (trials, epochs that each is trained in this round), as KerasTuner sizes them.
+
+    Bracket b starts with ceil(e / (b + 1) * factor**b) trials of most / factor**b epochs, where e is
+    ceil(1 + log(most, factor)); in each round one trial in `factor` goes on.
+    """
+    last_size = math.ceil(1 + math.log(most, factor))
+    brackets: list[list[tuple[int, int]]] = []
+    while most / factor ** len(brackets) >= 1:
+        number, trained, rounds = len(brackets), 0, []
+        for power in range(number, -1, -1):
+            until = math.ceil(most / factor**power)
+            rounds.append((math.ceil(last_size / (number + 1) * factor**power), until - trained))
             trained = until
-        bracket += 1
-    return trials * search.iterations, epochs * search.iterations
+        brackets.append(rounds)
+    return brackets

@@ -9,6 +9,7 @@ variables, 240 MB for each ResNet18 U-Net), and where the system kills it for me
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -58,9 +59,12 @@ class TrialModel(keras_tuner.HyperModel):
         save_text(run.split, self.search.split.read_text())
         if "tuner/trial_id" in hp.values:
             former = Run(self.search.trial(hp.values["tuner/trial_id"]))
-            for old, new in ((former.weights, run.weights), (former.resume_state, run.resume_state)):
-                if old.exists():
-                    os.replace(old, new)
+            if former.weights.exists() and not run.weights.exists():  # its best may stay the best
+                part = run.weights.with_name(f".part.{run.weights.name}")
+                shutil.copyfile(former.weights, part)
+                os.replace(part, run.weights)
+            if former.resume_state.exists():
+                os.replace(former.resume_state, run.resume_state)
         train, val = (Examples(self.records[side], config.data, visible=False) for side in ("train", "val"))
         epochs = hp.values.get("tuner/epochs")
         return {"val_jaccard": train_model(model, config, run, train, val, epochs=epochs, visible=False).best}
@@ -95,13 +99,21 @@ def _train(search: SearchFolder, trial_id: str) -> dict[str, Any]:
     hp, split = trial.hyperparameters, load_split(search.split)
     records = find_records(str(config.data.root)).records
     model = TrialModel(config, search, {side: select(records, split[side], side) for side in ("train", "val")})
+    with build_strategy().scope():
+        try:
+            network = model.build(hp)
+        except HamError as error:
+            return {"error": str(error), "fatal": not _depends_on_values(error, model, hp)}
+    return model.fit(hp, network, folder=search.trial(trial_id))
+
+
+def _depends_on_values(error: HamError, model: TrialModel, hp: keras_tuner.HyperParameters) -> bool:
+    """Another trial's values may do: these do not go together, or the network itself is searched."""
     try:
         model.config_of(hp)
-    except HamError as error:  # each value is allowed, but not beside the others
-        return {"error": str(error)}
-    with build_strategy().scope():
-        network = model.build(hp)
-    return model.fit(hp, network, folder=search.trial(trial_id))
+    except HamError:
+        return True
+    return str(error).startswith("train.batch_size") or any(key.startswith("model.") for key in model.config.space)
 
 
 def _first_line(error: Exception) -> str:

@@ -56,6 +56,7 @@ class Durable(keras_tuner.Oracle):
     @keras_tuner.synchronized
     def end_trial(self, trial: Any) -> None:
         super().end_trial(trial)
+        self.save()  # KerasTuner saved while the trial was still counted as running
         try:
             self.after_trial()
         except OSError as error:  # it must not reach a chief's server, whose lock it would keep
@@ -78,7 +79,16 @@ class Durable(keras_tuner.Oracle):
 
 
 class HyperbandOracle(Durable, keras_tuner.oracles.HyperbandOracle):
-    pass
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """The next trial's values. A failed trial counts as the worst; KerasTuner would wait for it and skip rounds."""
+        failed = [trial for trial in self.trials.values() if trial.status == "FAILED"]
+        for trial in failed:
+            trial.status, trial.score = "COMPLETED", -1.0
+        try:
+            return super().populate_space(trial_id)
+        finally:
+            for trial in failed:
+                trial.status, trial.score = "FAILED", None
 
 
 class BayesianOptimizationOracle(Durable, keras_tuner.oracles.BayesianOptimizationOracle):

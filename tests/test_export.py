@@ -16,8 +16,10 @@ import tensorflow as tf
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import Image
+from serving import serve
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+from ham_keras import client
 from ham_keras import export as export_module
 from ham_keras.data.images import decode_image, load_image
 from ham_keras.data.masks import read_mask
@@ -87,6 +89,21 @@ def test_served_masks_are_those_that_evaluate_scores(trained: Run, tested: list[
     assert np.mean(jaccard) == pytest.approx(summary["native"]["jaccard"]["mean"], abs=1e-4)
 
 
+def test_behind_a_server_the_client_gets_the_masks_of_evaluate(
+    trained: Run, tested: list[Record], signatures: Any, tmp_path: Path
+) -> None:
+    evaluate(trained.folder, "test", save_masks=True, visible=False)
+    with serve(signatures) as url:
+        paths = [str(record.image_path) for record in tested]
+        assert client.main([url, *paths, "-o", str(tmp_path), "--timeout", "300"]) == 0
+    different, pixels = 0, 0
+    for path in (trained.scores("test") / "masks").iterdir():
+        expected, found = (np.asarray(Image.open(folder / path.name)) for folder in (path.parent, tmp_path))
+        different += int((expected != found).sum())
+        pixels += found.size
+    assert len(list(tmp_path.iterdir())) == len(tested) and different <= pixels / 100_000
+
+
 def test_images_of_several_sizes_and_kinds_in_one_request(signatures: Any) -> None:
     rng = np.random.default_rng(0)
     kinds = [rng.integers(0, 256, shape, np.uint8) for shape in ((1, 1, 3), (50, 70), (40, 30, 4), (90, 33, 3))]
@@ -111,7 +128,7 @@ def test_broken_bytes_fail_the_request_and_nothing_else(signatures: Any, broken:
     assert serve_bytes(signatures, good)[0].shape == (1, 32, 32)
 
 
-def test_weights_are_constants_and_batchnorm_is_gone(exported: Path) -> None:
+def test_weights_are_constants(exported: Path) -> None:
     loaded = tf.saved_model.load(str(exported))
     assert not loaded.signatures["serve_network"].variables
 

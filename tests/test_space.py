@@ -33,6 +33,11 @@ def tune_config(**sections: Any) -> TuneConfig:
         ({"train.epochs": {"choice": [1]}}, "hyperband sets the epochs of each trial"),
         ({"data.split.train": {"choice": [0.5]}}, "data.split.train: cannot be searched"),
         ({"run.name": {"choice": ["a"]}}, "run.name: cannot be searched"),
+        ({"train": {"choice": [{"epochs": 3}]}}, "train: a choice is a whole section"),
+        ({"score.threshold": {"linear": [0.1, 0.9]}}, "score.threshold: cannot be searched"),
+        ({"data.image_size": {"linear": [64, 128]}}, "data.image_size: input should be a multiple of 32, got 65"),
+        ({"train.batch_size": {"choice": [8, 16]}}, "space: holds 2 different trials, and hyperband draws 22;"),
+        ({"train.batch_size": {"linear": [1, 40]}}, "space: holds 40 different trials, and hyperband draws 22;"),
         ({}, "space: dictionary should have at least 1 item"),
     ],
 )  # fmt: skip
@@ -50,6 +55,7 @@ def test_a_key_that_takes_whole_numbers_is_drawn_whole() -> None:
     config = tune_config(space=space)
     check_space(config)
     assert [is_whole(config, key) for key in space] == [True, False, False]
+    check_space(tune_config(space={"train.learning_rate": {"log": [1e-300, 1e300]}}))
 
 
 def test_values_that_went_through_float32_are_the_ones_that_were_meant() -> None:

@@ -180,7 +180,12 @@ def test_a_chief_and_two_workers_share_a_search_though_one_is_killed(phantoms: P
     blocked.kill()
     blocked.communicate()
     again = start("worker0", "well")
-    told = {name: process.communicate()[0] for name, process in (("again", again), ("other", other), ("chief", chief))}
+    started = {"again": again, "other": other, "chief": chief}
+    try:
+        told = {name: process.communicate(timeout=300)[0] for name, process in started.items()}
+    finally:
+        for process in started.values():
+            process.kill()
     assert (again.returncode, other.returncode, chief.returncode) == (0, 0, 0)
     assert blocked.returncode == -signal.SIGKILL
     # The worker that came back under its name got its trial again; nothing ran twice, nothing was lost.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from keras_tuner.errors import FatalError
 
 from ham_keras import tuner as tuner_module
 from ham_keras.config import parse_config_as, to_json
+from ham_keras.leaderboard import save_leaderboard
 from ham_keras.runs import load_json, save_text
 from ham_keras.searches import SearchFolder
 from ham_keras.space import TuneConfig, count_trials
@@ -156,7 +158,33 @@ def test_the_seed_decides_the_trials(tmp_path: Path) -> None:
 def test_memory_does_not_grow_from_trial_to_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the search itself; a trial's goes with its process."""
     tuner, held = start(tmp_path, monkeypatch, algorithm="random_search", trials=20), []
-    tuner.oracle.after_trial = lambda: held.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+
+    def after_trial() -> None:
+        save_leaderboard(tuner.folder, tuner.config)
+        gc.collect()
+        held.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096)
+
+    tuner.oracle.after_trial = after_trial
     tuner.search(verbose=0)
     assert len(held) == 20
-    assert held[-1] - held[4] < 10e6
+    assert held[-1] - held[4] < 40e6, str([round(one / 1e6) for one in held])
+
+
+def test_failed_trials_do_not_keep_hyperband_from_its_later_rounds(tmp_path: Path) -> None:
+    config = tune_config(tmp_path)
+    oracle = build_oracle(config)
+    oracle._set_project_dir(str(tmp_path), "trials")
+    ended = []
+    while trial := finish(oracle, status="FAILED" if len(ended) in (0, 1, 2, 14) else "COMPLETED"):
+        ended.append(trial)
+    assert len(ended) == count_trials(config)[0] == 23
+    continued = {trial.hyperparameters.values.get("tuner/trial_id") for trial in ended} - {None}
+    assert len(continued) == 6
+    assert all(oracle.trials[trial_id].status == "COMPLETED" for trial_id in continued)
+
+
+def test_an_ended_trial_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = start(tmp_path, monkeypatch, algorithm="random_search", trials=3)
+    done = finish(first.oracle)
+    second = start(tmp_path, monkeypatch, algorithm="random_search", trials=3)
+    assert second.oracle.create_trial("tuner0").trial_id != done.trial_id
