@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from urllib3.util import Retry
 
 from ham_keras.data.encoded import read_encoded
 from ham_keras.errors import HamError, run_command
+from ham_keras.runs import save_bytes
 
 BUSY = (429, 503)
 LONGEST_MESSAGE = 300  # characters of a server's own words
@@ -107,10 +107,7 @@ def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, t
             failed += 1
             tell(f"error: {result}")
             continue
-        place = folder / f"{path.stem}_segmentation.png"
-        part = place.with_name(f".{place.name}.part")
-        part.write_bytes(result)
-        os.replace(part, place)
+        save_bytes(folder / f"{path.stem}_segmentation.png", result)
     return failed
 
 

@@ -208,12 +208,17 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = ""
     return found
 
 
-def save_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+def save_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(data)
     os.replace(part, path)
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    save_bytes(path, text.encode("utf-8"))
 
 
 def save_json(path: Path, content: Any) -> None:

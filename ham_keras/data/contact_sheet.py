@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ham_keras.data.masks import read_mask
+from ham_keras.data.outline import draw_outline
 from ham_keras.data.records import Pairing, Record
 from ham_keras.errors import HamError
 
@@ -51,7 +52,6 @@ CELL_WIDTH_PX = THUMBNAIL_WIDTH_PX + 2 * PADDING_PX
 CELL_HEIGHT_PX = THUMBNAIL_HEIGHT_PX + CAPTION_HEIGHT_PX + 2 * PADDING_PX
 PAGE, PANEL, EDGE, EMPTY = "#f2f1ee", "#ffffff", "#d9d6cf", "#dcdad5"
 INK, MUTED = "#22252b", "#6f727a"
-OUTLINE, HALO = (60, 255, 220), (10, 30, 30)
 OVERSAMPLING = 2  # outlines are drawn on a larger thumbnail, so that they come out smooth
 
 
@@ -212,12 +212,8 @@ def _draw_thumbnail(tile: Tile) -> Image.Image:
 
 
 def _outline(picture: Image.Image, lesion: npt.NDArray[np.uint8]) -> Image.Image:
-    pixels = np.array(picture)
     stretched = cv2.resize(lesion, picture.size, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(stretched, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    for colour, thickness in ((HALO, 3 * OVERSAMPLING), (OUTLINE, OVERSAMPLING)):
-        cv2.drawContours(pixels, contours, -1, colour, thickness, cv2.LINE_AA)
-    return Image.fromarray(pixels)
+    return Image.fromarray(draw_outline(np.asarray(picture), stretched, OVERSAMPLING))
 
 
 def _wrap(text: str, size: int) -> list[str]:

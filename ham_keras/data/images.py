@@ -36,15 +36,24 @@ def resize_probability(probability: tf.Tensor, height_px: int, width_px: int) ->
     return tf.image.resize(probability, [height_px, width_px])
 
 
-def load_image(path: Path | str, height_px: int, width_px: int) -> np.ndarray:
-    """Read one file to uint8 RGB [height_px, width_px, 3], just as training does.
+def read_image(path: Path | str) -> np.ndarray:
+    """Read one file to uint8 RGB [H, W, 3] at its own size.
 
     Raises:
         HamError: the file is missing or broken.
     """
     encoded = read_encoded(path)
     try:
-        return resize_image(decode_image(encoded), height_px, width_px).numpy()
+        return decode_image(encoded).numpy()
     except tf.errors.InvalidArgumentError as error:
         first = str(error.message).splitlines()[0]
         raise HamError(f"{path}: not a readable image ({first}); fetch it again or leave it out") from None
+
+
+def load_image(path: Path | str, height_px: int, width_px: int) -> np.ndarray:
+    """Read one file to uint8 RGB [height_px, width_px, 3], just as training does.
+
+    Raises:
+        HamError: the file is missing or broken.
+    """
+    return resize_image(read_image(path), height_px, width_px).numpy()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ham_keras.errors import HamError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 # Folder names, lower case, of the layouts met in the wild: Kaggle (and anything like it), Harvard
 # Dataverse, ISIC 2018 task 1.
@@ -124,7 +124,7 @@ def _files_by_id(
         raise HamError(f"{root}: no folder of {what}; expected one of: {', '.join(folder_names)}")
     found: dict[str, Path] = {}
     for folder in folders:
-        for path in _image_files(folder):
+        for path in image_files(folder):
             key = path.stem.lower() if images is None else _mask_id(path, images)
             if key in found:
                 raise HamError(f"{path} and {found[key]} claim the same id: keep one of them, or rename it")
@@ -132,7 +132,8 @@ def _files_by_id(
     return found
 
 
-def _image_files(folder: Path) -> Iterable[Path]:
+def image_files(folder: Path) -> Iterable[Path]:
+    """The files below a folder that are images by their ending, sorted, hidden ones left out."""
     for parent, _, names in sorted(os.walk(folder)):
         for name in sorted(names):
             path = Path(parent, name)
@@ -145,11 +146,16 @@ def _mask_id(path: Path, images: Mapping[str, Path]) -> str:
     stem = path.stem.lower()
     if stem in images:
         return stem  # `a_lesion.png` is the mask of `a_lesion.jpg` where there is one
-    for ending in MASK_ENDINGS:
-        if stem.endswith(ending):
-            # One ending only: `a_lesion_mask.png` belongs to `a_lesion.jpg`, not to `a.jpg`.
-            return stem.removesuffix(ending)
-    return stem
+    return without_mask_ending(stem)
+
+
+def without_mask_ending(stem: str) -> str:
+    """A file's name without `_segmentation`, `_lesion` or `_mask`.
+
+    One ending only: `a_lesion_mask.png` belongs to `a_lesion.jpg`, not to `a.jpg`.
+    """
+    ending = next((ending for ending in MASK_ENDINGS if stem.endswith(ending)), "")
+    return stem.removesuffix(ending)
 
 
 def read_metadata(root: Path) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,194 @@
+"""Outline lesions in image files: a mask, an overlay and a row of measurements for each.
+
+python -m ham_keras.predict runs/base photos/ -o predictions
+python -m ham_keras.predict runs/base a.jpg 'clinic/**/*.tif' -o predictions --tta --keep largest --fill-holes
+
+The same command continues what was interrupted. Research use; not a medical device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ham_keras.data.records import SUFFIXES, image_files, without_mask_ending
+from ham_keras.errors import HamError, run_command
+from ham_keras.measure import Outlining
+from ham_keras.predictions import Predictions, describe_settings
+from ham_keras.runs import load_run, save_csv
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a prediction, in numbers of images; `failures` say why, by file."""
+
+    images: int
+    predicted: int
+    skipped: int
+    failures: dict[Path, str]
+
+
+def predict(
+    folder: Path | str,
+    inputs: Sequence[Path | str],
+    output: Path | str,
+    how: Outlining | None = None,
+    *,
+    overwrite: bool = False,
+    engine: str = "local",
+    workers: int | None = None,
+    visible: bool = True,
+) -> Outcome:
+    """Outline the lesions of image files with a run's network, in float32.
+
+    Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
+    `measure.measure`) and, where files cannot be read, failures.csv. An image that has all of them is skipped
+    unless `overwrite` is set. `how` defaults to the threshold of the run's config and nothing else.
+
+    Args:
+        inputs: files, folders (searched with all below them; masks beside their images are left out), globs.
+        engine: "local", or "ray" for `workers` processes on Ray, on this machine or the cluster that RAY_ADDRESS
+            names, whose machines all see run, images and output under the same paths.
+
+    Raises:
+        HamError: not a run, no weights, no images, two images of one name, an output made otherwise.
+    """
+    run, config = load_run(folder)
+    how = how or Outlining(config.score.threshold)
+    if not run.weights.exists():
+        raise HamError(f"{run.weights}: not there yet; train the run first")
+    predictions = Predictions(Path(output))
+    paths = find_images(inputs, predictions.folder)
+    failures: dict[Path, str] = {}
+    with predictions.opened(describe_settings(run, how), overwrite=overwrite):
+        waiting = [path for path in paths if overwrite or not predictions.holds(path)]
+        bar = tqdm(total=len(waiting), desc="predicting", unit=" images", disable=None if visible else True)
+        with bar:
+            for path, result in _segment(run.folder, how, waiting, predictions, engine, workers) if waiting else ():
+                if isinstance(result, HamError):
+                    failures[path] = str(result)
+                    tqdm.write(f"error: {result}", file=sys.stderr)
+                else:
+                    predictions.add(result)
+                bar.update()
+        predictions.failures.unlink(missing_ok=True)
+        if failures:
+            save_csv(predictions.failures, [{"image": str(path), "error": text} for path, text in failures.items()])
+    return Outcome(len(paths), len(waiting) - len(failures), len(paths) - len(waiting), failures)
+
+
+def _segment(
+    folder: Path, how: Outlining, paths: Sequence[Path], predictions: Predictions, engine: str, workers: int | None
+) -> Iterator[tuple[Path, Any]]:
+    if engine == "ray":
+        from ham_keras.bulk import segment_on_ray
+
+        return segment_on_ray(folder, how, paths, predictions.folder, workers)
+    from ham_keras.segment import Segmenter
+
+    return Segmenter(folder, how).segment_files(paths, predictions.save)
+
+
+def find_images(inputs: Sequence[Path | str], output: Path) -> list[Path]:
+    """The image files that inputs name, sorted within each; what lies in `output` is not one of them.
+
+    Raises:
+        HamError: an input names none, or two files have one name.
+    """
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        paths = [path for path in _images_of(str(given)) if output.resolve() not in path.resolve().parents]
+        if not paths:
+            raise HamError(
+                f"{given}: no image there; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
+            )
+        for path in paths:
+            found.setdefault(path.resolve(), path)
+    names = Counter(path.stem.lower() for path in found.values())
+    twice = [path for path in found.values() if names[path.stem.lower()] > 1]
+    if twice:
+        first, second = [path for path in twice if path.stem.lower() == twice[0].stem.lower()][:2]
+        raise HamError(f"{first} and {second}: their masks would have one name; rename one, or use another -o for it")
+    return list(found.values())
+
+
+def _images_of(given: str) -> list[Path]:
+    path = Path(given)
+    if path.is_dir():
+        files = list(image_files(path))
+        names = {file.stem.lower() for file in files}
+        return [file for file in files if not _is_mask_of_another(file.stem.lower(), names)]
+    if path.exists():
+        return [path]
+    return [Path(match) for match in sorted(glob.glob(given, recursive=True)) if Path(match).is_file()]
+
+
+def _is_mask_of_another(stem: str, names: set[str]) -> bool:
+    image = without_mask_ending(stem)
+    return image != stem and image in names
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; 1 when an image failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ham_keras.predict",
+        description="Outline lesions in image files: masks, overlays and measurements. Not a medical device.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image files, folders or quoted globs")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the predictions")
+    parser.add_argument("--threshold", type=_probability, metavar="T", help="lesion is above it (default: the run's)")
+    parser.add_argument("--tta", action="store_true", help="average over the image and its mirror images")
+    parser.add_argument("--keep", choices=["largest"], help="drop all but the largest part of the lesion")
+    parser.add_argument("--fill-holes", action="store_true", help="count enclosed skin as lesion")
+    parser.add_argument("--overwrite", action="store_true", help="predict again what is there already")
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: in processes on Ray (extra `ray`)")
+    parser.add_argument("--workers", type=_count, metavar="N", help="of --engine ray (default: one for each two cores)")
+    args = parser.parse_args(argv)
+    config = load_run(args.run)[1]
+    threshold = config.score.threshold if args.threshold is None else args.threshold
+    how = Outlining(threshold, args.tta, args.keep == "largest", args.fill_holes)
+    outcome = predict(
+        args.run,
+        args.inputs,
+        args.output,
+        how,
+        overwrite=args.overwrite,
+        engine=args.engine,
+        workers=args.workers,
+    )
+    failed = len(outcome.failures)
+    print(
+        f"{args.output}: {outcome.predicted} images predicted, {outcome.skipped} were there already, {failed} failed"
+        + (f", see {Predictions(args.output).failures}" if failed else "")
+        + ". Research use; not a medical device."
+    )
+    return 1 if failed else 0
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    run_command(main)
