@@ -62,14 +62,14 @@ class Segmenter:
         self.height_px, self.width_px = config.data.image_size
         mirrors = MIRRORS if how.tta else MIRRORS[:1]
 
-        def answer(images: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-            return tf.reverse(model(tf.reverse(images, axes), training=False), axes) if axes else model(images)
+        def answer(images: tf.Tensor, mirrored: Sequence[int]) -> tf.Tensor:
+            axes = tf.constant(mirrored, tf.int32)
+            return tf.reverse(model(tf.reverse(images, axes), training=False), axes)
 
-        # Always of one size: then an image's answer is the same, to the bit, whatever comes with it.
-        @tf.function(input_signature=[tf.TensorSpec([BATCH_SIZE, self.height_px, self.width_px, 3], tf.uint8)])
+        @tf.function(input_signature=[tf.TensorSpec([None, self.height_px, self.width_px, 3], tf.uint8)])
         def network(images: tf.Tensor) -> tf.Tensor:
             pixels = tf.cast(images, tf.float32)
-            return tf.add_n([answer(pixels, axes) for axes in mirrors]) / len(mirrors)
+            return tf.add_n([answer(pixels, mirrored) for mirrored in mirrors]) / len(mirrors)
 
         self._network = network
 
@@ -113,9 +113,7 @@ class Segmenter:
         return finish(path, self._outline(image, probability))
 
     def _probabilities(self, small: Sequence[np.ndarray]) -> np.ndarray:
-        padded = np.zeros((BATCH_SIZE, self.height_px, self.width_px, 3), np.uint8)
-        padded[: len(small)] = small
-        return self._network(padded).numpy()[: len(small)]
+        return self._network(np.stack(small)).numpy()
 
     def _shrink(self, image: np.ndarray) -> np.ndarray:
         return resize_image(image, self.height_px, self.width_px).numpy()

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ham_keras.errors import HamError
 
@@ -29,7 +29,8 @@ def read_encoded(path: Path | str) -> bytes:
                 return data
             upright = _rgb(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise HamError(f"{path}: not a readable image ({error}); fetch it again or leave it out") from None
+        reason = "of no known format" if isinstance(error, UnidentifiedImageError) else error
+        raise HamError(f"{path}: not a readable image ({reason}); fetch it again or leave it out") from None
     png = io.BytesIO()
     upright.save(png, "PNG", compress_level=1)
     return png.getvalue()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from ham_keras.data.encoded import read_encoded
 from ham_keras.data.images import decode_image
+from ham_keras.errors import HamError
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -20,9 +22,9 @@ def save(folder: Path, name: str, image: Image.Image, **options: object) -> Path
     return folder / name
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.PNG"])
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.PNG", "a.tif", "a.webp"])
 def test_lossless_files_come_back_as_rgb(tmp_path: Path, name: str) -> None:
-    path = save(tmp_path, name, Image.fromarray(COLOURS))
+    path = save(tmp_path, name, Image.fromarray(COLOURS), **({"lossless": True} if name == "a.webp" else {}))
     np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS)
 
 
@@ -48,3 +50,27 @@ def test_exif_turn_is_undone(tmp_path: Path) -> None:
     upright = decode_image(read_encoded(path)).numpy()
     assert upright.shape == (40, 30, 3)
     np.testing.assert_array_equal(upright, np.rot90(np.asarray(Image.open(path)), -1))
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path, ending: str, channels: int) -> None:
+    fine = COLOURS.astype(np.uint16) * 256 + RNG.integers(0, 256, COLOURS.shape, dtype=np.uint16)
+    path = tmp_path / f"a{ending}"
+    cv2.imwrite(str(path), fine[..., 0] if channels == 1 else fine[..., ::-1])
+    expected = COLOURS[..., :1].repeat(3, axis=2) if channels == 1 else COLOURS
+    np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), expected)
+
+
+def test_an_animation_gives_its_first_frame_and_a_palette_its_colours(tmp_path: Path) -> None:
+    frames = [Image.fromarray(COLOURS), Image.fromarray(255 - COLOURS)]
+    path = save(tmp_path, "a.tiff", frames[0], save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS)
+    path = save(tmp_path, "palette.png", Image.fromarray(COLOURS // 128 * 255).quantize(8))
+    np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS // 128 * 255)
+
+
+def test_brightness_without_a_range_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, "a.tif", Image.fromarray(COLOURS[..., 0].astype(np.float32)))
+    with pytest.raises(HamError, match=r"a\.tif: not a readable image \(32 bits a pixel have no fixed range"):
+        read_encoded(path)

@@ -92,7 +92,7 @@ def test_folders_that_differ_by_case_are_both_read(tmp_path: Path) -> None:
 
 
 def test_files_of_other_kinds_and_hidden_files_are_not_images(tmp_path: Path) -> None:
-    lay(tmp_path, "images/a.jpg", "images/b.tiff", "images/._a.jpg", "images/__MACOSX/a.jpg", "masks/a.png")
+    lay(tmp_path, "images/a.jpg", "images/b.gif", "images/._a.jpg", "images/__MACOSX/a.jpg", "masks/a.png")
     assert ids(tmp_path) == ["a"]
     assert find_records(tmp_path).images_without_mask == []
 

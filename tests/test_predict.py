@@ -1,0 +1,270 @@
+"""The command: what it writes, what it goes on after, what it skips and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from ham_keras.data.masks import read_mask
+from ham_keras.data.outline import draw_outline
+from ham_keras.data.records import find_records
+from ham_keras.data.splits import load_split
+from ham_keras.errors import HamError
+from ham_keras.evaluate import evaluate
+from ham_keras.measure import Outlining, measure
+from ham_keras.predict import find_images, main, predict
+from ham_keras.predictions import Predictions
+from ham_keras.runs import Run, load_csv, load_json
+from ham_keras.segment import Segmenter
+
+
+@pytest.fixture(scope="module")
+def photos(phantoms: Path, trained: Run) -> list[Path]:
+    """The run's six test images."""
+    paths = {record.image_id: record.image_path for record in find_records(phantoms).records}
+    return [paths[image_id] for image_id in load_split(trained.split)["test"]]
+
+
+@pytest.fixture(scope="module")
+def predicted(trained: Run, photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Predictions:
+    predictions = Predictions(tmp_path_factory.mktemp("predicted") / "out")
+    predict(trained.folder, photos, predictions.folder, visible=False)
+    return predictions
+
+
+def lesion(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.mode == "L"
+        levels = np.asarray(image)
+    assert set(np.unique(levels)) <= {0, 255}
+    return levels // 255
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files of a folder but the lock, by name."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_masks_are_those_that_evaluate_scores(trained: Run, predicted: Predictions, photos: list[Path]) -> None:
+    evaluate(trained.folder, "test", save_masks=True, visible=False)
+    for path in photos:
+        scored = trained.scores("test") / "masks" / f"{path.stem}_segmentation.png"
+        np.testing.assert_array_equal(lesion(predicted.mask(path.stem)), lesion(scored))
+    assert any(0.01 < lesion(predicted.mask(path.stem)).mean() < 0.99 for path in photos)
+
+
+def test_the_challenges_scorer_takes_the_folder(
+    trained: Run, photos: list[Path], phantoms: Path, tmp_path: Path
+) -> None:
+    segmentation = pytest.importorskip("isic_challenge_scoring.segmentation")
+    for folder in ("photos", "truth"):
+        (tmp_path / folder).mkdir()
+    for path in photos:  # the scorer wants ISIC's ids, and masks that are not inverted
+        name = path.stem.replace("PHANTOM", "ISIC")
+        (tmp_path / "photos" / f"{name}.jpg").write_bytes(path.read_bytes())
+        truth = read_mask(phantoms / "masks" / f"{path.stem}_segmentation.png").lesion
+        Image.fromarray(255 * truth).save(tmp_path / "truth" / f"{name}_segmentation.png")
+    assert main([str(trained.folder), str(tmp_path / "photos"), "-o", str(tmp_path / "out")]) == 0
+    scores = segmentation.SegmentationScore.from_dir(tmp_path / "truth", tmp_path / "out").macro_average
+    ours = load_json(trained.summary("test"))["native"]
+    assert scores.at["jaccard"] == pytest.approx(ours["jaccard"]["mean"], abs=1e-6)
+
+
+def test_rows_are_measured_of_the_masks_and_overlays_show_them(
+    trained: Run, predicted: Predictions, photos: list[Path]
+) -> None:
+    segmenter = Segmenter(trained.folder, Outlining(0.5))
+    table = load_csv(predicted.table)
+    assert [row["image_id"] for row in table] == sorted(path.stem for path in photos)
+    for row in table:
+        path = next(path for path in photos if path.stem == row["image_id"])
+        ((_, found),) = segmenter.segment_files([path], lambda _, segmented: segmented)
+        expected = {"image_id": path.stem, "image": str(path), **measure(found.lesion, found.probability)}
+        assert row == {name: str(value) for name, value in expected.items()}
+        with Image.open(predicted.overlay(path.stem)) as overlay:
+            drawn = np.asarray(overlay).astype(int)
+        outlined = draw_outline(found.image, found.lesion, 1)
+        assert np.abs(drawn - outlined).mean() < 8  # what JPEG loses of so small a picture
+        assert np.abs(drawn - found.image).mean() > np.abs(drawn - outlined).mean()
+
+
+def as_jpeg_on_its_side(image: Image.Image, path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.rotate(90, expand=True).save(path, exif=exif, quality=100, subsampling=0)
+
+
+def as_16_bits(image: Image.Image, path: Path) -> None:
+    cv2.imwrite(str(path), np.asarray(image)[..., ::-1].astype(np.uint16) * 257)
+
+
+FORMS = {
+    "jpeg.jpg": lambda image, path: image.save(path, quality=100, subsampling=0),
+    "turned.jpeg": as_jpeg_on_its_side,
+    "bmp.bmp": lambda image, path: image.save(path),
+    "tiff.tif": lambda image, path: image.save(path, compression="tiff_lzw"),
+    "deep.tiff": as_16_bits,
+    "deep16.png": as_16_bits,
+    "webp.webp": lambda image, path: image.save(path, lossless=True),
+    "rgba.png": lambda image, path: image.convert("RGBA").save(path),
+    "no_ending": lambda image, path: image.save(path, "PNG"),
+}
+
+
+def test_every_kind_of_file_gives_the_same_mask(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    with Image.open(photos[0]) as photo:
+        image = photo.convert("RGB")
+    image.save(tmp_path / "plain.png")
+    image.convert("L").save(tmp_path / "grey.png")
+    for name, save in FORMS.items():
+        save(image, tmp_path / name)
+    inputs = [tmp_path / name for name in ("plain.png", "grey.png", *FORMS)]
+    assert not predict(trained.folder, inputs, tmp_path / "out", visible=False).failures
+    expected = lesion(tmp_path / "out" / "plain_segmentation.png")
+    assert 0 < expected.mean() < 1
+    for path in inputs[2:]:
+        found = lesion(tmp_path / "out" / f"{path.stem}_segmentation.png")
+        assert found.shape == (64, 96)
+        allowed = 0.01 if path.suffix in {".jpg", ".jpeg"} else 0
+        assert np.mean(found != expected) <= allowed, path.name
+    assert lesion(tmp_path / "out" / "grey_segmentation.png").shape == (64, 96)
+
+
+def test_a_large_image_gets_a_mask_of_its_own_size(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    with Image.open(photos[0]) as photo:
+        photo.resize((6000, 4000)).save(tmp_path / "large.jpg")
+    assert predict(trained.folder, [tmp_path / "large.jpg"], tmp_path / "out", visible=False).predicted == 1
+    (row,) = load_csv(tmp_path / "out" / "predictions.csv")
+    assert (row["width_px"], row["height_px"]) == ("6000", "4000")
+    assert lesion(tmp_path / "out" / "large_segmentation.png").shape == (4000, 6000)
+
+
+def test_a_broken_file_is_told_and_the_others_go_on(
+    trained: Run, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cut.jpg").write_bytes(photos[0].read_bytes()[:-300])
+    command = [str(trained.folder), str(tmp_path / "cut.jpg"), *map(str, photos), "-o", str(tmp_path / "out")]
+    assert main(command) == 1
+    told = capsys.readouterr()
+    assert f"error: {tmp_path / 'cut.jpg'}: not a readable image" in told.err
+    assert f"{tmp_path / 'out'}: 6 images predicted, 0 were there already, 1 failed, see" in told.out
+    (failure,) = load_csv(tmp_path / "out" / "failures.csv")
+    assert failure["image"] == str(tmp_path / "cut.jpg") and "not a readable image" in failure["error"]
+    assert not (tmp_path / "out" / "cut_segmentation.png").exists()
+    (tmp_path / "cut.jpg").write_bytes(photos[0].read_bytes())
+    assert main(command) == 0
+    assert "1 images predicted, 6 were there already, 0 failed" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "failures.csv").exists()
+    assert len(load_csv(tmp_path / "out" / "predictions.csv")) == 7
+
+
+def test_what_is_there_is_skipped_unless_overwritten(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    predictions = Predictions(tmp_path)
+    predict(trained.folder, photos, tmp_path, visible=False)
+    whole = files(tmp_path)
+    first, second = photos[0].stem, photos[1].stem
+    predictions.mask(first).unlink()
+    predictions.overlay(second).write_bytes(b"mine")
+    outcome = predict(trained.folder, photos, tmp_path, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (1, 5)
+    assert files(tmp_path) == {**whole, f"overlays/{second}.jpg": b"mine"}
+    outcome = predict(trained.folder, [photos[1]], tmp_path, overwrite=True, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (1, 0)
+    assert files(tmp_path) == whole
+
+
+def test_predictions_made_otherwise_are_not_mixed(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    predict(trained.folder, photos, tmp_path, visible=False)
+    with pytest.raises(HamError, match=r"holds predictions made with threshold 0\.5, tta False; choose another -o, or"):
+        predict(trained.folder, photos, tmp_path, Outlining(0.4, tta=True), visible=False)
+    predict(trained.folder, photos[:2], tmp_path, Outlining(0.4, tta=True), overwrite=True, visible=False)
+    assert len(load_csv(tmp_path / "predictions.csv")) == len(list(tmp_path.glob("*_segmentation.png"))) == 2
+    assert load_json(tmp_path / "predict.json")["threshold"] == 0.4
+
+
+def test_another_image_of_a_name_is_not_taken_for_it(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    predict(trained.folder, photos[:1], tmp_path / "out", visible=False)
+    other = tmp_path / photos[0].name
+    other.write_bytes(photos[1].read_bytes())
+    with pytest.raises(HamError, match=f"holds the mask of {photos[0]}, another image of this name"):
+        predict(trained.folder, [other], tmp_path / "out", visible=False)
+
+
+# Kills its own process, as hard as the system can, when the third row is noted, half of it written.
+KILLED = """
+import os, signal, sys
+from ham_keras import predict, predictions
+add = predictions.Predictions.add
+def add_or_die(self, row):
+    if len(self.rows) == 3:
+        with open(self.journal, "a") as file:
+            file.write('{"image_id": "PHAN')
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, row)
+predictions.Predictions.add = add_or_die
+predict.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_prediction_goes_on_where_it_was(
+    trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path
+) -> None:
+    command = [str(trained.folder), *map(str, photos), "-o", str(tmp_path)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *command], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert not (tmp_path / "predictions.csv").exists()
+    outcome = predict(trained.folder, photos, tmp_path, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (3, 3)
+    assert files(tmp_path) == files(predicted.folder)
+
+
+def test_options_reach_the_masks(trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path) -> None:
+    command = [str(trained.folder), *map(str, photos), "-o", str(tmp_path), "--threshold", "0.35"]
+    assert main([*command, "--tta", "--keep", "largest", "--fill-holes"]) == 0
+    assert load_json(tmp_path / "predict.json") == {
+        **load_json(predicted.settings), "threshold": 0.35, "tta": True, "keep_largest": True, "fill_holes": True,
+    }  # fmt: skip
+    assert {row["components"] for row in load_csv(tmp_path / "predictions.csv")} <= {"0", "1"}
+
+
+def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Path, tmp_path: Path) -> None:
+    images = sorted((phantoms / "images").iterdir())
+    out = tmp_path / "out"
+    assert find_images([phantoms / "images"], out) == images
+    assert find_images([images[3], str(phantoms / "im*" / "*1.jpg"), phantoms / "images"], out)[:2] == [
+        images[3],
+        images[0],
+    ]
+    for name in ("a.jpg", "a_segmentation.png", "b_lesion.png", ".hidden.jpg", "sub/c.TIF", "notes.txt", "out/d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in find_images([tmp_path], out)] == ["a.jpg", "b_lesion.png", "c.TIF"]
+    assert find_images([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # named, so read it
+    (tmp_path / "sub" / "A.png").touch()
+    with pytest.raises(HamError, match=r"a\.jpg and .*A\.png: their masks would have one name"):
+        find_images([tmp_path], out)
+    for nothing in (tmp_path / "gone.jpg", tmp_path / "*.bmp", out):
+        with pytest.raises(HamError, match=f"{nothing.name.replace('*', '.')}: no image there; expected"):
+            find_images([nothing], out)
+
+
+def test_mistakes_are_one_line(trained: Run, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONWARNINGS": ""}
+    command = [sys.executable, "-m", "ham_keras.predict", str(tmp_path), "a.jpg", "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: {tmp_path}: not a run folder (no config.json); expected e.g. runs/base\n",
+    )
+    with pytest.raises(SystemExit):
+        main([str(trained.folder), "a.jpg", "-o", str(tmp_path), "--threshold", "1"])
