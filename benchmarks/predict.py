@@ -1,0 +1,68 @@
+"""Predict every image of a folder and watch speed and memory on the way.
+
+    python benchmarks/predict.py runs/base path/to/ham10000/images
+
+Masks, overlays and table go to a temporary folder. Prints images/s and the process' memory after each tenth of the
+images and writes benchmarks/results/predict.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ham_keras.environment import describe_environment
+from ham_keras.predict import find_images, predict
+from ham_keras.predictions import Predictions
+from ham_keras.runs import load_run, save_json
+
+PARTS = 10
+
+
+def rss_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Predict a folder and watch speed and memory.")
+    parser.add_argument("run", help="a run folder, e.g. runs/base")
+    parser.add_argument("images", type=Path, help="a folder of images")
+    args = parser.parse_args()
+    model = load_run(args.run)[1].model_dump(include={"model": {"architecture", "backbone"}, "data": {"image_size"}})
+    with tempfile.TemporaryDirectory() as folder:
+        count = len(find_images([args.images], Path(folder)))
+        memory, times = [], [time.perf_counter()]
+        add = Predictions.add
+
+        def add_and_look(predictions: Predictions, row: dict[str, Any]) -> None:
+            add(predictions, row)
+            if len(predictions.rows) % (count // PARTS) == 0:
+                memory.append(round(rss_mb()))
+                times.append(time.perf_counter())
+
+        Predictions.add = add_and_look  # type: ignore[method-assign]
+        outcome = predict(args.run, [args.images], folder)
+    seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
+    result = {
+        **model,
+        "images": outcome.predicted,
+        "failed": len(outcome.failures),
+        "rss_mb_after_each_tenth": memory,
+        # The first tenth holds the start.
+        "images_per_second_of_each_tenth_but_the_first": [round(count // PARTS / part, 1) for part in seconds[1:]],
+    }
+    for key, value in result.items():
+        print(f"{key:48}{value}")
+    save_json(
+        Path("benchmarks/results/predict.json"), {**result, "environment": describe_environment("CPU", "float32")}
+    )
+
+
+if __name__ == "__main__":
+    main()
