@@ -94,7 +94,10 @@ def _ray() -> Iterator[Any]:
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning")
     except ConnectionError as error:
-        raise HamError(f"RAY_ADDRESS: {os.environ.get('RAY_ADDRESS')}: {error}") from None
+        address = os.environ.get("RAY_ADDRESS")
+        raise HamError(
+            f"RAY_ADDRESS: {address}: {error}; a cluster that wants a token also needs RAY_AUTH_MODE=token"
+        ) from None
     try:
         yield ray
     finally:
