@@ -90,8 +90,10 @@ class Run:
 
 
 @contextmanager
-def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
+def locked(folder: Path, name: str = ".lock", *, instead: str = "set run.name=") -> Iterator[None]:
     """Hold the folder, made when there is none, for this process; the lock goes with it, however it ends.
+
+    `instead` is what the error names besides waiting.
 
     Raises:
         HamError: another process holds it.
@@ -101,7 +103,7 @@ def locked(folder: Path, name: str = ".lock") -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise HamError(f"{folder}: another process is working on it; wait, or set run.name=") from None
+            raise HamError(f"{folder}: another process is working on it; wait, or {instead}") from None
         yield
 
 
