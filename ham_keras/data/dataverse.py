@@ -1,0 +1,198 @@
+"""The files of a dataset on a Dataverse server: what its API says of them, and how to fetch them, verified.
+
+Two calls of the API are used (https://guides.dataverse.org/en/latest/api/): the dataset's JSON from
+`/api/datasets/:persistentId/?persistentId=DOI`, and a file from `/api/access/datafile/ID`, which may answer with
+a redirect to where the bytes lie. A table that Dataverse has taken in is listed and served as a .tab of its own
+making; the checksum of its entry is that of the file as it was uploaded, which `?format=original` serves, and
+which is therefore what is fetched here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+import pooch
+import requests
+import urllib3
+from pydantic import BaseModel, Field, ValidationError
+from requests.adapters import HTTPAdapter
+from tqdm import tqdm
+from urllib3.util import Retry
+
+from ham_keras.errors import HamError, warn
+
+# Harvard's firewall answers 403 to the name that requests gives itself.
+HEADERS = {"User-Agent": f"ham-keras/{version('ham-keras')}"}
+PASSING = (408, 429, 500, 502, 503, 504)  # statuses that another try can mend
+TIMEOUT_SECONDS = 60  # without a byte
+CHUNK_BYTES = 2**20
+LONGEST_MESSAGE = 200  # characters of a server's own words
+NO_LICENCE = (None, "NONE")  # what servers say where the terms are free text
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file as it was uploaded; the checksum as pooch takes it, `md5:...`."""
+
+    name: str
+    url: str
+    size_bytes: int
+    checksum: str
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the file at `path` is this one."""
+        algorithm, _, value = self.checksum.partition(":")
+        return path.is_file() and pooch.file_hash(path, alg=algorithm) == value.lower()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The latest version of a dataset; `licence` is None where the server names none."""
+
+    page: str
+    version: str
+    licence: str | None
+    files: Sequence[RemoteFile]
+
+
+class _Checksum(BaseModel):
+    type: Literal["MD5", "SHA-1", "SHA-256", "SHA-512"]
+    value: str
+
+
+class _DataFile(BaseModel):
+    id: int
+    filename: str
+    filesize: int
+    checksum: _Checksum
+    original_format: str | None = Field(None, alias="originalFileFormat")
+    original_name: str | None = Field(None, alias="originalFileName")
+    original_size: int | None = Field(None, alias="originalFileSize")
+
+
+class _Entry(BaseModel):
+    file: _DataFile = Field(alias="dataFile")
+
+
+class _Licence(BaseModel):
+    name: str
+
+
+class _Version(BaseModel):
+    major: int = Field(alias="versionNumber")
+    minor: int = Field(alias="versionMinorNumber")
+    licence: _Licence | str | None = Field(None, alias="license")
+    files: list[_Entry]
+
+
+class _Data(BaseModel):
+    latest: _Version = Field(alias="latestVersion")
+
+
+class _Answer(BaseModel):
+    data: _Data
+
+
+def read_dataset(server: str, doi: str, *, retries: int = 3) -> Dataset:
+    """Ask the server what is in a dataset.
+
+    Raises:
+        HamError: no http address, the server cannot be reached, does not know the dataset, or answers something
+            else than Dataverse does.
+    """
+    if not server.startswith(("http://", "https://")):
+        raise HamError(f"--server {server}: expected an address such as https://dataverse.harvard.edu")
+    server = server.rstrip("/")
+    url = f"{server}/api/datasets/:persistentId/"
+    again = Retry(total=retries, backoff_factor=0.5, status_forcelist=PASSING, raise_on_status=False)
+    with requests.Session() as session:
+        session.mount(server, HTTPAdapter(max_retries=again))
+        try:
+            response = session.get(url, params={"persistentId": doi}, headers=HEADERS, timeout=TIMEOUT_SECONDS)
+            response.raise_for_status()
+            latest = _Answer.model_validate_json(response.content).data.latest
+        except requests.RequestException as error:
+            raise HamError(f"{doi}: {_reason(error, url)}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the whole"
+            raise HamError(
+                f"{doi}: {server} does not answer as Dataverse's API does ({place}: {first['msg']}); see whether "
+                f"{_page(server, doi)} opens in a browser, and try again later"
+            ) from None
+    licence = latest.licence.name if isinstance(latest.licence, _Licence) else latest.licence
+    return Dataset(
+        page=_page(server, doi),
+        version=f"{latest.major}.{latest.minor}",
+        licence=None if licence in NO_LICENCE else licence,
+        files=[_remote_file(server, entry.file) for entry in latest.files],
+    )
+
+
+def _page(server: str, doi: str) -> str:
+    return f"{server}/dataset.xhtml?persistentId={doi}"
+
+
+def _remote_file(server: str, file: _DataFile) -> RemoteFile:
+    url = f"{server}/api/access/datafile/{file.id}"
+    checksum = f"{file.checksum.type.lower().replace('-', '')}:{file.checksum.value}"  # SHA-256 is sha256 to pooch
+    if file.original_format is None:
+        return RemoteFile(file.filename, url, file.filesize, checksum)
+    name, size = file.original_name or file.filename, file.original_size or file.filesize
+    return RemoteFile(name, f"{url}?format=original", size, checksum)
+
+
+def fetch(file: RemoteFile, folder: Path, *, retries: int = 3) -> Path:
+    """Have the verified file in `folder` under its own name; what is there already and right is not fetched again.
+
+    pooch writes to a temporary name (`tmp...`), compares the checksum, and renames.
+
+    Raises:
+        HamError: the server cannot be reached, refuses the file, or sends other bytes than its API announces,
+            each time it is asked.
+    """
+    tries = count()
+
+    def transfer(url: str, output: str, store: pooch.Pooch) -> None:
+        if next(tries):
+            warn(f"{file.name}: did not come whole; trying again")
+        with tqdm(desc=file.name, total=file.size_bytes, unit="B", unit_scale=True, disable=None) as bar:
+            get = pooch.HTTPDownloader(bar, CHUNK_BYTES, headers=HEADERS, timeout=TIMEOUT_SECONDS)
+            try:
+                get(url, output, store)
+            except requests.HTTPError as error:
+                if error.response is None or error.response.status_code in PASSING:
+                    raise
+                raise HamError(f"{file.name}: {_reason(error, url)}") from None
+
+    pooch.get_logger().setLevel("WARNING")
+    known = {file.name: file.checksum}
+    store = pooch.Pooch(folder, base_url="", registry=known, urls={file.name: file.url}, retry_if_failed=retries)
+    try:
+        return Path(store.fetch(file.name, downloader=transfer))
+    except requests.RequestException as error:
+        raise HamError(f"{file.name}: {_reason(error, file.url)}") from None
+    except ValueError:
+        raise HamError(
+            f"{file.name}: {file.url} sent bytes of another checksum than {file.checksum}, {next(tries)} times; "
+            f"nothing of it is kept; try again later"
+        ) from None
+    except OSError as error:
+        raise HamError(f"{folder / file.name}: cannot be written: {error}") from None
+
+
+def _reason(error: requests.RequestException, url: str) -> str:
+    if error.response is not None:
+        words = " ".join(error.response.text.split())[:LONGEST_MESSAGE]
+        return f"{url} answers {error.response.status_code}: {words}"
+    cause = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", None) or cause  # urllib3's own, where its tries are used up
+    if isinstance(cause, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
+        return f"no answer from {url} in {TIMEOUT_SECONDS} seconds; try again later"
+    kind = type(cause).__name__
+    return f"{url} cannot be reached, or broke off ({kind}); see to the network, or HTTPS_PROXY, and try again"
