@@ -161,7 +161,7 @@ def fetch(file: RemoteFile, folder: Path, *, retries: int = 3) -> Path:
     def transfer(url: str, output: str, store: pooch.Pooch) -> None:
         if next(tries):
             warn(f"{file.name}: did not come whole; trying again")
-        with tqdm(desc=file.name, total=file.size_bytes, unit="B", unit_scale=True, disable=None) as bar:
+        with _Bar(desc=file.name, total=file.size_bytes, unit="B", unit_scale=True, disable=None) as bar:
             get = pooch.HTTPDownloader(bar, CHUNK_BYTES, headers=HEADERS, timeout=TIMEOUT_SECONDS)
             try:
                 get(url, output, store)
@@ -184,6 +184,13 @@ def fetch(file: RemoteFile, folder: Path, *, retries: int = 3) -> Path:
         ) from None
     except OSError as error:
         raise HamError(f"{folder / file.name}: cannot be written: {error}") from None
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """pooch sets its bar back before it fills it at the end: the count, but not the time that was taken."""
+
+    def reset(self, total: float | None = None) -> None:
+        self.n = 0
 
 
 def _reason(error: requests.RequestException, url: str) -> str:

@@ -94,7 +94,7 @@ def _introduce(dataset: Dataset, files: Sequence[RemoteFile]) -> None:
     if dataset.licence and dataset.licence != LICENCE:
         warn(f"the server names another licence, {dataset.licence!r}: read its terms at {dataset.page}")
     for file in files:
-        print(f"{file.size_bytes / 1e6:9.1f} MB  {file.name}  {file.checksum}")
+        print(f"{file.size_bytes:>15,} bytes  {file.name}  {file.checksum}")
     others = [file.name for file in dataset.files if file not in files]
     if others:
         print(f"not needed and left out: {', '.join(others)}")

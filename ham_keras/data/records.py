@@ -121,7 +121,10 @@ def _files_by_id(
     children = [child for child in sorted(root.iterdir()) if child.is_dir()]
     folders = [child for child in children if child.name.lower() in folder_names]
     if not folders:
-        raise HamError(f"{root}: no folder of {what}; expected one of: {', '.join(folder_names)}")
+        raise HamError(
+            f"{root}: no folder of {what}; expected one of: {', '.join(folder_names)}; to have HAM10000 there run "
+            f"`python -m ham_keras.data.download {root}`, or try `make sample`, which needs no data"
+        )
     found: dict[str, Path] = {}
     for folder in folders:
         for path in image_files(folder):

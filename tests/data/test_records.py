@@ -151,8 +151,10 @@ def test_no_pair_at_all_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("present", "missing"), [("images/a.jpg", "masks"), ("masks/a.png", "images")])
 def test_a_missing_folder_is_an_error_that_lists_the_known_names(tmp_path: Path, present: str, missing: str) -> None:
     lay(tmp_path, present)
-    with pytest.raises(HamError, match=f"no folder of {missing}; expected one of: {missing}, ham10000_"):
+    with pytest.raises(HamError, match=f"no folder of {missing}; expected one of: {missing}, ham10000_") as raised:
         find_records(tmp_path)
+    assert f"`python -m ham_keras.data.download {tmp_path}`" in str(raised.value)
+    assert "`make sample`, which needs no data" in str(raised.value)
 
 
 def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
