@@ -59,7 +59,7 @@ class Dataverse:
 
 
 def as_tab(content: bytes) -> bytes:
-    return content.replace(b",", b"\t")
+    return content.replace(b",", b'"\t"')
 
 
 @contextlib.contextmanager

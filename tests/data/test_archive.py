@@ -34,7 +34,8 @@ def nothing_left(folder: Path) -> bool:
 
 
 def test_images_lie_side_by_side_and_other_files_are_named(tmp_path: Path) -> None:
-    others = {"c/readme.txt": b"hello", "__MACOSX/c/._a.jpg": b"x", "c/.DS_Store": b"x", "c/": b""}
+    others = {"c/readme.txt": b"hello", "c/": b""}
+    others |= dict.fromkeys(["__MACOSX/c/._a.jpg", "__MACOSX/icon.png", "c/.DS_Store", "._a.jpg"], b"macOS'")
     zipped = write(tmp_path, pack({"c/a.jpg": PICTURES["a.jpg"], "b.PNG": PICTURES["b.PNG"]} | others))
     assert unpack(zipped, tmp_path / "out", "md5:1") == ["c/readme.txt"]
     assert unpacked(tmp_path / "out") == PICTURES
