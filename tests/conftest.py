@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 
 # Before TensorFlow is imported by anything.
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +72,21 @@ def trained(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     settings = {"epochs": 2, "batch_size": 4, "precision": "mixed_bfloat16", "learning_rate": 1e-3}
     return train(tiny_config(tmp_path_factory.mktemp("trained"), train=settings), visible=False).run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, as Playwright's Browser; without one on the PATH the test is skipped.
+
+    Of a module, not of the session: while it lives, nothing else in this thread can run an asyncio loop.
+    """
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    executable = next((path for path in map(shutil.which, names) if path), None)
+    if executable is None:
+        pytest.skip(f"none of {', '.join(names)} is on the PATH")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=executable, args=options)
+        yield chromium
+        chromium.close()
