@@ -62,20 +62,24 @@ class Segmenter:
         self.height_px, self.width_px = config.data.image_size
         mirrors = MIRRORS if how.tta else MIRRORS[:1]
 
-        def answer(images: tf.Tensor, mirrored: Sequence[int]) -> tf.Tensor:
-            axes = tf.constant(mirrored, tf.int32)
+        def mirrored(images: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+            axes = tf.constant(axes, tf.int32)
             return tf.reverse(model(tf.reverse(images, axes), training=False), axes)
 
         @tf.function(input_signature=[tf.TensorSpec([None, self.height_px, self.width_px, 3], tf.uint8)])
         def network(images: tf.Tensor) -> tf.Tensor:
             pixels = tf.cast(images, tf.float32)
-            return tf.add_n([answer(pixels, mirrored) for mirrored in mirrors]) / len(mirrors)
+            return tf.add_n([mirrored(pixels, axes) for axes in mirrors]) / len(mirrors)
 
         self._network = network
 
     def segment(self, image: np.ndarray) -> Segmented:
         """Outline the lesion of one image, uint8 RGB [H, W, 3]."""
-        return self._outline(image, self._probabilities([self._shrink(image)])[0])
+        return self._outline(image, self.answer(image))
+
+    def answer(self, image: np.ndarray) -> np.ndarray:
+        """The network's own answer to one image, uint8 RGB [H, W, 3]: float32 [h, w, 1], 0..1, at its own size."""
+        return self._probabilities([self._shrink(image)])[0]
 
     def segment_files(self, paths: Iterable[Path], finish: Finish) -> Iterator[tuple[Path, Any]]:
         """Yield, in their order, each file and what `finish` makes of it, or the HamError that says why it is broken.
@@ -119,8 +123,13 @@ class Segmenter:
         return resize_image(image, self.height_px, self.width_px).numpy()
 
     def _outline(self, image: np.ndarray, probability: np.ndarray) -> Segmented:
-        native = resize_probability(probability[None], *image.shape[:2])[0, ..., 0].numpy()
+        native = enlarge(probability, *image.shape[:2])
         return Segmented(image, native, outline_lesion(native, self.how))
+
+
+def enlarge(answer: np.ndarray, height_px: int, width_px: int) -> Probability:
+    """A network's answer, float32 [h, w, 1], as probabilities [height_px, width_px] of an image of that size."""
+    return resize_probability(answer[None], height_px, width_px)[0, ..., 0].numpy()
 
 
 def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
@@ -128,7 +137,7 @@ def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
     batch: list[Path] = []
     pixels = 0
     for path in paths:
-        size = _pixels(path)
+        size = count_pixels(path)
         if batch and (len(batch) == BATCH_SIZE or pixels + size > BATCH_PIXELS):
             yield batch
             batch, pixels = [], 0
@@ -138,7 +147,7 @@ def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def _pixels(path: Path) -> int:
+def count_pixels(path: Path) -> int:
     """How many pixels the head of a file promises; 0 where it cannot be read, which is told when it is."""
     try:
         with Image.open(path) as image:
