@@ -76,7 +76,7 @@ def trained(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium, as Playwright's Browser; without one on the PATH the test is skipped.
+    """A headless Chromium, as Playwright's Browser; without one on the PATH the test is skipped, or fails where $CI is.
 
     Of a module, not of the session: while it lives, nothing else in this thread can run an asyncio loop.
     """
@@ -84,7 +84,8 @@ def browser() -> Iterator[Any]:
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next((path for path in map(shutil.which, names) if path), None)
     if executable is None:
-        pytest.skip(f"none of {', '.join(names)} is on the PATH")
+        tell = pytest.fail if os.environ.get("CI") else pytest.skip
+        tell(f"none of {', '.join(names)} is on the PATH")
     options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=executable, args=options)

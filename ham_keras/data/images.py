@@ -5,6 +5,7 @@ It is TensorFlow, so that it can be exported with the model. It takes bytes as `
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,8 @@ def read_image(path: Path | str) -> np.ndarray:
     try:
         return decode_image(encoded).numpy()
     except tf.errors.InvalidArgumentError as error:
-        first = str(error.message).splitlines()[0]
-        raise HamError(f"{path}: not a readable image ({first}); fetch it again or leave it out") from None
+        reason = re.sub(r"\{\{.*\}\} | \[Op:.*\]", "", str(error.message).splitlines()[0])  # where in TensorFlow it was
+        raise HamError(f"{path}: not a readable image ({reason}); fetch it again or leave it out") from None
 
 
 def load_image(path: Path | str, height_px: int, width_px: int) -> np.ndarray:
