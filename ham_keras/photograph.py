@@ -153,7 +153,7 @@ def describe_measurements(measured: dict[str, Any]) -> list[tuple[str, str, str,
             "touches_frame",
             "Touches the frame",
             "yes" if measured["touches_frame"] else "no",
-            "then the photograph may not show all of the lesion",
+            "if so, the photograph may not show all of the lesion",
         ),
     ]
 
