@@ -47,7 +47,7 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, tta: bool =
         _need_gradio()
         # Gradio asks its own page whether it is there, which no proxy can tell.
         os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy", os.environ.get("NO_PROXY")), host)))
-        from ham_keras.page import build_page, launch_page
+        from ham_keras.demo.page import build_page, launch_page
         from ham_keras.segment import Segmenter
 
         page = build_page(run, config, Segmenter(folder, Outlining(config.score.threshold, tta)), local=is_local(host))

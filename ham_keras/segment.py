@@ -62,14 +62,13 @@ class Segmenter:
         self.height_px, self.width_px = config.data.image_size
         mirrors = MIRRORS if how.tta else MIRRORS[:1]
 
-        def mirrored(images: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-            axes = tf.constant(axes, tf.int32)
+        def mirrored(images: tf.Tensor, axes: tf.Tensor) -> tf.Tensor:
             return tf.reverse(model(tf.reverse(images, axes), training=False), axes)
 
         @tf.function(input_signature=[tf.TensorSpec([None, self.height_px, self.width_px, 3], tf.uint8)])
         def network(images: tf.Tensor) -> tf.Tensor:
             pixels = tf.cast(images, tf.float32)
-            return tf.add_n([mirrored(pixels, axes) for axes in mirrors]) / len(mirrors)
+            return tf.add_n([mirrored(pixels, tf.constant(axes, tf.int32)) for axes in mirrors]) / len(mirrors)
 
         self._network = network
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ham_keras.errors import HamError
-from ham_keras.page import (
+from ham_keras.demo.page import (
     LARGEST_PIXELS,
     NOTHING_YET,
     Desk,
     read_upload,
     show_head,
 )
-from ham_keras.photograph import SHOWN_PX, segment_photograph
+from ham_keras.demo.photograph import SHOWN_PX, segment_photograph
+from ham_keras.errors import HamError
 from ham_keras.runs import Run, load_json, load_run
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from ham_keras.config import Config
 from ham_keras.data.images import read_image
 from ham_keras.data.phantom import draw_phantom
+from ham_keras.demo.photograph import Photograph, segment_photograph, show_photograph, thumbnail
 from ham_keras.errors import HamError
 from ham_keras.measure import Outlining
-from ham_keras.photograph import Photograph, segment_photograph, show_photograph, thumbnail
 from ham_keras.runs import Run, load_json
 from ham_keras.scoring import show_interval
 from ham_keras.segment import Segmenter, count_pixels
