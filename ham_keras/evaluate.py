@@ -20,7 +20,7 @@ from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, run_command, warn
-from ham_keras.runs import Run, load_csv, load_json, load_run, save_csv, save_json
+from ham_keras.runs import Run, load_json, load_run, save_csv, save_json
 from ham_keras.scoring import SCORES, count, score, show_interval, summarise
 
 if TYPE_CHECKING:
@@ -172,30 +172,6 @@ def score_images(
                 row |= {f"{name}_{size}": scores[size][name] for size in scores for name in SCORES}
                 bar.update()
                 yield row, record, native.astype(np.uint8)
-
-
-def save_predictions(run: Run, config: Config, records: Sequence[Record], path: Path, each: int = 3) -> None:
-    """Draw the `each` best, median and worst of these test images as image, truth and prediction.
-
-    Needs scores/test/per_image.csv, from which they are chosen.
-    """
-    from ham_keras.pictures import best_median_worst, read_rgb, save_cases
-
-    groups = best_median_worst(load_csv(run.scores("test") / "per_image.csv"), each)
-    captions = {row["image_id"]: f"{name}: {row['image_id']}" for name, rows in groups.items() for row in rows}
-    by_id = {record.image_id: record for record in records}
-    chosen = [by_id[image_id] for image_id in captions]
-    cases = [
-        (
-            f"{captions[record.image_id]} ({record.diagnosis})",
-            read_rgb(record.image_path),
-            read_mask(record.mask_path).lesion,
-            lesion,
-            row["jaccard_native"],
-        )
-        for row, record, lesion in score_images(load_model(run, config), chosen, config, visible=False)
-    ]
-    save_cases(cases, path)
 
 
 def print_summary(summary: dict[str, Any], title: str) -> None:

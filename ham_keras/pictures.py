@@ -28,19 +28,20 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def save_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw loss and Jaccard of training and validation over the epochs."""
-    figure = Figure(figsize=(10, 4))
-    loss, jaccard = figure.subplots(1, 2)
+    figure = Figure(figsize=(5.6, 6.4), layout="constrained")
+    loss, jaccard = figure.subplots(2, 1, sharex=True)
     epochs = [row["epoch"] for row in history]
     for axes, name, title in ((loss, "loss", "Loss"), (jaccard, "jaccard", "Mean Jaccard at the network's size")):
-        axes.plot(epochs, [row[name] for row in history], "o-", ms=3, color="#8491b4", label="training")
+        axes.plot(epochs, [row[name] for row in history], "o--", ms=3, color="#8491b4", label="training")
         axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", ms=3, color=PREDICTION, label="validation")
-        axes.set(title=title, xlabel="epoch")
+        axes.set(title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     best = max(history, key=lambda row: row["val_jaccard"])
     jaccard.axvline(
-        best["epoch"], color="grey", ls=":", label=f"best: {best['val_jaccard']:.4f}, epoch {best['epoch']}"
+        best["epoch"], color="grey", ls=":", label=f"best: {best['val_jaccard']:.4f}, epoch {best['epoch']:.0f}"
     )
+    jaccard.set_xlabel("epoch")
     jaccard.legend()
     save_figure(figure, path)
 

@@ -57,10 +57,6 @@ class Run:
         return self.folder / "curves.png"
 
     @property
-    def predictions(self) -> Path:
-        return self.folder / "predictions.png"
-
-    @property
     def tensorboard(self) -> Path:
         return self.folder / "tensorboard"
 
@@ -69,11 +65,14 @@ class Run:
         """All that training and scoring write, the config last."""
         return (
             self.resume_state, self.weights, self.history, self.split, self.environment, self.repaired, self.curves,
-            self.predictions, self.tensorboard, self.folder / "scores", self.config,
+            self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
         )  # fmt: skip
 
     def scores(self, name: str) -> Path:
         return self.folder / "scores" / name
+
+    def report(self, name: str) -> Path:
+        return self.folder / "reports" / name
 
     def summary(self, name: str) -> Path:
         return self.scores(name) / "summary.json"

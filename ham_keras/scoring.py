@@ -102,7 +102,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
         part: dict[str, Any] = {}
         for name in SCORES:
             values = np.array([row[f"{name}_{size}"] for row in rows], float)
-            part[name] = _spread(values, lesions, resamples, seed)
+            part[name] = spread(values, lesions, resamples=resamples, seed=seed)
         jaccard = np.array([row[f"jaccard_{size}"] for row in rows], float)
         part["below_0.65"] = float(np.mean(jaccard < THRESHOLD))
         summary[size] = part
@@ -113,7 +113,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
     return summary
 
 
-def _spread(values: Floats, lesions: Sequence[str], resamples: int, seed: int) -> dict[str, Any]:
+def spread(values: Floats, lesions: Sequence[str], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """{"mean", "median", "interval"} of the values; the interval is None where all are of one lesion."""
     interval = list(bootstrap_interval(values, lesions, resamples=resamples, seed=seed))
     return {
         "mean": float(values.mean()),
@@ -130,10 +131,10 @@ def _by_group(
     for name, members in itertools.groupby(rows, name_of):
         group = list(members)
         jaccard = np.array([row["jaccard_native"] for row in group], float)
-        spread = _spread(jaccard, [str(row["lesion_id"]) for row in group], resamples, seed)
+        lesions = [str(row["lesion_id"]) for row in group]
         groups[name] = {
             "images": len(group),
-            "jaccard": spread,
+            "jaccard": spread(jaccard, lesions, resamples=resamples, seed=seed),
             "below_0.65": float(np.mean(jaccard < THRESHOLD)),
         }
     return groups

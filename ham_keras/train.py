@@ -1,4 +1,4 @@
-"""Train a network as a config says, then score its test split.
+"""Train a network as a config says, then score its test split and report.
 
     python -m ham_keras.train configs/base.json data.root=HAM10000 train.epochs=5
 
@@ -17,7 +17,7 @@ from ham_keras.config import Config, load_config
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import Split, load_split, make_split, select, shared_lesions
 from ham_keras.environment import describe_environment
-from ham_keras.errors import run_command, warn
+from ham_keras.errors import HamError, run_command, warn
 from ham_keras.runs import Run, load_json, open_run, save_json, with_data_root
 from ham_keras.settings import Data
 
@@ -31,7 +31,7 @@ class RunResult:
 
 
 def train(config: Config, *, overwrite: bool = False, visible: bool = True) -> RunResult:
-    """Train, keep the weights of the best validation Jaccard, score the test split, draw pictures.
+    """Train, keep the weights of the best validation Jaccard, score the test split, draw pictures, write the report.
 
     An unfinished run of the same config continues; a finished one is returned as it is. `visible` shows
     progress bars.
@@ -56,10 +56,11 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     records = {name: select(pairing.records, ids, f"{run.split}: {name}") for name, ids in split.items()}
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
-    from ham_keras.evaluate import evaluate, print_summary, save_predictions
+    from ham_keras.evaluate import evaluate, print_summary
     from ham_keras.fit import fit
     from ham_keras.models.precision import choose_precision, describe_device
     from ham_keras.pictures import save_curves
+    from ham_keras.report import report
 
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in split.items())
@@ -67,9 +68,12 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     progress = fit(config, run, records, precision, visible=visible)
     save_curves(progress.history, run.curves)
     summary = evaluate(run.folder, "test", visible=visible)
-    save_predictions(run, config, records["test"], run.predictions)
     print_summary(summary, f"{run.folder}: test split")
-    run.resume_state.unlink()  # last: without it the run counts as finished
+    run.resume_state.unlink()  # without it the run counts as finished: no report that fails can cost its results
+    try:
+        print(report(run.folder, visible=visible))
+    except (HamError, OSError) as error:
+        warn(f"no report: {error}; try `python -m ham_keras.report {run.folder}`")
 
 
 def _record_environment(run: Run, precision: str, device: str) -> str:

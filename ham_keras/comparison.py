@@ -1,0 +1,103 @@
+"""The report of two runs that scored the same images, with paired intervals of every difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ham_keras.cases import LEGEND
+from ham_keras.compare import RESAMPLES, compare
+from ham_keras.facts import DIAGNOSES, describe
+from ham_keras.failures import GROUPS, measure_all, measure_rows, members
+from ham_keras.page import save_page
+from ham_keras.plots import save_pairs
+from ham_keras.report import EACH, MEASURES, common_view, save_cases
+from ham_keras.runs import save_csv
+from ham_keras.scoring import SCORES, size_group, spread
+from ham_keras.scorings import Scoring
+
+Kinds = dict[str, dict[str, set[str]]]
+
+
+def write_comparison(first: Scoring, second: Scoring, folder: Path, *, visible: bool = True) -> None:
+    """Write all files of the report of two scorings into a new folder; differences are the first minus the second.
+
+    Raises:
+        HamError: the two are not of the same images, and as `save_cases` does.
+    """
+    scores = {name: compare(first.table, second.table, f"{name}_native") for name in SCORES}
+    measured = measure_all(list(first.records.values()), visible=visible)
+    save_csv(folder / MEASURES, measure_rows(measured))
+    kinds = {"Failure group": {GROUPS[name].title: ids for name, ids in members(measured).items()}, **_kinds(first)}
+    differences = {kind: _differences(first, second, groups) for kind, groups in kinds.items()}
+
+    ours, theirs = (np.array([scoring.jaccard(image_id) for image_id in first.rows]) for scoring in (first, second))
+    save_pairs(ours, theirs, folder / "pairs.png")
+    change = dict(zip(first.rows, ours - theirs, strict=True))
+    ordered = sorted(change, key=lambda image_id: (change[image_id], image_id))
+    chosen = {
+        "a_better": [image_id for image_id in reversed(ordered[-EACH:]) if change[image_id] > 0],
+        "b_better": [image_id for image_id in ordered[:EACH] if change[image_id] < 0],
+    }
+    cards = save_cases(first, chosen, folder, second)
+    view = {
+        **common_view(),
+        "runs": [scoring.run.folder.resolve() for scoring in (first, second)],
+        "set": first.name,
+        "scores": scores,
+        "facts": _side_by_side(describe(first), describe(second)),
+        "differences": differences,
+        "cases": {"A is better by most": cards["a_better"], "B is better by most": cards["b_better"]},
+        "diagnoses": DIAGNOSES,
+        "legend": LEGEND,
+        "resamples": RESAMPLES,
+    }
+    content = {
+        "runs": [str(path) for path in view["runs"]],
+        "set": first.name,
+        "scores": scores,
+        "differences": differences,
+        "cases": chosen,
+    }
+    save_page("comparison.html", folder, content, view)
+
+
+def _kinds(scoring: Scoring) -> Kinds:
+    """The image ids of each diagnosis and of each size group, in the summary's order."""
+    by_diagnosis: dict[str, set[str]] = {name: set() for name in scoring.summary["by_diagnosis"]}
+    by_size: dict[str, set[str]] = {name: set() for name in scoring.summary["by_size"]}
+    for image_id, row in scoring.rows.items():
+        by_diagnosis[row["diagnosis"]].add(image_id)
+        by_size[size_group(float(row["lesion_fraction"]))].add(image_id)
+    return {"Diagnosis": by_diagnosis, "Lesion size": by_size}
+
+
+def _differences(first: Scoring, second: Scoring, groups: Mapping[str, set[str]]) -> dict[str, dict[str, Any]]:
+    """For each group its images, both mean Jaccards, and mean and interval of the difference; None of no image."""
+    found = {}
+    for name, ids in groups.items():
+        rows = [row for image_id, row in first.rows.items() if image_id in ids]
+        ours = np.array([first.jaccard(row["image_id"]) for row in rows])
+        theirs = np.array([second.jaccard(row["image_id"]) for row in rows])
+        lesions = [row["lesion_id"] for row in rows]
+        found[name] = {
+            "images": len(rows),
+            "ours": float(ours.mean()) if rows else None,
+            "theirs": float(theirs.mean()) if rows else None,
+            "difference": spread(ours - theirs, lesions, resamples=RESAMPLES) if rows else None,
+        }
+    return found
+
+
+def _side_by_side(first: dict[str, dict[str, str]], second: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """The sections of both runs' facts as (label, A's, B's)."""
+    return {
+        section: [
+            (label, first[section].get(label, ""), second[section].get(label, ""))
+            for label in {**first[section], **second[section]}
+        ]
+        for section in first
+    }

@@ -1,0 +1,110 @@
+"""What was trained on what: the facts of a run that a reader of its scores asks for, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ham_keras.config import Config
+from ham_keras.runs import Run, load_csv, load_json
+from ham_keras.scorings import Scoring
+from ham_keras.settings import Augment, Train
+
+Facts = dict[str, dict[str, str]]
+
+DIAGNOSES = {
+    "akiec": "actinic keratosis or Bowen's disease",
+    "bcc": "basal cell carcinoma",
+    "bkl": "benign keratosis",
+    "df": "dermatofibroma",
+    "mel": "melanoma",
+    "nv": "melanocytic nevus",
+    "vasc": "vascular lesion",
+}
+
+
+def describe(scoring: Scoring) -> Facts:
+    """The facts of a scored run, each section's as {label: text}."""
+    run, config = scoring.run, scoring.config
+    environment = load_json(run.environment) if run.environment.exists() else {}
+    return {
+        "Data": _data(scoring),
+        "Network": _network(config),
+        "Training": _training(run, config.train, config.augment),
+        "Machine": _machine(environment),
+    }
+
+
+def _data(scoring: Scoring) -> dict[str, str]:
+    config, split = scoring.config.data, load_json(scoring.run.split)
+    height, width = config.image_size
+    if config.split_file is not None:
+        made = f"read from {config.split_file}"
+    else:
+        by = "by lesion, so that no lesion stands on two sides" if config.group_by else "by image"
+        shares = " / ".join(f"{share:.1%}" for share in config.split.model_dump().values())
+        made = f"drawn {by}, seed {config.seed}: {shares} of " + (f"{config.sample:,}" if config.sample else "all")
+    repaired = len(load_json(scoring.run.repaired)) if scoring.run.repaired.exists() else 0
+    flipped = sum(int(row["mask_repaired"]) for row in scoring.rows.values())
+    return {
+        "Trained and validated on": str(config.root),
+        "Images": ", ".join(f"{len(split[name]):,} {name}" for name in ("train", "val", "test")),
+        "Split": made,
+        "Inverted masks repaired": f"{repaired} of training and validation, {flipped} of those scored",
+        "Size for the network": f"{height}x{width} px",
+        "Scored on": f"{scoring.summary['data']}, "
+        + (f"{scoring.summary['split']} split" if scoring.summary["split"] else "all images"),
+        "Threshold": f"lesion where probability > {scoring.summary['threshold']:g}",
+    }
+
+
+def _network(config: Config) -> dict[str, str]:
+    return {
+        "Architecture": config.model.architecture,
+        "Backbone": config.model.backbone + (", frozen" if config.model.encoder_freeze else ""),
+        "Encoder's first weights": config.model.encoder_weights or "random",
+    }
+
+
+def _training(run: Run, settings: Train, augment: Augment) -> dict[str, str]:
+    history = load_csv(run.history)
+    best = max(history, key=lambda row: float(row["val_jaccard"]))
+    minutes = sum(float(row["seconds"]) for row in history) / 60
+    schedule = settings.schedule
+    warmup = f", {schedule.warmup_epochs:g} epochs of warm-up" if schedule.warmup_epochs else ""
+    average = f"; moving average of the weights, {settings.ema_momentum:g}" if settings.ema_momentum else ""
+    return {
+        "Best epoch": f"{best['epoch']} of {len(history)}, validation Jaccard {float(best['val_jaccard']):.4f}",
+        "Loss": settings.loss,
+        "Optimizer": f"Adam, learning rate {settings.learning_rate:g}, {schedule.name}{warmup}{average}",
+        "Batch size": str(settings.batch_size),
+        "Augmentation": _augmentation(augment),
+        "Seed": str(settings.seed),
+        "Time": f"{minutes:.1f} minutes in {len(history)} epochs",
+    }
+
+
+def _augmentation(augment: Augment) -> str:
+    if augment.engine == "none":
+        return "none"
+    amounts = augment.model_dump(exclude={"engine"})
+    used = [
+        name.replace("_", " ") if value is True else f"{name} {value:g}" for name, value in amounts.items() if value
+    ]
+    return f"{augment.engine}: {', '.join(used)}"
+
+
+def _machine(environment: Mapping[str, Any]) -> dict[str, str]:
+    if not environment:
+        return {"Not recorded": "environment.json is not there"}
+    packages = environment["packages"]
+    named = {name: packages[name] for name in ("ham-keras", "tensorflow", "keras", "numpy") if packages.get(name)}
+    return {
+        "Date": environment["date"],
+        "Command": environment["command"],
+        "Code": environment["git_revision"] or "not in a git repository",
+        "Precision": f"{environment['precision']} on {environment['device']}; scored in float32",
+        "Processor": f"{environment['cpu']}, {environment['cpu_threads']} threads",
+        "Versions": f"Python {environment['python']}, " + ", ".join(f"{name} {v}" for name, v in named.items()),
+        "Starts": str(1 + len(environment.get("continued", []))),
+    }

@@ -1,0 +1,90 @@
+"""One scoring of a run: its summary and rows, the images it was made of, and their predictions drawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ham_keras.config import Config
+from ham_keras.data.records import Record, find_records
+from ham_keras.data.splits import select
+from ham_keras.errors import HamError
+from ham_keras.runs import Run, load_csv, load_json, load_run
+
+SAME = 1e-3  # batches of other images round otherwise; a pixel or two may change sides
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What `evaluate` left in scores/<name>/, and the records that it scored.
+
+    Attributes:
+        config: the run's, with the threshold of this scoring.
+        summary: summary.json.
+        rows: per_image.csv, by image id.
+        records: by image id, in the order of the rows.
+    """
+
+    run: Run
+    config: Config
+    name: str
+    summary: dict[str, Any]
+    rows: dict[str, dict[str, str]]
+    records: dict[str, Record]
+
+    @property
+    def table(self) -> Path:
+        return self.run.scores(self.name) / "per_image.csv"
+
+    def jaccard(self, image_id: str) -> float:
+        """The image's Jaccard index at its mask's own size."""
+        return float(self.rows[image_id]["jaccard_native"])
+
+    def lesions(self, image_ids: Iterable[str]) -> dict[str, npt.NDArray[np.uint8]]:
+        """The predicted masks of these images at their own size, uint8 [H, W] in {0, 1}.
+
+        Raises:
+            HamError: a mask does not have the Jaccard index of per_image.csv.
+        """
+        from ham_keras.evaluate import load_model, score_images
+
+        records = [self.records[image_id] for image_id in dict.fromkeys(image_ids)]
+        found = {}
+        for row, record, lesion in score_images(load_model(self.run, self.config), records, self.config, visible=False):
+            known = self.jaccard(record.image_id)
+            if abs(row["jaccard_native"] - known) > SAME:
+                raise HamError(
+                    f"{self.run.scores(self.name)}: {record.image_id} has Jaccard {known:.4f} there and "
+                    f"{row['jaccard_native']:.4f} now: weights or data have changed; run evaluate again, "
+                    f"with --name NAME"
+                )
+            found[record.image_id] = lesion
+        return found
+
+
+def load_scoring(folder: Path | str, name: str = "test", *, data_root: Path | str | None = None) -> Scoring:
+    """Read scores/<name>/ of a run and find the images it was made of, where they lay then or in `data_root`.
+
+    Raises:
+        HamError: not a run, not scored, or the images are not there.
+    """
+    run, _ = load_run(folder)
+    if not run.summary(name).exists():
+        split = f" --split {name}" if name in {"test", "val", "train"} else " --name " + name
+        raise HamError(
+            f"{run.summary(name)}: not there; finish the training, or score the run with "
+            f"`python -m ham_keras.evaluate {folder}{split}`"
+        )
+    summary, table = load_json(run.summary(name)), load_csv(run.scores(name) / "per_image.csv")
+    root = Path(data_root or summary["data"])
+    if not root.is_dir():
+        raise HamError(f"{root}: the images that were scored lay there; say where they are now with --data ROOT")
+    rows = {row["image_id"]: row for row in table}
+    records = select(find_records(root).records, list(rows), str(run.scores(name) / "per_image.csv"))
+    config = load_run(folder, [f"score.threshold={summary['threshold']}"])[1]
+    return Scoring(run, config, name, summary, rows, {record.image_id: record for record in records})
