@@ -12,9 +12,9 @@ from ham_keras.cases import LEGEND
 from ham_keras.compare import RESAMPLES, compare
 from ham_keras.facts import DIAGNOSES, describe
 from ham_keras.failures import GROUPS, measure_all, measure_rows, members
-from ham_keras.page import save_page
 from ham_keras.plots import save_pairs
 from ham_keras.report import EACH, MEASURES, common_view, save_cases
+from ham_keras.report_files import save_page
 from ham_keras.runs import save_csv
 from ham_keras.scoring import SCORES, size_group, spread
 from ham_keras.scorings import Scoring

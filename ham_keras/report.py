@@ -44,7 +44,7 @@ def report(
         HamError: not a run, not scored, other images in the two, images or weights are not those that were scored.
     """
     from ham_keras.comparison import write_comparison
-    from ham_keras.page import PAGE, new_report
+    from ham_keras.report_files import PAGE, new_report
     from ham_keras.scorings import load_scoring
 
     first = load_scoring(folder, name, data_root=data_root)
@@ -64,9 +64,9 @@ def write_report(scoring: Scoring, folder: Path, *, visible: bool = True) -> Non
     from ham_keras.cases import LEGEND
     from ham_keras.facts import DIAGNOSES, describe
     from ham_keras.failures import GROUPS, measure_all, measure_rows, members, score_groups
-    from ham_keras.page import save_page
     from ham_keras.pictures import best_median_worst, save_curves
     from ham_keras.plots import save_by_diagnosis, save_by_size, save_distribution
+    from ham_keras.report_files import save_page
     from ham_keras.scoring import SCORES
 
     rows = list(scoring.rows.values())

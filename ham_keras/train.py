@@ -60,7 +60,6 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     from ham_keras.fit import fit
     from ham_keras.models.precision import choose_precision, describe_device
     from ham_keras.pictures import save_curves
-    from ham_keras.report import report
 
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in split.items())
@@ -70,10 +69,17 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     summary = evaluate(run.folder, "test", visible=visible)
     print_summary(summary, f"{run.folder}: test split")
     run.resume_state.unlink()  # without it the run counts as finished: no report that fails can cost its results
+    write_report(run, visible=visible)
+
+
+def write_report(run: Run, *, visible: bool = True) -> None:
+    """Write a finished run's report, or tell why there is none: it can be written again at any time."""
+    from ham_keras.report import report
+
     try:
-        print(report(run.folder, visible=visible))
+        print(f"report: {report(run.folder, visible=visible)}")
     except (HamError, OSError) as error:
-        warn(f"no report: {error}; try `python -m ham_keras.report {run.folder}`")
+        warn(f"no report: {error}; to try again: python -m ham_keras.report {run.folder}")
 
 
 def _record_environment(run: Run, precision: str, device: str) -> str:

@@ -16,7 +16,7 @@ from ham_keras.config import to_json
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
 from ham_keras.runs import Run, load_json, load_run, save_json
-from ham_keras.train import choose_split, main, train
+from ham_keras.train import choose_split, main, train, write_report
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
@@ -30,10 +30,11 @@ def weights(path: Path) -> dict[str, np.ndarray]:
 
 def test_a_run_leaves_what_the_documentation_names(trained: Run) -> None:
     left = {str(path.relative_to(trained.folder)) for path in trained.folder.rglob("*") if path.is_file()}
-    assert {name for name in left if not name.startswith(("tensorboard/", "scores/"))} == {
+    assert {name for name in left if not name.startswith(("tensorboard/", "scores/", "reports/"))} == {
         ".lock", "config.json", "split.json", "environment.json", "repaired.json", "model.weights.h5", "history.csv",
-        "curves.png", "predictions.png",
+        "curves.png",
     }  # fmt: skip
+    assert "reports/test/report.html" in left
     assert {"scores/test/per_image.csv", "scores/test/summary.json"} <= left
     assert load_json(trained.summary("test"))["images"] == len(load_json(trained.split)["test"]) == 6
     assert load_json(trained.environment)["precision"] == "mixed_bfloat16"
@@ -48,6 +49,11 @@ def test_a_finished_run_is_returned_as_it_is(trained: Run, capsys: pytest.Captur
     other = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 3})})
     with pytest.raises(HamError, match=r"differs in train\.epochs"):
         train(other, visible=False)
+
+
+def test_a_report_that_fails_is_told_and_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_report(Run(tmp_path / "gone"), visible=False)
+    assert capsys.readouterr().err.startswith(f"warning: no report: {tmp_path}/gone: not a run folder")
 
 
 def test_inverted_masks_of_the_training_images_are_recorded(trained: Run, phantoms: Path) -> None:

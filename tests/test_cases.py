@@ -1,0 +1,61 @@
+"""Pictures of cases: what is where in them, and in which colours."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from ham_keras.cases import (
+    BOTH,
+    GAP_PX,
+    LABEL_PX,
+    MISSED,
+    NEITHER,
+    TOO_MUCH,
+    case_panels,
+    difference,
+    outlined,
+    pair_panels,
+    photograph,
+    save_panels,
+)
+
+
+def test_differences_have_the_legends_colours_which_differ_in_grey_too() -> None:
+    truth, lesion = np.array([[0, 0], [1, 1]], np.uint8), np.array([[0, 1], [0, 1]], np.uint8)
+    drawn = difference(truth, lesion, (2, 2)).tolist()
+    expected = [[NEITHER, TOO_MUCH], [MISSED, BOTH]]
+    assert drawn == [[list(ImageColor.getrgb(colour)) for colour in row] for row in expected]
+    greys = sorted(ImageColor.getcolor(colour, "L") for colour in (NEITHER, BOTH, TOO_MUCH, MISSED))
+    assert min(b - a for a, b in itertools.pairwise(greys)) > 40
+
+
+def test_an_outline_lies_on_the_masks_edge_and_nowhere_else() -> None:
+    lesion = np.zeros((30, 40), np.uint8)
+    lesion[10:20, 10:30] = 1
+    panel = np.full((300, 400, 3), 128, np.uint8)
+    changed = (outlined(panel, lesion, "#00a087") != panel).any(axis=2)
+    assert changed[150, 97:104].any() and changed[100, 200]
+    assert not changed[150, 200] and not changed[50, 50]
+    assert not (outlined(panel, 0 * lesion, "#00a087") != panel).any()
+
+
+def test_four_panels_stand_two_by_two(tmp_path: Path) -> None:
+    image = np.full((450, 600, 3), 180, np.uint8)
+    truth = np.zeros((450, 600), np.uint8)
+    truth[100:200, 100:300] = 1
+    panels = case_panels(image, truth, 0 * truth)
+    assert [name for name, _ in panels] == ["image", "truth", "prediction: no lesion", "difference"]
+    assert [name for name, _ in pair_panels(image, truth, truth, truth)][2:] == ["A: difference", "B: difference"]
+    save_panels(panels, tmp_path / "case.png")
+    with Image.open(tmp_path / "case.png") as picture:
+        assert picture.size == (2 * 300 + GAP_PX, 2 * (225 + LABEL_PX))
+        # The middle of the missed lesion: (200, 150) of the photograph is (100, 75) of its panel.
+        assert picture.getpixel((300 + GAP_PX + 100, 2 * LABEL_PX + 225 + 75)) == ImageColor.getrgb(MISSED)
+
+
+def test_a_tall_photograph_is_not_higher_than_a_panel_may_be() -> None:
+    assert photograph(np.zeros((2000, 500, 3), np.uint8)).shape == (400, 100, 3)
