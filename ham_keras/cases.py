@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from ham_keras.data.masks import resize_mask
-from ham_keras.pictures import PREDICTION, TRUTH
+from ham_keras.data.masks import read_mask, resize_mask
+from ham_keras.pictures import PREDICTION, TRUTH, read_rgb
+from ham_keras.scorings import Scoring
 
 Pixels = npt.NDArray[np.uint8]
 Panel = tuple[str, Pixels]
 
+EACH = 3  # cases of a kind
 PANEL_WIDTH_PX, TALLEST_PX = 300, 400
 LABEL_PX, FONT_PX, GAP_PX = 28, 20, 6
 INK = "#22252b"
@@ -82,3 +85,27 @@ def save_panels(panels: Sequence[Panel], path: Path) -> None:
         sheet.paste(Image.fromarray(pixels), (left, top + LABEL_PX))
         draw.rectangle((left, top + LABEL_PX, left + width - 1, top + LABEL_PX + height - 1), outline="#b9bdc4")
     sheet.save(path, optimize=True)
+
+
+def draw_cases(
+    scoring: Scoring, chosen: Mapping[str, Iterable[str]], folder: Path, other: Scoring | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Draw the chosen cases of each kind as <kind>-<number>.png; returns what the page says of each."""
+    wanted = [image_id for ids in chosen.values() for image_id in ids]
+    first = scoring.lesions(wanted)
+    second = other.lesions(wanted) if other is not None else None
+    cards: dict[str, list[dict[str, Any]]] = {}
+    for kind, ids in chosen.items():
+        cards[kind] = []
+        for number, image_id in enumerate(ids, 1):
+            record, row = scoring.records[image_id], scoring.rows[image_id]
+            image, truth = read_rgb(record.image_path), read_mask(record.mask_path).lesion
+            if second is None:
+                panels = case_panels(image, truth, first[image_id])
+            else:
+                panels = pair_panels(image, truth, first[image_id], second[image_id])
+            picture = f"{kind.replace('_', '-')}-{number}.png"
+            save_panels(panels, folder / picture)
+            jaccard = [each.jaccard(image_id) for each in (scoring, other) if each is not None]
+            cards[kind].append({"picture": picture, "row": row, "jaccard": jaccard})
+    return cards

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ham_keras.cases import LEGEND
+from ham_keras.cases import EACH, LEGEND, draw_cases
 from ham_keras.compare import RESAMPLES, compare
 from ham_keras.facts import DIAGNOSES, describe
 from ham_keras.failures import GROUPS, measure_all, measure_rows, members
 from ham_keras.plots import save_pairs
-from ham_keras.report import EACH, MEASURES, common_view, save_cases
-from ham_keras.report_files import save_page
+from ham_keras.report_files import MEASURES, save_page
 from ham_keras.runs import save_csv
 from ham_keras.scoring import SCORES, size_group, spread
 from ham_keras.scorings import Scoring
@@ -26,7 +25,7 @@ def write_comparison(first: Scoring, second: Scoring, folder: Path, *, visible: 
     """Write all files of the report of two scorings into a new folder; differences are the first minus the second.
 
     Raises:
-        HamError: the two are not of the same images, and as `save_cases` does.
+        HamError: the two are not of the same images, and as `Scoring.lesions` does.
     """
     scores = {name: compare(first.table, second.table, f"{name}_native") for name in SCORES}
     measured = measure_all(list(first.records.values()), visible=visible)
@@ -42,9 +41,8 @@ def write_comparison(first: Scoring, second: Scoring, folder: Path, *, visible: 
         "a_better": [image_id for image_id in reversed(ordered[-EACH:]) if change[image_id] > 0],
         "b_better": [image_id for image_id in ordered[:EACH] if change[image_id] < 0],
     }
-    cards = save_cases(first, chosen, folder, second)
-    view = {
-        **common_view(),
+    cards = draw_cases(first, chosen, folder, second)
+    view: dict[str, Any] = {
         "runs": [scoring.run.folder.resolve() for scoring in (first, second)],
         "set": first.name,
         "scores": scores,

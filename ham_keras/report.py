@@ -8,9 +8,7 @@ python -m ham_keras.report runs/base --set PH2
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +18,6 @@ from ham_keras.runs import load_csv, save_csv
 if TYPE_CHECKING:
     from ham_keras.scorings import Scoring
 
-EACH = 3  # cases of a kind
-MEASURES = "failure_measures.csv"
 View = dict[str, Any]
 
 
@@ -61,12 +57,12 @@ def report(
 
 def write_report(scoring: Scoring, folder: Path, *, visible: bool = True) -> None:
     """Write all files of one scoring's report into a new folder."""
-    from ham_keras.cases import LEGEND
+    from ham_keras.cases import EACH, LEGEND, draw_cases
     from ham_keras.facts import DIAGNOSES, describe
     from ham_keras.failures import GROUPS, measure_all, measure_rows, members, score_groups
     from ham_keras.pictures import best_median_worst, save_curves
     from ham_keras.plots import save_by_diagnosis, save_by_size, save_distribution
-    from ham_keras.report_files import save_page
+    from ham_keras.report_files import MEASURES, save_page
     from ham_keras.scoring import SCORES
 
     rows = list(scoring.rows.values())
@@ -87,9 +83,8 @@ def write_report(scoring: Scoring, folder: Path, *, visible: bool = True) -> Non
     for group, ids in groups.items():
         chosen[group] = sorted(ids, key=lambda image_id: (scoring.jaccard(image_id), image_id))
         del chosen[group][EACH:]
-    cards = save_cases(scoring, chosen, folder)
-    view = {
-        **common_view(),
+    cards = draw_cases(scoring, chosen, folder)
+    view: View = {
         "run": scoring.run.folder.resolve().name,
         "scoring": scoring,
         "facts": describe(scoring),
@@ -102,39 +97,6 @@ def write_report(scoring: Scoring, folder: Path, *, visible: bool = True) -> Non
     }
     content = {"run": view["run"], "set": scoring.name, "summary": scoring.summary, "groups": scored, "cases": chosen}
     save_page("report.html", folder, content, view)
-
-
-def common_view() -> View:
-    """What each page says of itself."""
-    return {"written": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "version": version("ham-keras")}
-
-
-def save_cases(
-    scoring: Scoring, chosen: Mapping[str, Iterable[str]], folder: Path, other: Scoring | None = None
-) -> dict[str, list[View]]:
-    """Draw the chosen cases of each kind as <kind>-<number>.png; returns what the page says of each."""
-    from ham_keras.cases import case_panels, pair_panels, save_panels
-    from ham_keras.data.masks import read_mask
-    from ham_keras.pictures import read_rgb
-
-    wanted = [image_id for ids in chosen.values() for image_id in ids]
-    first = scoring.lesions(wanted)
-    second = other.lesions(wanted) if other is not None else None
-    cards: dict[str, list[View]] = {}
-    for kind, ids in chosen.items():
-        cards[kind] = []
-        for number, image_id in enumerate(ids, 1):
-            record, row = scoring.records[image_id], scoring.rows[image_id]
-            image, truth = read_rgb(record.image_path), read_mask(record.mask_path).lesion
-            if second is None:
-                panels = case_panels(image, truth, first[image_id])
-            else:
-                panels = pair_panels(image, truth, first[image_id], second[image_id])
-            picture = f"{kind.replace('_', '-')}-{number}.png"
-            save_panels(panels, folder / picture)
-            jaccard = [each.jaccard(image_id) for each in (scoring, other) if each is not None]
-            cards[kind].append({"picture": picture, "row": row, "jaccard": jaccard})
-    return cards
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,8 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ham_keras.errors import HamError
 from ham_keras.runs import load_json, locked, save_json, save_text
 from ham_keras.scoring import show_interval
 
-PAGE, CONTENT = "report.html", "report.json"
+PAGE, CONTENT, MEASURES = "report.html", "report.json", "failure_measures.csv"
 
 
 @contextmanager
@@ -76,7 +78,8 @@ def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Map
         return "data:image/png;base64," + base64.b64encode((folder / name).read_bytes()).decode("ascii")
 
     environment.filters |= {"embedded": embedded, "interval": show_interval}
-    page = environment.get_template(template).render(view)
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    page = environment.get_template(template).render(view, written=now, version=version("ham-keras"))
     files = sorted({path.name for path in folder.iterdir()} | {PAGE, CONTENT})
     save_json(folder / CONTENT, {**content, "files": files})
     save_text(folder / PAGE, page)
