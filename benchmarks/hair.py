@@ -27,7 +27,7 @@ from ham_keras.data import phantom_artefacts
 from ham_keras.data.hair import find_hairs
 from ham_keras.data.phantom import draw_phantom
 from ham_keras.environment import describe_environment
-from ham_keras.failures import HAIRY_FRACTION
+from ham_keras.reports.failures import HAIRY_FRACTION
 from ham_keras.runs import save_json
 
 SIZE = (600, 450)

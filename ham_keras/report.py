@@ -16,7 +16,7 @@ from ham_keras.errors import run_command
 from ham_keras.runs import load_csv, save_csv
 
 if TYPE_CHECKING:
-    from ham_keras.scorings import Scoring
+    from ham_keras.reports.scorings import Scoring
 
 View = dict[str, Any]
 
@@ -39,9 +39,9 @@ def report(
     Raises:
         HamError: not a run, not scored, other images in the two, images or weights are not those that were scored.
     """
-    from ham_keras.comparison import write_comparison
-    from ham_keras.report_files import PAGE, new_report
-    from ham_keras.scorings import load_scoring
+    from ham_keras.reports.comparison import write_comparison
+    from ham_keras.reports.page import PAGE, new_report
+    from ham_keras.reports.scorings import load_scoring
 
     first = load_scoring(folder, name, data_root=data_root)
     second = load_scoring(other, name, data_root=data_root) if other is not None else None
@@ -57,12 +57,12 @@ def report(
 
 def write_report(scoring: Scoring, folder: Path, *, visible: bool = True) -> None:
     """Write all files of one scoring's report into a new folder."""
-    from ham_keras.cases import EACH, LEGEND, draw_cases
-    from ham_keras.facts import DIAGNOSES, describe
-    from ham_keras.failures import GROUPS, measure_all, measure_rows, members, score_groups
     from ham_keras.pictures import best_median_worst, save_curves
-    from ham_keras.plots import save_by_diagnosis, save_by_size, save_distribution
-    from ham_keras.report_files import MEASURES, save_page
+    from ham_keras.reports.cases import EACH, LEGEND, draw_cases
+    from ham_keras.reports.facts import DIAGNOSES, describe
+    from ham_keras.reports.failures import GROUPS, measure_all, measure_rows, members, score_groups
+    from ham_keras.reports.page import MEASURES, save_page
+    from ham_keras.reports.plots import save_by_diagnosis, save_by_size, save_distribution
     from ham_keras.scoring import SCORES
 
     rows = list(scoring.rows.values())

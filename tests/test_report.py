@@ -16,10 +16,10 @@ from ham_keras.data.masks import read_mask
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
 from ham_keras.report import main, report
-from ham_keras.report_files import new_report
+from ham_keras.reports.page import new_report
+from ham_keras.reports.scorings import load_scoring
 from ham_keras.runs import Run, load_csv, load_json, save_csv, save_json
 from ham_keras.scoring import SCORES, count, score
-from ham_keras.scorings import load_scoring
 
 PICTURES = {"curves.png", "distribution.png", "size.png", "diagnosis.png"}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ham_keras.plots import running_median, save_by_diagnosis, save_by_size, save_distribution, save_pairs
+from ham_keras.reports.plots import running_median, save_by_diagnosis, save_by_size, save_distribution, save_pairs
 from ham_keras.scoring import SCORES, summarise
 
 

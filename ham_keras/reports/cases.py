@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.pictures import PREDICTION, TRUTH, read_rgb
-from ham_keras.scorings import Scoring
+from ham_keras.reports.scorings import Scoring
 
 Pixels = npt.NDArray[np.uint8]
 Panel = tuple[str, Pixels]

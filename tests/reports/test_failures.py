@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ham_keras.data.records import find_records
-from ham_keras.failures import GROUPS, Measures, measure, measure_all, measure_rows, members, score_groups
+from ham_keras.reports.failures import GROUPS, Measures, measure, measure_all, measure_rows, members, score_groups
 
 GREY_50 = 119  # sRGB of CIE lightness 50.0
 

@@ -67,7 +67,7 @@ def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Map
     The template embeds pictures by their names in `folder`. All text is escaped: ids, paths and names are not ours.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ham_keras"),
+        loader=jinja2.PackageLoader("ham_keras.reports"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

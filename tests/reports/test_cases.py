@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageColor
 
-from ham_keras.cases import (
+from ham_keras.reports.cases import (
     BOTH,
     GAP_PX,
     LABEL_PX,

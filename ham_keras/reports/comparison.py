@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ham_keras.cases import EACH, LEGEND, draw_cases
 from ham_keras.compare import RESAMPLES, compare
-from ham_keras.facts import DIAGNOSES, describe
-from ham_keras.failures import GROUPS, measure_all, measure_rows, members
-from ham_keras.plots import save_pairs
-from ham_keras.report_files import MEASURES, save_page
+from ham_keras.reports.cases import EACH, LEGEND, draw_cases
+from ham_keras.reports.facts import DIAGNOSES, describe
+from ham_keras.reports.failures import GROUPS, measure_all, measure_rows, members
+from ham_keras.reports.page import MEASURES, save_page
+from ham_keras.reports.plots import save_pairs
+from ham_keras.reports.scorings import Scoring
 from ham_keras.runs import save_csv
 from ham_keras.scoring import SCORES, size_group, spread
-from ham_keras.scorings import Scoring
 
 Kinds = dict[str, dict[str, set[str]]]
 
