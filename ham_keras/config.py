@@ -1,6 +1,7 @@
 """Load a config: read the JSON, lay it over what it extends, apply overrides, check every key.
 
 python -m ham_keras.config --schema            # the JSON Schema that editors complete from
+python -m ham_keras.config --reference         # every key in a table: docs/reference/config.md
 python -m ham_keras.config configs/base.json   # the file with `extends` and defaults resolved
 """
 
@@ -17,9 +18,13 @@ from pydantic import BaseModel, ValidationError
 
 from ham_keras.backbones import SUPPORTED_BACKBONES
 from ham_keras.errors import HamError, run_command
+from ham_keras.reference import settings_tables
 from ham_keras.settings import Config
 
-__all__ = ["Config", "json_schema", "load_config", "load_config_as", "parse_config", "parse_config_as", "to_json"]
+__all__ = [
+    "Config", "config_reference", "json_schema", "load_config", "load_config_as", "parse_config", "parse_config_as",
+    "to_json",
+]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
@@ -88,6 +93,15 @@ def json_schema(kind: type[Config] = Config) -> str:
         "anyOf": [side, {"type": "array", "items": side, "minItems": 2, "maxItems": 2}],
     }
     return json.dumps(schema, indent=2) + "\n"
+
+
+def config_reference() -> str:
+    """Every key of a run's config as Markdown."""
+    return (
+        "# Config of a run\n\nWritten by `python -m ham_keras.config --reference` from the models that check a "
+        "config; a search has [more](search.md).\nAny key can be set on the command line as `section.key=value`.\n\n"
+        + settings_tables(json.loads(json_schema()))
+    )
 
 
 def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -175,13 +189,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("config", nargs="?", help="a config file")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a run's config files")
+    parser.add_argument("--reference", action="store_true", help="print every key as a Markdown table")
     args = parser.parse_intermixed_args(argv)
-    if args.schema:
-        print(json_schema(), end="")
+    if args.schema or args.reference:
+        print(json_schema() if args.schema else config_reference(), end="")
     elif args.config:
         print(to_json(load_config(args.config, args.overrides)), end="")
     else:
-        parser.error("name a config file, or --schema")
+        parser.error("name a config file, --schema or --reference")
     return 0
 
 

@@ -66,9 +66,9 @@ class Run(Section):
 class Split(Section):
     """Fractions of the images. What the three leave over is not used."""
 
-    train: Fraction = 0.95
-    val: Fraction = 0.025
-    test: Fraction = 0.025
+    train: Fraction = Field(0.95, description="Trained on.")
+    val: Fraction = Field(0.025, description="Looked at after each epoch: the best epoch's weights are kept.")
+    test: Fraction = Field(0.025, description="Scored once, at the end.")
 
     @model_validator(mode="after")
     def _at_most_everything(self) -> Split:
@@ -122,8 +122,8 @@ class Data(Section):
 
 
 class Model(Section):
-    architecture: Literal["unet", "fpn", "linknet"] = "unet"
-    backbone: Backbone = "resnet34"
+    architecture: Literal["unet", "fpn", "linknet"] = Field("unet", description="How encoder and decoder are joined.")
+    backbone: Backbone = Field("resnet34", description="The encoder.")
     encoder_weights: Text | None = Field(
         "imagenet", description='"imagenet" (downloaded once), null (random), or the path of an encoder .h5 file.'
     )
@@ -138,17 +138,21 @@ class Model(Section):
 
 
 class Schedule(Section):
-    name: Literal["constant", "cosine"] = "constant"
+    name: Literal["constant", "cosine"] = Field(
+        "constant", description="Of the learning rate after the warm-up; cosine falls to 0 at the last step."
+    )
     warmup_epochs: Annotated[float, Field(ge=0)] = Field(0, description="Rise linearly from 0 over these epochs.")
 
 
 class Train(Section):
-    epochs: Annotated[int, Field(ge=1)] = 20
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-7
+    epochs: Annotated[int, Field(ge=1)] = Field(20, description="Times that all training images are seen.")
+    batch_size: Annotated[int, Field(ge=1)] = Field(16, description="Images a step, on all devices together.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-4, description="Adam's; with a schedule its highest.")
+    adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-7, description="Added to Adam's denominator.")
     schedule: Schedule = Schedule()
-    loss: Literal["dice", "dice_bce", "jaccard", "focal"] = "dice"
+    loss: Literal["dice", "dice_bce", "jaccard", "focal"] = Field(
+        "dice", description="What training minimises, over a whole batch; dice_bce adds binary cross-entropy."
+    )
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "auto", description="auto: mixed_float16 on GPUs with tensor cores, mixed_bfloat16 on CPUs with bf16."
     )
@@ -169,7 +173,9 @@ class Train(Section):
 
 class Score(Section):
     threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="Lesion is where probability > this.")
-    bootstrap_resamples: Annotated[int, Field(ge=100)] = 2000
+    bootstrap_resamples: Annotated[int, Field(ge=100)] = Field(
+        2000, description="Draws of lesions from which the 95 % intervals are read."
+    )
 
 
 class Config(Section):

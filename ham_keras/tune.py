@@ -5,12 +5,13 @@
     python -m ham_keras.train runs/tune/best_config.json
 
 The same command continues a search that was interrupted. With KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and
-KERASTUNER_ORACLE_PORT several processes share one search, see docs/tuning.md.
+KERASTUNER_ORACLE_PORT several processes share one search, see docs/how-to/tune.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from ham_keras.data.records import find_records
 from ham_keras.data.splits import select
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
+from ham_keras.reference import settings_tables
 from ham_keras.runs import Run, save_json, save_text, with_data_root
 from ham_keras.searches import SearchFolder, open_search, role
 from ham_keras.space import TuneConfig, check_space, count_trials, trial_config
@@ -106,6 +108,15 @@ def describe_search(config: TuneConfig) -> str:
     return f"{config.search.algorithm}, at most {trials} trials and {epochs} epochs in all"
 
 
+def search_reference() -> str:
+    """The keys that a search's config has besides a run's, as Markdown."""
+    return (
+        "# Config of a search\n\nWritten by `python -m ham_keras.tune --reference`: what a search's config has besides "
+        "the keys of [a run's](config.md).\n\n"
+        + settings_tables(json.loads(json_schema(TuneConfig)), leave_out=json.loads(json_schema())["properties"])
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m ham_keras.tune", description="Search for the settings with the best validation Jaccard."
@@ -115,12 +126,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="delete a search of this name and start again")
     parser.add_argument("--dry-run", action="store_true", help="list space and trials, needs no data")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a search's config files")
+    parser.add_argument("--reference", action="store_true", help="print its keys as Markdown tables")
     args = parser.parse_intermixed_args(argv)
-    if args.schema:
-        print(json_schema(TuneConfig), end="")
+    if args.schema or args.reference:
+        print(json_schema(TuneConfig) if args.schema else search_reference(), end="")
         return 0
     if args.config is None:
-        parser.error("name a config file, or --schema")
+        parser.error("name a config file, --schema or --reference")
     config = load_config_as(TuneConfig, args.config, args.overrides)
     for override in args.overrides:
         print(f"override: {override}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ham_keras.config import Config, json_schema, load_config, load_config_as, main, to_json
+from ham_keras.config import Config, config_reference, json_schema, load_config, load_config_as, main, to_json
 from ham_keras.errors import HamError
 from ham_keras.space import TuneConfig, check_space
+from ham_keras.tune import search_reference
 
 SCHEMAS = {"schema.json": Config, "tune.schema.json": TuneConfig}
 CONFIGS = sorted(path for path in Path("configs").glob("*.json") if path.name not in SCHEMAS)
@@ -51,6 +53,16 @@ def test_each_config_loads_describes_itself_and_names_its_schema(path: Path) -> 
 def test_schema_files_are_current(name: str, kind: type[Config]) -> None:
     command = "python -m ham_keras.tune --schema" if kind is TuneConfig else "python -m ham_keras.config --schema"
     assert Path("configs", name).read_text() == json_schema(kind), f"{command} > configs/{name}"
+
+
+@pytest.mark.parametrize(
+    ("page", "command", "text"),
+    [("config", "config", config_reference), ("search", "tune", search_reference)],
+    ids=["config", "search"],
+)
+def test_reference_pages_are_current(page: str, command: str, text: Callable[[], str]) -> None:
+    path = Path("docs", "reference", f"{page}.md")
+    assert path.read_text() == text(), f"python -m ham_keras.{command} --reference > {path}"
 
 
 def test_extends_is_relative_to_its_file_and_merges_sections(tmp_path: Path) -> None:

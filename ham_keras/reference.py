@@ -1,0 +1,80 @@
+"""A JSON Schema of settings as Markdown: every key with what it takes, its default and what it is for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+
+def settings_tables(schema: Schema, leave_out: Collection[str] = ()) -> str:
+    """One table for each section of the schema but those left out, keys by their dotted path.
+
+    Keys that stand outside any section come first.
+    """
+    known = schema.get("$defs", {})
+    sections: dict[str, list[str]] = {"": []}
+    for key, field in schema["properties"].items():
+        if key in leave_out:
+            continue
+        target = known.get(_target(field), {})
+        title = f"## {key}\n\n{target['description']}\n\n" if "description" in target else f"## {key}\n\n"
+        sections.setdefault(title if target else "", []).extend(_rows(key, field, known))
+    head = "| key | takes | default | |\n|---|---|---|---|\n"
+    return "\n".join(title + head + "".join(rows) for title, rows in sections.items() if rows)
+
+
+def _rows(key: str, field: Schema, known: Mapping[str, Schema]) -> Iterator[str]:
+    target = known.get(_target(field))
+    if target is not None:
+        for name, inner in target["properties"].items():
+            yield from _rows(f"{key}.{name}", inner, known)
+        return
+    default = f"`{json.dumps(_without_nulls(field['default']))}`" if "default" in field else ""
+    cells = [f"`{key}`", describe_type(field), default, field.get("description", "")]
+    yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+    if "additionalProperties" in field:
+        inner_properties = known[_target(field["additionalProperties"])]["properties"]
+        for name, inner in inner_properties.items():
+            yield from _rows(f"{key}.KEY.{name}", inner, known)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Sections without the keys that are left out of them."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+
+
+def _target(field: Schema) -> str:
+    return str(field.get("$ref", "")).rpartition("/")[2]
+
+
+def describe_type(field: Schema) -> str:
+    """What a key takes, in words: "whole number, at least 1, or `null`"."""
+    if "anyOf" in field:
+        first, *others = field["anyOf"]
+        kinds = [describe_type(first)]
+        for other in others:
+            of_them = other.get("items") == first
+            kinds.append(f"a list of {other['minItems']} of them" if of_them else describe_type(other))
+        joint = ", or " if any("," in kind for kind in kinds) else " or "
+        return "number" if kinds == ["whole number", "number"] else joint.join(kinds)
+    if "enum" in field:
+        return ", ".join(f"`{json.dumps(value)}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{json.dumps(field['const'])}`"
+    kind = field.get("type")
+    if kind == "array":
+        fewest, most = field.get("minItems"), field.get("maxItems")
+        how_many = f"list of {fewest}" if fewest == most else f"list of at least {fewest}"
+        return f"{how_many}: {describe_type(field['items'])}" if field["items"] else how_many
+    names = {"null": "`null`", "boolean": "`true` or `false`", "string": "text", "object": "section of keys"}
+    names |= {"integer": "whole number", "number": "number"}
+    bounds = (
+        ("minimum", "at least"), ("exclusiveMinimum", "more than"), ("maximum", "at most"),
+        ("exclusiveMaximum", "less than"), ("multipleOf", "a multiple of"),
+    )  # fmt: skip
+    return ", ".join([names[str(kind)], *(f"{words} {field[name]}" for name, words in bounds if name in field)])
