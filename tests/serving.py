@@ -17,8 +17,11 @@ MODEL = "/v1/models/lesion"
 
 
 @contextlib.contextmanager
-def serve(signatures: Any, *, refuse: list[int] | None = None) -> Iterator[str]:
-    """Yield the model's address. Statuses in `refuse` are answered first, one a request, and taken out."""
+def serve(signatures: Any, *, refuse: list[int] | None = None, port: int = 0) -> Iterator[str]:
+    """Yield the model's address, at this port or a free one.
+
+    Statuses in `refuse` are answered first, one a request, and taken out.
+    """
     refuse = [] if refuse is None else refuse
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,7 +50,7 @@ def serve(signatures: Any, *, refuse: list[int] | None = None) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

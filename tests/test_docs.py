@@ -1,0 +1,138 @@
+"""Every command of the README, of "getting started" and of the how-to pages is executed, as it stands there.
+
+It runs in a folder that looks like a checkout: phantoms lie where the pages put the data, and the configs are the
+project's own with few and small images, a small network and few epochs. The pages run in their order, each in what
+those before it left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from serving import serve
+
+from ham_keras.data.phantom import draw_phantoms
+
+ROOT = Path.cwd()
+HOW_TO = [f"docs/how-to/{name}.md" for name in ("train", "score", "serve", "tune")]
+PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
+# What cannot run here, and why not. It stands in blocks of another kind, but for make's own lines.
+NOT_RUN = {
+    "make test": "these are the tests",
+    "docker run --rm -p 8501:8501 -v": "no Docker; a server of the tests stands in its place",
+    "tensorboard --logdir runs": "a server that never ends",
+}
+# What the commands of a page leave, among other things.
+LEFT = {
+    "README.md": ["runs/sample/scores/test/summary.json", "audit/contact_sheet.png", "runs/base/curves.png"],
+    "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
+    "docs/how-to/train.md": ["runs/focal/model.weights.h5"],
+    "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
+    "docs/how-to/serve.md": ["export/base-onnx/1/base.onnx", "export/base-openvino/1/base.bin", "masks"],
+    "docs/how-to/tune.md": ["runs/tune-best/scores/test/summary.json", "runs/shared/best_config.json"],
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "data": {"image_size": 32, "split": {"train": 0.5, "val": 0.25, "test": 0.25}},
+    "model": {"backbone": "resnet18", "encoder_weights": None},
+    "train": {"epochs": 1, "batch_size": 4, "precision": "float32"},
+    "score": {"bootstrap_resamples": 100},
+}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SERVER = re.compile(r"http://localhost:(\d+)/v1/models/lesion")
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    return [lines for found, lines in BLOCK.findall(Path(page).read_text()) if found == kind]
+
+
+def is_not_run(line: str) -> bool:
+    return any(line.removeprefix("$ ").startswith(command) for command in NOT_RUN)
+
+
+def test_all_pages_are_run_and_nothing_else_is_left_out() -> None:
+    assert set(HOW_TO) == {str(path) for path in Path("docs/how-to").glob("*.md")} and LEFT.keys() == set(PAGES)
+    shown = [line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
+    made = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines() if is_not_run(line)]
+    assert all(is_not_run(line) for line in shown) and all(line.startswith("make ") for line in made)
+    for command in NOT_RUN:
+        assert any(command in line for line in [*shown, *made]), command
+    kinds = {kind for page in PAGES for kind, _ in BLOCK.findall(Path(page).read_text())}
+    assert kinds <= {"sh", "console", "json", "yaml", "text"}
+
+
+@pytest.fixture(scope="module")
+def checkout(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What somebody has who has cloned the project, installed it and put data in their places."""
+    place = tmp_path_factory.mktemp("checkout")
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "constraints.txt"):
+        shutil.copy(name, place)
+    shutil.copytree("configs", place / "configs")
+    for path in (place / "configs").glob("*.json"):
+        settings = json.loads(path.read_text())
+        if "schema" not in path.name:
+            path.write_text(json.dumps(shrink(settings)))
+    programs = place / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (programs / "python").chmod(0o755)
+    (programs / "activate").touch()
+    (place / ".venv" / ".installed").touch()
+    (place / "data").mkdir()
+    (place / "path" / "to").mkdir(parents=True)
+    shutil.copytree(phantoms, place / "path" / "to" / "ham10000")
+    draw_phantoms(place / "path" / "to" / "other", 4, 8, width_px=96, height_px=64)
+    shutil.copytree(place / "path" / "to" / "other" / "images", place / "photos")
+    shutil.copytree(phantoms, place / "data" / "phantoms", copy_function=shutil.copyfile)
+    (place / "data" / "phantoms").touch()  # newer than what make draws it from
+    return place
+
+
+def shrink(settings: dict[str, Any]) -> dict[str, Any]:
+    if "extends" not in settings:
+        for name, section in SMALL.items():
+            settings[name] = settings.get(name, {}) | section
+        settings["train"].pop("schedule", None)
+    elif "train" in settings:
+        settings["train"]["epochs"] = 1
+    return settings
+
+
+@contextlib.contextmanager
+def servers(block: str, place: Path) -> Iterator[None]:
+    """What the block asks: the model that the page has exported, at the address that it names."""
+    address = SERVER.search(block)
+    if address is None:
+        yield
+        return
+    signatures = tf.saved_model.load(str(place / "export" / "base" / "1")).signatures
+    with serve(signatures, port=int(address[1])) as url:
+        assert url.endswith(address[0].partition(":" + address[1])[2])
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_run(page: str, checkout: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "HAM10000_ROOT"}
+    environment["PATH"] = f"{checkout / '.venv' / 'bin'}:{os.environ['PATH']}"
+    environment["PYTHONPATH"] = str(ROOT)  # the package of this checkout, wherever another is installed
+    for block in blocks(page, "sh"):
+        lines = "".join(line for line in block.splitlines(keepends=True) if not is_not_run(line))
+        with servers(block, checkout):
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", lines], cwd=checkout, env=environment, capture_output=True, text=True
+            )
+        assert done.returncode == 0, f"{page}:\n{lines}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
+    for path in LEFT[page]:
+        assert (checkout / path).exists(), f"{page}: {path}"

@@ -1,0 +1,56 @@
+"""The model card's tables are those of the files they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ham_keras.runs import load_json
+from ham_keras.scoring import show_interval
+
+CARD = Path("docs/model-card.md").read_text()
+DIAGNOSES = {
+    "nv": "naevus", "mel": "melanoma", "df": "dermatofibroma", "vasc": "vascular", "akiec": "actinic keratosis",
+    "bkl": "benign keratosis", "bcc": "basal cell carcinoma",
+}  # fmt: skip
+
+
+def test_figures_by_diagnosis() -> None:
+    found = load_json(Path("docs/small_network.json"))
+    assert found["by_diagnosis"].keys() == DIAGNOSES.keys()
+    assert sum(group["images"] for group in found["by_diagnosis"].values()) == found["images"]
+    rows = []
+    for name, group in sorted(found["by_diagnosis"].items(), key=lambda item: -item[1]["jaccard"]["mean"]):
+        jaccard = group["jaccard"]
+        rows.append(
+            f"| {DIAGNOSES[name]} | {group['images']} | {jaccard['mean']:.4f} | {show_interval(jaccard['interval'])} | "
+            f"{group['below_0.65']:.0%} |".replace("% |", " % |")
+        )
+    assert "\n".join(rows) in CARD
+    assert f"{found['jaccard']['mean']:.4f} ({show_interval(found['jaccard']['interval'])})" in CARD
+
+
+def tone_row(group: dict[str, Any]) -> str:
+    row = f"| {group['tone']} | {group['images']:,} | {group['share']:.1%}".replace("%", " %")
+    if "jaccard" not in group:
+        return f"{row} | 0 | | |"
+    return f"{row} | {group['scored']} | {group['jaccard']:.4f} | {show_interval(group['interval'])} |"
+
+
+def test_figures_by_skin_tone() -> None:
+    found = load_json(Path("benchmarks/results/skin_tone.json"))
+    assert sum(group["images"] for group in found["classes"]) == found["images"] == 5078
+    assert "\n".join(tone_row(group) for group in found["classes"]) in CARD
+    dark = [group for group in found["classes"] if group["tone"] in {"tan", "brown", "dark"}]
+    assert f"hold {sum(group.get('scored', 0) for group in dark)} scored images" in CARD
+    assert round(sum(group["share"] for group in dark), 2) == 0.02
+    assert found["lightness_percentiles"]["1"] > 54
+
+
+def test_the_result_is_the_one_of_the_table() -> None:
+    ours = load_json(Path("docs/results.json"))[0]
+    low, high = ours["interval"]
+    assert f"**{ours['mean']:.4f}** (95 % interval {low:.4f} to {high:.4f})" in CARD
+    assert pytest.approx(ours["mean"], abs=5e-5) == 0.8693
