@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from ham_keras.losses import LOSSES, build_loss
+from ham_keras.settings import Train
 
 TRUTH = np.array([1, 1, 0, 0], np.float32).reshape(1, 2, 2, 1)
 PROBABILITY = np.array([0.9, 0.4, 0.2, 0.1], np.float32).reshape(1, 2, 2, 1)
@@ -27,6 +30,10 @@ def test_it_is_of_the_whole_batch_and_stands_in_each_place() -> None:
     truth, probability = np.concatenate([TRUTH, 1 - TRUTH]), np.concatenate([PROBABILITY, PROBABILITY])
     expected = 1 - 2 * (1.3 + 0.3) / (4 + 3.2)
     assert build_loss("dice")(truth, probability).numpy() == pytest.approx([expected, expected], abs=1e-5)
+
+
+def test_the_config_takes_exactly_these() -> None:
+    assert set(LOSSES) == set(get_args(Train.model_fields["loss"].annotation))
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -13,7 +13,7 @@ from ham_keras.errors import HamError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 # Folder names, lower case, of the layouts met in the wild: Kaggle (and anything like it), Harvard
-# Dataverse, ISIC 2018 task 1.
+# Dataverse, ISIC 2018 task 1, PH2.
 IMAGE_FOLDERS = (
     "images",
     "ham10000_images_part_1",
@@ -21,6 +21,7 @@ IMAGE_FOLDERS = (
     "isic2018_task1-2_training_input",
     "isic2018_task1-2_validation_input",
     "isic2018_task1-2_test_input",
+    "ph2 dataset images",
 )
 MASK_FOLDERS = (
     "masks",
@@ -28,7 +29,10 @@ MASK_FOLDERS = (
     "isic2018_task1_training_groundtruth",
     "isic2018_task1_validation_groundtruth",
     "isic2018_task1_test_groundtruth",
+    "ph2 dataset images",
 )
+# Where images and masks lie in one tree, the folder just above a file tells which of the two it is.
+PARENT_ENDINGS = {"ph2 dataset images": {"images": "_dermoscopic_image", "masks": "_lesion"}}
 MASK_ENDINGS = ("_segmentation", "_lesion", "_mask")
 NOT_IMAGES = ("_superpixels",)  # ISIC 2016 and 2017 lay them beside the photographs
 UNKNOWN = "unknown"
@@ -127,7 +131,10 @@ def _files_by_id(
         )
     found: dict[str, Path] = {}
     for folder in folders:
+        parent_ending = PARENT_ENDINGS.get(folder.name.lower(), {}).get(what, "")
         for path in image_files(folder):
+            if not path.parent.name.lower().endswith(parent_ending):
+                continue
             key = path.stem.lower() if images is None else _mask_id(path, images)
             if key in found:
                 raise HamError(f"{path} and {found[key]} claim the same id: keep one of them, or rename it")

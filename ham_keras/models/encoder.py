@@ -24,7 +24,8 @@ def load_encoder_weights(
         weights: "imagenet", or the path of an .h5 file of the encoder without its top.
 
     Raises:
-        HamError: no network and no file in the Keras cache, no such file, or it is of another encoder.
+        HamError: no network and no file in the Keras cache, no such file, or it is of another encoder; `network` does
+            not contain the encoder.
     """
     if weights == "imagenet":
         try:
@@ -42,6 +43,8 @@ def load_encoder_weights(
             first = str(error).strip().splitlines()[0]
             raise HamError(f"model.encoder_weights: {path}: does not fit {encoder.name}: {first}") from None
     theirs, ours = _layers_by_rank(encoder), _layers_by_rank(network)
+    if theirs.keys() - ours.keys():
+        raise HamError(f"model.encoder_weights: {network.name} does not contain {encoder.name}; set it to null")
     for key, layer in theirs.items():
         ours[key].set_weights(layer.get_weights())
 

@@ -70,6 +70,19 @@ def test_isic_2018_layout_without_superpixels_and_texts(tmp_path: Path) -> None:
     ]
 
 
+def test_ph2_layout_with_images_and_masks_in_one_tree(tmp_path: Path) -> None:
+    cases = tmp_path / "PH2 Dataset images"
+    for case in ("IMD002", "IMD013"):
+        lay(cases / case, f"{case}_Dermoscopic_Image/{case}.bmp", f"{case}_lesion/{case}_lesion.bmp")
+    lay(cases / "IMD002", "IMD002_roi/IMD002_R1_Label4.bmp")
+    (tmp_path / "PH2_dataset.txt").touch()
+    pairing = find_records(tmp_path)
+    assert [(record.image_id, record.mask_path.name) for record in pairing.records] == [
+        ("IMD002", "IMD002_lesion.bmp"), ("IMD013", "IMD013_lesion.bmp"),
+    ]  # fmt: skip
+    assert pairing.images_without_mask == pairing.masks_without_image == []
+
+
 def test_folders_endings_and_ids_are_matched_without_regard_to_case(tmp_path: Path) -> None:
     lay(tmp_path, "Images/A.JPG", "Images/b.Jpeg", "Images/c.BMP", "Images/d.png")
     lay(tmp_path, "MASKS/a.png", "MASKS/B_LESION.bmp", "MASKS/c_Mask.PNG", "MASKS/d_segmentation.JPG")

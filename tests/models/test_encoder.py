@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ham_keras.errors import HamError
+from ham_keras.models.encoder import load_encoder_weights
 from ham_keras.models.unet import build_encoder, build_model
 from ham_keras.settings import Model
 
@@ -72,6 +73,14 @@ def test_a_file_of_another_encoder_is_refused(tmp_path: Path) -> None:
     write_legacy(path, 1)
     with pytest.raises(HamError, match=r"model\.encoder_weights: .*resnet18\.h5: does not fit"):
         build_model(Model(backbone="resnet34", encoder_weights=str(path)))
+
+
+def test_weights_for_a_network_without_the_encoder_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "resnet18.h5"
+    write_legacy(path, 1)
+    network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(1, 3)], name="plain")
+    with pytest.raises(HamError, match=r"model\.encoder_weights: plain does not contain .*; set it to null"):
+        load_encoder_weights(network, lambda weights: build_encoder("resnet18", weights), str(path))
 
 
 @pytest.mark.parametrize("content", [None, b"no weights"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
@@ -41,6 +42,10 @@ def test_probabilities_are_float32_of_the_images_size(architecture: str, policy:
     assert probability.shape == (2, 64, 96, 1)
     assert probability.dtype == np.float32
     assert 0 <= probability.min() < probability.max() <= 1
+
+
+def test_the_config_takes_exactly_these_architectures() -> None:
+    assert set(ARCHITECTURES) == set(get_args(Model.model_fields["architecture"].annotation))
 
 
 def test_batchnorm_momentum_is_that_of_the_config() -> None:
