@@ -25,23 +25,32 @@ from serving import serve
 from ham_keras.data.phantom import draw_phantoms
 
 ROOT = Path.cwd()
-HOW_TO = [f"docs/how-to/{name}.md" for name in ("train", "score", "predict", "predict-on-ray", "serve", "tune")]
+ORDER = ("download", "train", "score", "predict", "predict-on-ray", "app", "serve", "tune")
+HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # What cannot run here, and why not. It stands in blocks of another kind, but for make's own lines.
 NOT_RUN = {
     "make test": "these are the tests",
     "docker run --rm -p 8501:8501 -v": "no Docker; a server of the tests stands in its place",
     "tensorboard --logdir runs": "a server that never ends",
+    "python -m ham_keras.data.download data/ham10000": "no network; tests/data/test_download.py brings a server",
+    "python -m ham_keras.app runs/base": "a server that never ends; tests/test_app.py opens it in a browser",
     "RAY_ADDRESS=": "no cluster; on this machine the page runs it",
 }
 # What the commands of a page leave, among other things.
 LEFT = {
-    "README.md": ["runs/sample/scores/test/summary.json", "audit/contact_sheet.png", "runs/base/curves.png"],
+    "README.md": [
+        "runs/sample/scores/test/summary.json",
+        "audit/contact_sheet.png",
+        "runs/base/curves.png",
+    ],
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
     "docs/how-to/train.md": ["runs/focal/model.weights.h5"],
     "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
     "docs/how-to/predict.md": ["predictions/predictions.csv", "predictions/overlays", "smooth/predictions.csv"],
     "docs/how-to/predict-on-ray.md": ["bulk/predictions.csv"],
+    "docs/how-to/download.md": [],
+    "docs/how-to/app.md": [],
     "docs/how-to/serve.md": ["export/base-onnx/1/base.onnx", "export/base-openvino/1/base.bin", "masks"],
     "docs/how-to/tune.md": ["runs/tune-best/scores/test/summary.json", "runs/shared/best_config.json"],
 }
