@@ -25,7 +25,7 @@ from serving import serve
 from ham_keras.data.phantom import draw_phantoms
 
 ROOT = Path.cwd()
-ORDER = ("download", "train", "score", "predict", "predict-on-ray", "app", "serve", "tune")
+ORDER = ("download", "train", "score", "predict", "predict-on-ray", "report", "app", "serve", "tune")
 HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # What cannot run here, and why not. It stands in blocks of another kind, but for make's own lines.
@@ -42,13 +42,14 @@ LEFT = {
     "README.md": [
         "runs/sample/scores/test/summary.json",
         "audit/contact_sheet.png",
-        "runs/base/curves.png",
+        "runs/base/reports/test/report.html",
     ],
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
     "docs/how-to/train.md": ["runs/focal/model.weights.h5"],
     "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
     "docs/how-to/predict.md": ["predictions/predictions.csv", "predictions/overlays", "smooth/predictions.csv"],
     "docs/how-to/predict-on-ray.md": ["bulk/predictions.csv"],
+    "docs/how-to/report.md": ["runs/base/reports/elsewhere/report.html", "runs/focal/reports/test-vs-base/report.html"],
     "docs/how-to/download.md": [],
     "docs/how-to/app.md": [],
     "docs/how-to/serve.md": ["export/base-onnx/1/base.onnx", "export/base-openvino/1/base.bin", "masks"],
