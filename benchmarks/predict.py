@@ -36,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     model = load_run(args.run)[1].model_dump(include={"model": {"architecture", "backbone"}, "data": {"image_size"}})
     with tempfile.TemporaryDirectory() as folder:
-        count = len(find_images([args.images], Path(folder)))
+        count = len(find_images([args.images], Predictions(Path(folder))))
         memory, times = [], [time.perf_counter()]
         add = Predictions.add
 

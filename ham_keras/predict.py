@@ -68,7 +68,7 @@ def predict(
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
     predictions = Predictions(Path(output))
-    paths = find_images(inputs, predictions.folder)
+    paths = find_images(inputs, predictions)
     failures: dict[Path, str] = {}
     with predictions.opened(describe_settings(run, how), overwrite=overwrite):
         waiting = [path for path in paths if overwrite or not predictions.holds(path)]
@@ -99,15 +99,15 @@ def _segment(
     return Segmenter(folder, how).segment_files(paths, predictions.save)
 
 
-def find_images(inputs: Sequence[Path | str], output: Path) -> list[Path]:
-    """The image files that inputs name, sorted within each; what lies in `output` is not one of them.
+def find_images(inputs: Sequence[Path | str], output: Predictions) -> list[Path]:
+    """The image files that inputs name, sorted within each; masks and overlays of `output` are not among them.
 
     Raises:
         HamError: an input names none, or two files have one name.
     """
     found: dict[Path, Path] = {}
     for given in inputs:
-        paths = [path for path in _images_of(str(given)) if output.resolve() not in path.resolve().parents]
+        paths = [path for path in _images_of(str(given)) if not output.is_product(path)]
         if not paths:
             raise HamError(
                 f"{given}: no image there; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"

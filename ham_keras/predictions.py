@@ -59,6 +59,13 @@ class Predictions:
     def overlay(self, image_id: str) -> Path:
         return self.folder / "overlays" / f"{image_id}.jpg"
 
+    def is_product(self, path: Path) -> bool:
+        """Whether a file is, by its place and name, a mask or an overlay of this folder."""
+        return path.resolve() in (
+            self.mask(path.stem.removesuffix("_segmentation")).resolve(),
+            self.overlay(path.stem).resolve(),
+        )
+
     def holds(self, path: Path) -> bool:
         """Whether this file's mask, overlay and row are all there.
 

@@ -237,15 +237,27 @@ def test_options_reach_the_masks(trained: Run, predicted: Predictions, photos: l
     assert {row["components"] for row in load_csv(tmp_path / "predictions.csv")} <= {"0", "1"}
 
 
+OWN = ("out/gone_segmentation.png", "out/overlays/a.jpg")
+
+
+def test_masks_may_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "a b [1].jpg").write_bytes(photos[0].read_bytes())
+    for predicted, skipped in ((1, 0), (0, 1)):
+        outcome = predict(trained.folder, [tmp_path], tmp_path, visible=False)
+        assert (outcome.images, outcome.predicted, outcome.skipped) == (1, predicted, skipped)
+    assert (tmp_path / "a b [1]_segmentation.png").exists()
+    assert find_images([tmp_path / "a b [1].jpg"], Predictions(tmp_path)) == [tmp_path / "a b [1].jpg"]
+
+
 def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Path, tmp_path: Path) -> None:
     images = sorted((phantoms / "images").iterdir())
-    out = tmp_path / "out"
+    out = Predictions(tmp_path / "out")
     assert find_images([phantoms / "images"], out) == images
     assert find_images([images[3], str(phantoms / "im*" / "*1.jpg"), phantoms / "images"], out)[:2] == [
         images[3],
         images[0],
     ]
-    for name in ("a.jpg", "a_segmentation.png", "b_lesion.png", ".hidden.jpg", "sub/c.TIF", "notes.txt", "out/d.jpg"):
+    for name in ("a.jpg", "a_segmentation.png", "b_lesion.png", ".hidden.jpg", "sub/c.TIF", "notes.txt", *OWN):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [path.name for path in find_images([tmp_path], out)] == ["a.jpg", "b_lesion.png", "c.TIF"]
@@ -253,7 +265,7 @@ def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Pat
     (tmp_path / "sub" / "A.png").touch()
     with pytest.raises(HamError, match=r"a\.jpg and .*A\.png: their masks would have one name"):
         find_images([tmp_path], out)
-    for nothing in (tmp_path / "gone.jpg", tmp_path / "*.bmp", out):
+    for nothing in (tmp_path / "gone.jpg", tmp_path / "*.bmp", tmp_path / "out"):
         with pytest.raises(HamError, match=f"{nothing.name.replace('*', '.')}: no image there; expected"):
             find_images([nothing], out)
 
