@@ -3,16 +3,18 @@
 python -m ham_keras.predict runs/base photos/ -o predictions
 python -m ham_keras.predict runs/base a.jpg 'clinic/**/*.tif' -o predictions --tta --keep largest --fill-holes
 
-The same command continues what was interrupted. Research use; not a medical device.
+The same command continues what was interrupted, but begins anew with --overwrite. Research use; not a medical device.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from ham_keras.predictions import Predictions, describe_settings
 from ham_keras.runs import load_run, save_csv
 
 ENGINES = ("local", "ray")
+LONGEST_STEM_BYTES = 255 - len("._segmentation.png.part")  # of the 255 that file systems allow
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ def predict(
     """Outline the lesions of image files with a run's network, in float32.
 
     Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
-    `measure.measure`) and, where files cannot be read, failures.csv. An image that has all of them is skipped
-    unless `overwrite` is set. `how` defaults to the threshold of the run's config and nothing else.
+    `measure.measure`) and, where files cannot be read, failures.csv. An image that has mask, overlay and row is
+    skipped, whatever became of its file; with `overwrite` all are predicted anew, and what is there of one that can
+    no longer be read goes. `how` defaults to the threshold of the run's config and nothing else.
 
     Args:
         inputs: files, folders (searched with all below them; masks beside their images are left out), globs.
@@ -61,30 +65,56 @@ def predict(
             names, whose machines all see run, images and output under the same paths.
 
     Raises:
-        HamError: not a run, no weights, no images, two images of one name, an output made otherwise.
+        HamError: not a run, no weights, no images, two images of one name, an output made otherwise or with files
+            that are not this command's.
     """
     run, config = load_run(folder)
     how = how or Outlining(config.score.threshold)
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
     predictions = Predictions(Path(output))
-    paths = find_images(inputs, predictions)
-    failures: dict[Path, str] = {}
-    with predictions.opened(describe_settings(run, how), overwrite=overwrite):
-        waiting = [path for path in paths if overwrite or not predictions.holds(path)]
-        bar = tqdm(total=len(waiting), desc="predicting", unit=" images", disable=None if visible else True)
-        with bar:
-            for path, result in _segment(run.folder, how, waiting, predictions, engine, workers) if waiting else ():
-                if isinstance(result, HamError):
-                    failures[path] = str(result)
-                    tqdm.write(f"error: {result}", file=sys.stderr)
-                else:
-                    predictions.add(result)
-                bar.update()
+    found = find_images(inputs, predictions)
+    failures = {path: reason for path in found if (reason := _misnamed(path))}
+    for reason in failures.values():
+        _tell(reason)
+    paths = [path for path in found if path not in failures]
+    with predictions.opened():
+        made_with = describe_settings(run, how)
+        anew = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
+        waiting = [path for path in paths if anew or not predictions.holds(path)]
+        if waiting:
+            results = _segment(run.folder, how, waiting, predictions, engine, workers)
+            predictions.begin(made_with, waiting)
+            with tqdm(total=len(waiting), desc="predicting", unit=" images", disable=None if visible else True) as bar:
+                for path, result in results:
+                    if isinstance(result, HamError):
+                        failures[path] = str(result)
+                        _tell(str(result))
+                    else:
+                        predictions.add(result)
+                    bar.update()
         predictions.failures.unlink(missing_ok=True)
         if failures:
-            save_csv(predictions.failures, [{"image": str(path), "error": text} for path, text in failures.items()])
-    return Outcome(len(paths), len(waiting) - len(failures), len(paths) - len(waiting), failures)
+            save_csv(predictions.failures, [{"image": _shown(path), "error": failures[path]} for path in failures])
+    failed = len(failures)
+    return Outcome(len(found), len(waiting) + len(found) - len(paths) - failed, len(paths) - len(waiting), failures)
+
+
+def _tell(reason: str) -> None:
+    tqdm.write(f"error: {reason}", file=sys.stderr)
+
+
+def _shown(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _misnamed(path: Path) -> str:
+    """Why an image's name cannot be that of its mask; empty where it can."""
+    if _shown(path) != str(path):
+        return f"{_shown(path)}: its name is not UTF-8; rename it"
+    if len(os.fsencode(path.stem)) > LONGEST_STEM_BYTES:
+        return f"{path}: its name is too long for that of its mask; rename it to at most {LONGEST_STEM_BYTES} bytes"
+    return ""
 
 
 def _segment(
@@ -100,7 +130,9 @@ def _segment(
 
 
 def find_images(inputs: Sequence[Path | str], output: Predictions) -> list[Path]:
-    """The image files that inputs name, sorted within each; masks and overlays of `output` are not among them.
+    """The image files that inputs name, sorted within each.
+
+    Not among them: masks beside their images, and masks and overlays of `output`.
 
     Raises:
         HamError: an input names none, or two files have one name.
@@ -115,25 +147,31 @@ def find_images(inputs: Sequence[Path | str], output: Predictions) -> list[Path]
         for path in paths:
             found.setdefault(path.resolve(), path)
     names = Counter(path.stem.lower() for path in found.values())
-    twice = [path for path in found.values() if names[path.stem.lower()] > 1]
+    images = [path for path in found.values() if not _is_mask_of_another(path.stem.lower(), names)]
+    twice = [path for path in images if names[path.stem.lower()] > 1]
     if twice:
         first, second = [path for path in twice if path.stem.lower() == twice[0].stem.lower()][:2]
         raise HamError(f"{first} and {second}: their masks would have one name; rename one, or use another -o for it")
-    return list(found.values())
+    return images
 
 
 def _images_of(given: str) -> list[Path]:
     path = Path(given)
     if path.is_dir():
-        files = list(image_files(path))
-        names = {file.stem.lower() for file in files}
-        return [file for file in files if not _is_mask_of_another(file.stem.lower(), names)]
-    if path.exists():
+        return [file for file in image_files(path) if not _is_overlay(file)]
+    if path.exists() or path.is_symlink():
         return [path]
-    return [Path(match) for match in sorted(glob.glob(given, recursive=True)) if Path(match).is_file()]
+    matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]
+    return [match for match in matches if match.suffix.lower() in SUFFIXES and match.is_file()]
 
 
-def _is_mask_of_another(stem: str, names: set[str]) -> bool:
+def _is_overlay(path: Path) -> bool:
+    """Of whichever folder of predictions."""
+    overlays = Predictions(path.parent.parent)
+    return path.parent == overlays.overlay(path.stem).parent and overlays.settings.exists()
+
+
+def _is_mask_of_another(stem: str, names: Container[str]) -> bool:
     image = without_mask_ending(stem)
     return image != stem and image in names
 
@@ -151,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tta", action="store_true", help="average over the image and its mirror images")
     parser.add_argument("--keep", choices=["largest"], help="drop all but the largest part of the lesion")
     parser.add_argument("--fill-holes", action="store_true", help="count enclosed skin as lesion")
-    parser.add_argument("--overwrite", action="store_true", help="predict again what is there already")
+    parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, whatever is there of them")
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: in processes on Ray (extra `ray`)")
     parser.add_argument("--workers", type=_count, metavar="N", help="of --engine ray (default: one for each two cores)")
     args = parser.parse_args(argv)
@@ -177,17 +215,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _probability(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text}")
+    return int(text)
 
 
 if __name__ == "__main__":

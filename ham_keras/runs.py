@@ -210,11 +210,21 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = ""
 
 
 def save_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: names the file, also where the system does not: on a full disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def save_text(path: Path, text: str) -> None:
@@ -231,7 +241,7 @@ def load_json(path: Path) -> Any:
 
 
 def load_csv(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark at the beginning
         return list(csv.DictReader(file))
 
 

@@ -75,7 +75,7 @@ def test_two_workers_one_killed_leave_the_same_folder(
 
 @pytest.mark.slow
 def test_a_worker_that_cannot_write_is_one_line(trained: Run, phantoms: Path, two_cores: None, tmp_path: Path) -> None:
-    (tmp_path / "overlays").write_text("a file where the folder should be")
+    (tmp_path / "overlays").symlink_to("a disk that is gone")
     with pytest.raises(HamError, match=r"a worker of Ray: .*overlays"):
         predict(trained.folder, [phantoms / "images"], tmp_path, engine="ray", workers=1, visible=False)
 

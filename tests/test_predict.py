@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,12 +184,73 @@ def test_what_is_there_is_skipped_unless_overwritten(trained: Run, photos: list[
 
 
 def test_predictions_made_otherwise_are_not_mixed(trained: Run, photos: list[Path], tmp_path: Path) -> None:
-    predict(trained.folder, photos, tmp_path, visible=False)
+    how = Outlining(0.4, tta=True)
+    predict(trained.folder, photos[:3], tmp_path, visible=False)
+    whole = files(tmp_path)
     with pytest.raises(HamError, match=r"holds predictions made with threshold 0\.5, tta False; choose another -o, or"):
-        predict(trained.folder, photos, tmp_path, Outlining(0.4, tta=True), visible=False)
-    predict(trained.folder, photos[:2], tmp_path, Outlining(0.4, tta=True), overwrite=True, visible=False)
-    assert len(load_csv(tmp_path / "predictions.csv")) == len(list(tmp_path.glob("*_segmentation.png"))) == 2
+        predict(trained.folder, photos, tmp_path, how, visible=False)
+    with pytest.raises(
+        HamError, match=r"holds 1 predictions of other images made with threshold .* would not make anew"
+    ):
+        predict(trained.folder, photos[:2], tmp_path, how, overwrite=True, visible=False)
+    assert files(tmp_path) == whole
+    predict(trained.folder, photos[:3], tmp_path, how, overwrite=True, visible=False)
     assert load_json(tmp_path / "predict.json")["threshold"] == 0.4
+    predict(trained.folder, photos[:3], tmp_path / "alone", how, visible=False)
+    for name, content in files(tmp_path / "alone").items():
+        assert files(tmp_path)[name] == content, name
+    assert load_csv(tmp_path / "predictions.csv") == load_csv(tmp_path / "alone" / "predictions.csv")
+
+
+def test_masks_of_others_are_never_replaced(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    shutil.copy(photos[0], tmp_path / "a.jpg")
+    truth = tmp_path / "a_segmentation.png"
+    truth.write_bytes(b"drawn by hand")
+    for overwrite in (False, True):
+        with pytest.raises(HamError, match=r"a_segmentation\.png: is there already and is not this command's; move it"):
+            predict(trained.folder, [tmp_path / "a.jpg"], tmp_path, overwrite=overwrite, visible=False)
+    assert truth.read_bytes() == b"drawn by hand" and not (tmp_path / "predict.json").exists()
+
+
+def test_what_can_no_longer_be_read_loses_its_old_mask(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    shutil.copy(photos[0], tmp_path / "a.jpg")
+    out = tmp_path / "out"
+    predict(trained.folder, [tmp_path / "a.jpg", photos[1]], out, visible=False)
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    outcome = predict(trained.folder, [tmp_path / "a.jpg"], out, overwrite=True, visible=False)
+    assert (outcome.predicted, outcome.skipped, list(outcome.failures)) == (0, 0, [tmp_path / "a.jpg"])
+    assert [row["image_id"] for row in load_csv(out / "predictions.csv")] == [photos[1].stem]
+    assert [path.name for path in out.glob("*.png")] == [f"{photos[1].stem}_segmentation.png"]
+    assert len(predict(trained.folder, [tmp_path / "a.jpg"], out, visible=False).failures) == 1
+
+
+def test_names_that_no_mask_can_have_are_told_and_the_others_go_on(
+    trained: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    names = ["é" * 117 + ".jpg", "é" * 116 + ".jpg", os.fsdecode(b"caf\xe9.jpg")]
+    for name in names:
+        shutil.copy(photos[0], tmp_path / name)
+    outcome = predict(trained.folder, [tmp_path / name for name in names], tmp_path / "out", visible=False)
+    assert (outcome.images, outcome.predicted, len(outcome.failures)) == (3, 1, 2)
+    assert "too long for that of its mask" in outcome.failures[tmp_path / names[0]]
+    assert "caf\\udce9.jpg: its name is not UTF-8" in outcome.failures[tmp_path / names[2]]
+    assert len(load_csv(tmp_path / "out" / "failures.csv")) == 2
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read_and_a_damaged_one_told(
+    trained: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    predict(trained.folder, photos[:1], tmp_path, visible=False)
+    table = tmp_path / "predictions.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert predict(trained.folder, photos[:1], tmp_path, visible=False).skipped == 1
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(HamError, match=r"predictions\.csv: damaged \(KeyError\('image_id'\)\); choose another -o"):
+        predict(trained.folder, photos[:1], tmp_path, visible=False)
+    predict(trained.folder, photos[:1], tmp_path / "other", visible=False)
+    (tmp_path / "other" / "predict.json").write_text("{")
+    with pytest.raises(HamError, match=r"predict\.json: damaged"):
+        predict(trained.folder, photos[:1], tmp_path / "other", visible=False)
 
 
 def test_another_image_of_a_name_is_not_taken_for_it(trained: Run, photos: list[Path], tmp_path: Path) -> None:
@@ -226,6 +288,15 @@ def test_a_killed_prediction_goes_on_where_it_was(
     outcome = predict(trained.folder, photos, tmp_path, visible=False)
     assert (outcome.predicted, outcome.skipped) == (3, 3)
     assert files(tmp_path) == files(predicted.folder)
+    # The same in the middle of making all anew, otherwise: no row of before may stand beside a mask of now.
+    command += ["--overwrite", "--threshold", "0.3"]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *command], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    outcome = predict(trained.folder, photos, tmp_path, Outlining(0.3), visible=False)
+    assert (outcome.predicted, outcome.skipped) == (3, 3)
+    predict(trained.folder, photos, tmp_path / "alone", Outlining(0.3), visible=False)
+    for name, content in files(tmp_path / "alone").items():
+        assert files(tmp_path)[name] == content, name
 
 
 def test_options_reach_the_masks(trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path) -> None:
@@ -261,6 +332,13 @@ def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Pat
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [path.name for path in find_images([tmp_path], out)] == ["a.jpg", "b_lesion.png", "c.TIF"]
+    assert [path.name for path in find_images([tmp_path / "*"], out)] == ["a.jpg", "b_lesion.png"]
+    assert [path.name for path in find_images([tmp_path / "a_segmentation.png", tmp_path / "a.jpg"], out)] == ["a.jpg"]
+    Predictions(tmp_path / "out").settings.touch()
+    assert find_images([tmp_path / "out"], Predictions(tmp_path / "elsewhere")) == [tmp_path / OWN[0]]
+    (tmp_path / "dangling.jpg").symlink_to("nowhere")
+    assert find_images([tmp_path / "dangling.jpg"], out) == [tmp_path / "dangling.jpg"]  # told when it is read
+    (tmp_path / "dangling.jpg").unlink()
     assert find_images([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # named, so read it
     (tmp_path / "sub" / "A.png").touch()
     with pytest.raises(HamError, match=r"a\.jpg and .*A\.png: their masks would have one name"):
@@ -270,7 +348,7 @@ def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Pat
             find_images([nothing], out)
 
 
-def test_mistakes_are_one_line(trained: Run, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": ""}
     command = [sys.executable, "-m", "ham_keras.predict", str(tmp_path), "a.jpg", "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -278,5 +356,7 @@ def test_mistakes_are_one_line(trained: Run, tmp_path: Path) -> None:
         2,
         f"error: {tmp_path}: not a run folder (no config.json); expected e.g. runs/base\n",
     )
-    with pytest.raises(SystemExit):
-        main([str(trained.folder), "a.jpg", "-o", str(tmp_path), "--threshold", "1"])
+    for wrong, told in (("1", "between 0 and 1, got 1"), ("low", "between 0 and 1, got low")):
+        with pytest.raises(SystemExit):
+            main([str(trained.folder), "a.jpg", "-o", str(tmp_path), "--threshold", wrong])
+        assert told in capsys.readouterr().err

@@ -201,5 +201,5 @@ def _reason(error: requests.RequestException, url: str) -> str:
     cause = getattr(cause, "reason", None) or cause  # urllib3's own, where its tries are used up
     if isinstance(cause, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
         return f"no answer from {url} in {TIMEOUT_SECONDS} seconds; try again later"
-    kind = type(cause).__name__
+    kind = type(cause if isinstance(cause, Exception) else error).__name__
     return f"{url} cannot be reached, or broke off ({kind}); see to the network, or HTTPS_PROXY, and try again"

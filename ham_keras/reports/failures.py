@@ -70,7 +70,7 @@ GROUPS = {
     "tiny": Group(
         "Tiny lesion",
         "lesion on less than 2.5 % of the image",
-        "At 128x128 that is a disc 23 pixels across: an outline one pixel too narrow costs it 17 % of its area.",
+        "At 128x128 pixels it is a disc 23 across, and an outline one pixel too narrow costs it 17 % of its area.",
         lambda measures: measures.lesion_fraction < 0.025,
     ),
     "hairy": Group(

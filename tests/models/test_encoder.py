@@ -96,6 +96,7 @@ def test_imagenet_without_network_says_what_was_tried_and_the_ways_out(monkeypat
     def unreachable(url: str, *_: object, **__: object) -> None:
         raise urllib.error.URLError("no network")
 
+    monkeypatch.delenv("KERAS_HOME", raising=False)
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", unreachable)
     monkeypatch.setattr("keras.src.utils.file_utils.os.path.exists", lambda path: False)
     with pytest.raises(HamError) as caught:
