@@ -36,7 +36,10 @@ def compare(ours: Path | str, theirs: Path | str, score: str = "jaccard_native")
     first, second = read_scores(ours, ("lesion_id", score)), read_scores(theirs, (score,))
     if first.keys() != second.keys():
         apart = sorted(first.keys() ^ second.keys())
-        raise HamError(f"{ours} and {theirs}: {len(apart)} images stand in one file only, the first: {apart[0]}")
+        raise HamError(
+            f"{ours} and {theirs}: {len(apart)} images stand in one file only, the first: {apart[0]}; "
+            f"score both runs on the same images"
+        )
     lesions = [row["lesion_id"] for row in first.values()]
     try:
         a = np.array([float(row[score]) for row in first.values()])

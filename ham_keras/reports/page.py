@@ -37,7 +37,7 @@ def new_report(folder: Path) -> Iterator[Path]:
     before = _files(folder)
     if strangers and not before and not (folder / PAGE).exists():
         raise HamError(f"{folder}: holds {strangers[0].name} and no report; choose --output DIR, a new folder")
-    with locked(folder):
+    with locked(folder, instead="choose --output DIR"):
         part = folder / ".part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
