@@ -97,17 +97,15 @@ def test_two_runs_are_compared_as_the_command_compares_them(trained: Run, other:
 def test_names_and_descriptions_cannot_become_markup(trained: Run, tmp_path: Path) -> None:
     evil = "<img src=x onerror=alert(1)>"
     run = copy_run(trained, tmp_path / evil)
-    config = load_json(run.config)
-    save_json(run.config, {**config, "description": "<script>alert(2)</script>"})
     environment = load_json(run.environment)
-    save_json(run.environment, {**environment, "command": '"><b>mine</b>'})
+    save_json(run.environment, {**environment, "command": '"><script>alert(2)</script>'})
     rows = load_csv(run.scores("test") / "per_image.csv")
     save_csv(run.scores("test") / "per_image.csv", [{**row, "diagnosis": "<i>nv</i>$x"} for row in rows])
     summary = load_json(run.summary("test"))
     group = next(iter(summary["by_diagnosis"].values()))
     save_json(run.summary("test"), {**summary, "by_diagnosis": {"<i>nv</i>$x": group}})
     page = report(run.folder, visible=False).read_text()
-    for markup in (evil, "<script", "<i>nv", "<b>mine"):
+    for markup in (evil, "<script", "<i>nv"):
         assert markup not in page
     assert "&lt;script&gt;alert(2)" in page and "&lt;i&gt;nv&lt;/i&gt;$x" in page
 
