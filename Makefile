@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Test files side by side, one process a core; each takes about 3 GB.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: install sample test test-slow lint clean
 
@@ -22,10 +24,10 @@ sample: data/phantoms
 	$(RUN) -m ham_keras.train configs/sample.json
 
 test: install
-	$(RUN) -m pytest -m "not slow and not real_data"
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not slow and not real_data"
 
 test-slow: install
-	$(RUN) -m pytest -m "slow or real_data"
+	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "slow or real_data"
 
 lint: install
 	$(RUN) -m ruff check .

@@ -1,0 +1,153 @@
+"""Time contestants by turns, each in a process of its own, and write down what they took.
+
+What one process does to itself (threads, memory, a second framework) does not touch the other, and what the machine
+does meanwhile touches both: a round of ours is followed by a round of the peer's, and only the ratio of the medians
+is worth quoting.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ham_keras.environment import describe_environment
+from ham_keras.runs import save_json
+
+RESULTS = Path("benchmarks/results")
+PEER_PACKAGES = ("segmentation-models-pytorch", "lightning", "torch", "onnxruntime", "openvino", "ray")
+
+Seconds = npt.NDArray[np.float64]  # [rounds, calls of a round]
+Row = dict[str, Any]
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A function of a module, called with the settings in a process of its own; what it returns is timed."""
+
+    prepare: Callable[..., Work]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def alternate(
+    contestants: Mapping[str, Contestant], *, rounds: int, calls: int = 1, warm_up: int = 1
+) -> dict[str, Seconds]:
+    """Seconds of every call: in each round every contestant has its `calls` calls, one after the other.
+
+    `warm_up` calls of each are not counted.
+
+    Raises:
+        RuntimeError: a contestant ended before it answered; its own traceback stands above.
+    """
+    context = multiprocessing.get_context("spawn")
+    links: dict[str, Connection] = {}
+    processes = []
+    try:
+        for name, contestant in contestants.items():
+            links[name], theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, contestant, calls, warm_up), daemon=True)
+            process.start()
+            theirs.close()
+            processes.append(process)
+            _answer(links[name], name)
+        turns = [{name: _turn(link, name) for name, link in links.items()} for _ in range(rounds)]
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+    return {name: np.array([turn[name] for turn in turns]) for name in contestants}
+
+
+def _turn(link: Connection, name: str) -> list[float]:
+    link.send(True)
+    return _answer(link, name)
+
+
+def _answer(link: Connection, name: str) -> list[float]:
+    try:
+        return link.recv()
+    except EOFError:
+        raise RuntimeError(f"{name}: ended before it answered") from None
+
+
+def _serve(link: Connection, contestant: Contestant, calls: int, warm_up: int) -> None:
+    work = contestant.prepare(**contestant.settings)
+    for _ in range(warm_up):
+        work()
+    link.send([])
+    while link.recv():
+        seconds = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - start)
+        link.send(seconds)
+
+
+def compare(name: str, ours: Seconds, peer: Seconds, *, goal: float | None, unit: str, images: int = 1) -> Row:
+    """A row of the table. `unit` is "ms" a call, "s" a call or "images/s" with `images` a call.
+
+    The ratio says how many times faster ours is: that of the medians, and the quartiles over the rounds.
+    """
+    by_round = np.median(peer, axis=1) / np.median(ours, axis=1)
+    return {
+        "name": name,
+        "ours": show(ours, unit, images),
+        "peer": show(peer, unit, images),
+        "ratio": round(float(np.median(peer) / np.median(ours)), 3),
+        "goal": goal,
+        "unit": unit,
+        "ratio_quartiles": _rounded(np.percentile(by_round, [25, 75]), 3),
+        "ours_quartiles": sorted(show(np.percentile(ours, q), unit, images) for q in (25, 75)),
+        "peer_quartiles": sorted(show(np.percentile(peer, q), unit, images) for q in (25, 75)),
+    }
+
+
+def measured(name: str, ours: float, *, goal: float | None, unit: str, **others: Any) -> Row:
+    """A row without a peer: what was measured of ours alone."""
+    return {"name": name, "ours": ours, "peer": None, "ratio": None, "goal": goal, "unit": unit, **others}
+
+
+def show(seconds: Any, unit: str, images: int = 1) -> float:
+    """The median in this unit, to four digits."""
+    median = float(np.median(seconds))
+    value = {"ms": 1000 * median, "s": median, "images/s": images / median}[unit]
+    return float(f"{value:.4g}")
+
+
+def save(name: str, rows: Sequence[Row], setting: Mapping[str, Any], *, precision: str = "float32") -> None:
+    """Print the table and write benchmarks/results/<name>.json."""
+    width = max(len(row["name"]) for row in rows)
+    print(f"{'':{width}}  {'ours':>9} {'peer':>9}  {'unit':9} {'ratio':>6}  {'(quartiles)':15} {'goal':>6}")
+    for row in rows:
+        low, high = row.get("ratio_quartiles", (None, None))
+        spread = f"({low:.2f} to {high:.2f})" if low is not None else ""
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+        numbers = ["" if row[key] is None else f"{row[key]:g}" for key in ("ours", "peer", "goal")]
+        print(
+            f"{row['name']:{width}}  {numbers[0]:>9} {numbers[1]:>9}  {row['unit']:9} {ratio:>6}  "
+            f"{spread:15} {numbers[2]:>6}"
+        )
+    environment = describe_environment("CPU", precision)
+    environment["packages"] |= {package: _version(package) for package in PEER_PACKAGES}
+    save_json(RESULTS / f"{name}.json", {"setting": dict(setting), "rows": list(rows), "environment": environment})
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _rounded(values: Any, digits: int) -> list[float]:
+    return [round(float(value), digits) for value in values]

@@ -1,0 +1,74 @@
+"""One training step of the network alone, ours against segmentation_models_pytorch.
+
+    python benchmarks/training_step.py [--precision float32 mixed_bfloat16] [--rounds 20] [--without-peer]
+
+Batch 16 at 128x128, U-Net with ResNet34, Dice loss, Adam, metrics of ours included. The peer runs in channels_last,
+as it is and compiled. Prints one table and writes benchmarks/results/training_step.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+from side_by_side import Contestant, Work, alternate, compare, measured, save, show
+
+BATCH = 16
+SIZE = 128
+GOALS = {"as it is": 1.0, "compiled": None}
+
+
+def draw_batch() -> tuple[np.ndarray, np.ndarray]:
+    """Images 0..255 [N, H, W, 3] and masks in {0, 1} [N, H, W, 1], float32."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (BATCH, SIZE, SIZE, 3)).astype(np.float32)
+    return images, (rng.random((BATCH, SIZE, SIZE, 1)) < 0.3).astype(np.float32)
+
+
+def ours(precision: str) -> Work:
+    """The step that `model.fit` makes."""
+    import tensorflow as tf
+
+    from ham_keras.config import parse_config
+    from ham_keras.fit import build_compiled_model
+
+    config = parse_config({"model": {"encoder_weights": None}}, "benchmark")
+    model = build_compiled_model(config, precision, 100)
+    model.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors(draw_batch()).cache().repeat().prefetch(2))
+    return lambda: float(model.train_function(batches)["loss"])
+
+
+def peer(precision: str, compiled: bool) -> Work:
+    import torch
+    from peer import build_step
+
+    images, masks = (torch.from_numpy(part.transpose(0, 3, 1, 2).copy()) for part in draw_batch())
+    step = build_step(precision, compiled=compiled)
+    return lambda: step(images / 255, masks)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure a training step, ours against the peer's.")
+    parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    args = parser.parse_args()
+    kinds = [] if args.without_peer else list(GOALS)
+    rows: list[dict[str, Any]] = []
+    for precision in args.precision:
+        contestants = {"ours": Contestant(ours, {"precision": precision})}
+        for kind in kinds:
+            contestants[kind] = Contestant(peer, {"precision": precision, "compiled": kind == "compiled"})
+        seconds = alternate(contestants, rounds=args.rounds, calls=3, warm_up=3)
+        for kind in kinds:
+            name = f"{precision}, peer {kind}"
+            rows.append(compare(name, seconds["ours"], seconds[kind], goal=GOALS[kind], unit="ms"))
+        if not kinds:
+            rows.append(measured(precision, show(seconds["ours"], "ms"), goal=None, unit="ms"))
+    save("training_step", rows, {"batch": BATCH, "size_px": SIZE, "rounds": args.rounds, "steps_a_round": 3})
+
+
+if __name__ == "__main__":
+    main()
