@@ -20,7 +20,8 @@ from ham_keras.losses import build_loss
 from ham_keras.metrics import build_metrics
 from ham_keras.models.precision import build_strategy, dtype_policy
 from ham_keras.models.unet import build_model
-from ham_keras.progress import EpochBar, check_finite, log_to_tensorboard
+from ham_keras.optimizer import Adam
+from ham_keras.progress import EpochBar, check_finite, check_weights, log_to_tensorboard
 from ham_keras.runs import Run, save_csv, save_json
 from ham_keras.settings import Train
 
@@ -56,7 +57,7 @@ def build_optimizer(settings: Train, steps_per_epoch: int) -> keras.optimizers.O
             warmup_target=settings.learning_rate if warmup_steps else None,
             warmup_steps=warmup_steps,
         )
-    return keras.optimizers.Adam(rate, epsilon=settings.adam_epsilon)
+    return Adam(rate, epsilon=settings.adam_epsilon)
 
 
 def fit(
@@ -111,7 +112,7 @@ def train_model(
     without shortening the learning rate's schedule.
 
     Raises:
-        DivergedError: the loss is not a number.
+        DivergedError: the loss is not a number, or a weight.
         HamError: a file cannot be read, the state is of another network.
     """
     settings = config.train
@@ -145,6 +146,7 @@ def train_model(
             span = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
             fitted = model.fit(train_dataset, **span, callbacks=callbacks, shuffle=False, verbose=0).history
             fit_seconds = time.perf_counter() - start
+            check_weights(model, f"after epoch {progress.epoch + 1}")
             with average.swapped() if average else contextlib.nullcontext():
                 validated = validator.evaluate(val_dataset, verbose=0, return_dict=True)
                 check_finite(validated["loss"], f"after epoch {progress.epoch + 1}, in validation")

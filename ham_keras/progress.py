@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from ham_keras.errors import DivergedError
+
+WAY_OUT = "lower train.learning_rate or set train.precision=float32, with run.name=NAME or --overwrite for the new run"
 
 
 class EpochBar(keras.callbacks.Callback):
@@ -52,10 +55,18 @@ def check_finite(loss: float, where: str) -> None:
         DivergedError: the loss is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise DivergedError(
-            f"the loss is {loss} {where}: lower train.learning_rate or set train.precision=float32, "
-            f"with run.name=NAME or --overwrite for the new run"
-        )
+        raise DivergedError(f"the loss is {loss} {where}: {WAY_OUT}")
+
+
+def check_weights(model: keras.Model, where: str) -> None:
+    """The same for what a loss need not show: oneDNN's fused BatchNormalization and ReLU makes 0 of NaN.
+
+    Raises:
+        DivergedError: a weight or a moving statistic is NaN or infinite.
+    """
+    for variable in model.variables:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+            raise DivergedError(f"{variable.path} is not finite {where}: {WAY_OUT}")
 
 
 def log_to_tensorboard(folder: Path, history: Sequence[Mapping[str, Any]], *, anew: bool = False) -> None:

@@ -84,8 +84,14 @@ def test_early_stopping_ends_a_run_that_does_not_learn(tiny: Any) -> None:
     assert progress.epoch == progress.best_epoch + 1 < 9
 
 
-def test_a_loss_that_is_not_a_number_stops_with_the_way_out(tiny: Any) -> None:
-    with pytest.raises(HamError, match=r"the loss is nan in epoch 1, step \d+: lower train\.learning_rate"):
+def test_a_loss_that_is_not_a_number_stops_with_the_way_out(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ham_keras.fit.build_loss", lambda name: lambda mask, probability: probability * math.nan)
+    with pytest.raises(HamError, match=r"the loss is nan in epoch 1, step 1: lower train\.learning_rate"):
+        run_fit(tiny())
+
+
+def test_weights_that_are_no_numbers_stop_though_the_loss_is_one(tiny: Any) -> None:
+    with pytest.raises(HamError, match=r"\w+ is not finite after epoch 1: lower train\.learning_rate"):
         run_fit(tiny(train={"learning_rate": 1e30, "loss": "dice_bce"}))
 
 

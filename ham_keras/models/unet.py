@@ -5,25 +5,29 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from types import SimpleNamespace
 
 import keras
 import tensorflow as tf
 
 from ham_keras.backbones import PREPROCESSING
+from ham_keras.models.batchnorm import BatchNormalization
 from ham_keras.models.encoder import load_encoder_weights
 from ham_keras.settings import Model
 
 os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # read at its first import; "keras" fails under Keras 3
 with contextlib.redirect_stdout(io.StringIO()):  # it prints a line
     import segmentation_models
+    from segmentation_models.models.fpn import FPN
+    from segmentation_models.models.linknet import Linknet
+    from segmentation_models.models.unet import Unet
 
 __all__ = ["ARCHITECTURES", "build_encoder", "build_model", "build_network", "preprocess", "segmentation_models"]
 
-ARCHITECTURES = {
-    "unet": segmentation_models.Unet,
-    "fpn": segmentation_models.FPN,
-    "linknet": segmentation_models.Linknet,
-}
+ARCHITECTURES = {"unet": Unet, "fpn": FPN, "linknet": Linknet}
+# What segmentation_models builds networks of.
+KERAS = {name: getattr(tf.keras, name) for name in ("backend", "models", "utils")}
+KERAS["layers"] = SimpleNamespace(**{**vars(keras.layers), "BatchNormalization": BatchNormalization})
 
 
 def build_model(settings: Model) -> keras.Model:
@@ -72,12 +76,12 @@ def build_network(architecture: str, backbone: str, *, encoder_freeze: bool = Fa
         activation="linear",
         encoder_weights=None,
         encoder_freeze=encoder_freeze,
+        **KERAS,
     )
 
 
 def build_encoder(backbone: str, weights: str | None) -> keras.Model:
     """The encoder alone, without its classifier; weights are "imagenet" (downloads) or None."""
-    modules = {name: getattr(tf.keras, name) for name in ("backend", "layers", "models", "utils")}
     return segmentation_models.Backbones.get_backbone(
-        backbone, include_top=False, weights=weights, input_shape=(None, None, 3), **modules
+        backbone, include_top=False, weights=weights, input_shape=(None, None, 3), **KERAS
     )
