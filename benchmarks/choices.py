@@ -1,4 +1,4 @@
-"""Show what the choices in preprocessing and precision are worth, on real data.
+"""Show what the choices in preprocessing, arithmetic and precision are worth, on real data.
 
     python benchmarks/choices.py HAM10000 SPLIT.json [--images 1500] [--epochs 6] [--seeds 2]
 
@@ -13,19 +13,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import cv2
+import keras
 import numpy as np
 import tensorflow as tf
 
+from ham_keras import fit
 from ham_keras.config import parse_config
 from ham_keras.data import pipeline
 from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
+from ham_keras.models.unet import KERAS
 from ham_keras.runs import Run, load_csv, save_json
 from ham_keras.scoring import bootstrap_interval
 from ham_keras.train import train
@@ -41,20 +45,24 @@ def nearest_mask(lesion: np.ndarray, height_px: int, width_px: int) -> np.ndarra
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "ours": {},
-    "images without antialias": {"patch": ("resize_image", sampled_image)},
-    "masks by nearest neighbour": {"patch": ("resize_mask", nearest_mask)},
+    "images without antialias": {"patches": [(pipeline, "resize_image", sampled_image)]},
+    "masks by nearest neighbour": {"patches": [(pipeline, "resize_mask", nearest_mask)]},
+    "Keras' BatchNormalization and Adam": {
+        "patches": [
+            (KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
+            (fit, "Adam", keras.optimizers.Adam),
+        ]
+    },
     "float32": {"train": {"precision": "float32"}},
 }
 
 
 @contextlib.contextmanager
 def patched(variant: dict[str, Any]) -> Iterator[None]:
-    """The variant's resizing in place of the package's, in training and in evaluation."""
-    if "patch" not in variant:
-        yield
-        return
-    name, function = variant["patch"]
-    with mock.patch.object(pipeline, name, function):
+    """What the variant puts in place of the package's own, in training and in evaluation."""
+    with contextlib.ExitStack() as stack:
+        for owner, name, value in variant.get("patches", ()):
+            stack.enter_context(mock.patch.object(owner, name, value))
         yield
 
 
@@ -78,7 +86,7 @@ def main() -> None:
     for seed in range(args.seeds):
         for name, variant in VARIANTS.items():
             settings = {
-                "run": {"name": f"{name.replace(' ', '-')}-{seed}", "dir": str(args.runs)},
+                "run": {"name": f"{re.sub('[^A-Za-z0-9]+', '-', name)}-{seed}", "dir": str(args.runs)},
                 "data": {"root": args.root, "split_file": str(split_file), "image_size": 64},
                 "model": {"encoder_weights": None},
                 "train": {
@@ -113,7 +121,7 @@ def main() -> None:
         )
         low, high = interval
         print(
-            f"{name:28}{values.mean():8.4f}   ours is {difference.mean():+.4f} ({low:+.4f} to {high:+.4f}), "
+            f"{name:36}{values.mean():8.4f}   ours is {difference.mean():+.4f} ({low:+.4f} to {high:+.4f}), "
             f"{minutes[name]:.1f} min"
         )
     setting = {
