@@ -8,6 +8,7 @@ from draws of their own: `native` is TensorFlow on whole batches, `albumentation
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import threading
 from typing import Any
@@ -73,24 +74,16 @@ def _move(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor
         whole = tf.where((quarters % 2 == 1)[:, None, None], tf.transpose(whole, [0, 2, 1]), whole)
     # As far as a crop may reach beyond the frame; one pixel more, for what rounding adds.
     margin = settings.scale / (1 - settings.scale) / 2 + settings.shift / (1 - settings.scale)
-    whole, height_margin = _reflect(whole, 1, margin)
-    whole, width_margin = _reflect(whole, 2, margin)
+    margins = [min(math.ceil(margin * length) + 1, length - 1) for length in (height, width)]
+    whole = tf.pad(whole, [[0, 0], *([extra, extra] for extra in margins)], "REFLECT")
     zoom = 1.0 + settings.scale * signed[:, 3]
     boxes = []
-    for axis, (length, extra) in enumerate(((height, height_margin), (width, width_margin))):
+    for axis, (length, extra) in enumerate(zip((height, width), margins, strict=True)):
         half = (length - 1) / 2 / zoom * side[:, axis]
         centre = (length - 1) / 2 + extra - side[:, axis] * settings.shift * length * signed[:, 4 + axis] / zoom
         boxes.append(tf.stack([centre - half, centre + half]) / (length + 2 * extra - 1))
     box = tf.stack([boxes[0][0], boxes[1][0], boxes[0][1], boxes[1][1]], axis=1)
     return tf.image.crop_and_resize(tf.bitcast(whole, tf.uint8), box, tf.range(tf.shape(whole)[0]), [height, width])
-
-
-def _reflect(whole: tf.Tensor, axis: int, margin: float) -> tuple[tf.Tensor, int]:
-    """Continue pictures beyond their frame by their mirror image; also the pixels added on each side."""
-    length = whole.shape[axis]
-    extra = min(int(np.ceil(margin * length)) + 1, length - 1)
-    index = np.pad(np.arange(length), extra, mode="reflect")
-    return tf.gather(whole, index, axis=axis), extra
 
 
 def _recolour(image: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor:
