@@ -10,7 +10,6 @@ benchmarks/results/load.json.
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from resident import rss_mb
 
 from ham_keras.environment import describe_environment
 from ham_keras.runs import load_json, save_json
@@ -45,11 +45,6 @@ def make_requests(model: Path, count: int, broken: float) -> list[tuple[str, dic
             small = rng.uniform(0, 255, (1, height_px, width_px, 3)).astype(np.float32)
             made.append(("serve_network", {"images": tf.constant(small)}, False))
     return made
-
-
-def rss_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def main() -> None:

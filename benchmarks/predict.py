@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import resource
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from resident import rss_mb
 
 from ham_keras.environment import describe_environment
 from ham_keras.predict import find_images, predict
@@ -22,11 +23,6 @@ from ham_keras.predictions import Predictions
 from ham_keras.runs import load_run, save_json
 
 PARTS = 10
-
-
-def rss_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def main() -> None:
