@@ -67,12 +67,33 @@ def alternate(
     return {name: np.array([turn[name] for turn in turns]) for name in contestants}
 
 
+def alone(function: Callable[..., Any], **settings: Any) -> Any:
+    """What a function of a module returns, called in a process of its own: its memory is that of this call.
+
+    Raises:
+        RuntimeError: the process ended before it answered; its own traceback stands above.
+    """
+    context = multiprocessing.get_context("spawn")
+    link, theirs = context.Pipe()
+    process = context.Process(target=_call, args=(theirs, function, settings))
+    process.start()
+    theirs.close()
+    try:
+        return _answer(link, function.__name__)
+    finally:
+        process.join()
+
+
+def _call(link: Connection, function: Callable[..., Any], settings: dict[str, Any]) -> None:
+    link.send(function(**settings))
+
+
 def _turn(link: Connection, name: str) -> list[float]:
     link.send(True)
     return _answer(link, name)
 
 
-def _answer(link: Connection, name: str) -> list[float]:
+def _answer(link: Connection, name: str) -> Any:
     try:
         return link.recv()
     except EOFError:

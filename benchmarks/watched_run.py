@@ -1,0 +1,82 @@
+"""Training by the package's own loop on any number of images, watched: memory after each part, seconds of epochs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from resident import peak_rss_mb, rss_mb
+
+from ham_keras.data.records import Record, find_records
+
+ONE_CONVOLUTION = "one convolution"  # in place of a backbone: all that training does but for the network's arithmetic
+VAL_IMAGES = 64
+
+
+@contextmanager
+def repeated_records(root: Path | None, count: int, *, phantoms: int = 200) -> Iterator[list[Record]]:
+    """`count` records: those of a data folder, again and again under other ids; without one, of phantoms."""
+    with tempfile.TemporaryDirectory() as folder:
+        if root is None:
+            from ham_keras.data.phantom import draw_phantoms
+
+            root = Path(folder, "phantoms")
+            draw_phantoms(root, min(count, phantoms), 0)
+        found = find_records(root).records
+        numbered = ((number // len(found), found[number % len(found)]) for number in range(count))
+        yield [replace(record, image_id=f"{record.image_id}_{turn}") for turn, record in numbered]
+
+
+def watch_training(
+    records: Sequence[Record], *, network: str, size_px: int, cache: str, epochs: int, batch: int, precision: str
+) -> dict[str, Any]:
+    """Train on the records and validate on the first few of them. For `side_by_side.alone`: memory is the process'.
+
+    Returns:
+        imported_mb, first_step_mb, epochs_mb, peak_mb: RSS after TensorFlow's import, the first step and each epoch,
+        and the most there was.
+        epochs_seconds: of each epoch's training, without validation.
+    """
+    import keras
+
+    from ham_keras import fit as loop
+    from ham_keras.config import parse_config
+    from ham_keras.runs import Run
+
+    watched: dict[str, Any] = {"imported_mb": rss_mb(), "epochs_mb": []}
+    log_epoch = loop.log_to_tensorboard
+
+    class Bar(loop.EpochBar):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            super().on_train_batch_end(batch, logs)
+            watched.setdefault("first_step_mb", rss_mb())
+
+    def log_and_look(*args: Any, anew: bool = False) -> None:
+        log_epoch(*args, anew=anew)
+        if not anew:  # at an epoch's end, the last that is done
+            watched["epochs_mb"].append(rss_mb())
+
+    def one_convolution(_: Any) -> keras.Model:
+        image = keras.Input((None, None, 3))
+        scaled = keras.layers.Rescaling(1 / 255)(image)
+        probability = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid", dtype="float32")(scaled)
+        return keras.Model(image, probability)
+
+    loop.EpochBar, loop.log_to_tensorboard = Bar, log_and_look
+    if network == ONE_CONVOLUTION:
+        loop.build_model = one_convolution
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "data": {"image_size": size_px, "cache": cache, "cache_dir": f"{folder}/cache"},
+            "augment": {"engine": "native"},
+            "model": {"encoder_weights": None} | ({} if network == ONE_CONVOLUTION else {"backbone": network}),
+            "train": {"epochs": epochs, "batch_size": batch},
+        }
+        sides = {"train": records, "val": records[:VAL_IMAGES]}
+        progress = loop.fit(parse_config(settings, "benchmark"), Run(Path(folder)), sides, precision, visible=False)
+    seconds = [len(records) / row["images_per_second"] for row in progress.history]
+    return watched | {"peak_mb": peak_rss_mb(), "epochs_seconds": seconds}
