@@ -1,0 +1,125 @@
+"""Where a training step's time goes: milliseconds by operation, beside what the machine can do at most.
+
+    python benchmarks/step_profile.py [--precision float32 mixed_bfloat16] [--steps 5]
+
+The step is that of benchmarks/training_step.py. Times are of TensorFlow's profiler, added up over an operation's
+calls; several run side by side, so together they are more than the step. Convolutions are set against the measured
+rate of a large matrix multiplication, all else against that of reading and writing memory. Prints tables and writes
+benchmarks/results/step_profile.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from side_by_side import Row, measured, save
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+from training_step import BATCH, SIZE, draw_batch
+
+from ham_keras.config import parse_config
+from ham_keras.fit import build_compiled_model
+
+LISTED = 12  # operations, the longest ones
+
+
+def median_seconds(work: Callable[[], object], calls: int = 10) -> float:
+    work()
+    taken = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return float(np.median(taken))
+
+
+def multiplication_rate(dtype: tf.DType, side: int = 2048) -> float:
+    """GFLOP/s of a square matrix multiplication, the most that convolutions can hope for."""
+    matrix = tf.cast(tf.random.normal([side, side]), dtype)
+    product = tf.function(lambda: tf.matmul(matrix, matrix))
+    return 2 * side**3 / median_seconds(lambda: product().numpy()[0, 0]) / 1e9
+
+
+def memory_rate(megabytes: int = 256) -> float:
+    """GB/s read and written by doubling an array that no cache holds."""
+    array = tf.ones([megabytes * 2**18])
+    double = tf.function(lambda: array * 2)
+    return 2 * megabytes * 2**20 / median_seconds(lambda: double()[0].numpy()) / 1e9
+
+
+def convolution_gflop(model: keras.Model) -> float:
+    """Of one step: multiplications and additions of every convolution, forward and twice as many backward."""
+    shapes = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
+    sizes = keras.Model(model.inputs, {name: layer.output for name, layer in shapes.items()})
+    outputs = sizes.compute_output_shape((BATCH, SIZE, SIZE, 3))
+    forward = sum(2 * np.prod(outputs[name]) * np.prod(layer.kernel.shape[:-1]) for name, layer in shapes.items())
+    return float(3 * forward / 1e9)
+
+
+def profile(step: Callable[[], object], steps: int) -> dict[str, tuple[float, float]]:
+    """By operation: milliseconds and calls of one step."""
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        for _ in range(steps):
+            step()
+        tf.profiler.experimental.stop()
+        space = xplane_pb2.XSpace()
+        space.ParseFromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
+    picoseconds: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                name, _, operation = plane.event_metadata[event.metadata_id].name.partition(":")
+                if "/" in name and operation and ":" not in operation:  # of the graph: path/of/the/node:Operation
+                    picoseconds[operation] += event.duration_ps
+                    calls[operation] += 1
+    return {name: (picoseconds[name] / steps / 1e9, calls[name] / steps) for name, _ in picoseconds.most_common()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Show where a training step's time goes.")
+    parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
+    parser.add_argument("--steps", type=int, default=5)
+    args = parser.parse_args()
+    rows: list[Row] = [measured("memory, read and written", round(memory_rate(), 1), goal=None, unit="GB/s")]
+    for precision in args.precision:
+        config = parse_config({"model": {"encoder_weights": None}}, "benchmark")
+        model = build_compiled_model(config, precision, 100)
+        batches = iter(tf.data.Dataset.from_tensors(draw_batch()).cache().repeat().prefetch(2))
+        model.make_train_function()
+
+        def step(model: keras.Model = model, batches: Any = batches) -> float:
+            return float(model.train_function(batches)["loss"])
+
+        step()
+        seconds = median_seconds(step)
+        operations = profile(step, args.steps)
+        convolving = sum(ms for name, (ms, _) in operations.items() if "Conv2D" in name)
+        gflop = convolution_gflop(model)
+        dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
+
+        def add(name: str, value: float, unit: str, precision: str = precision, **others: Any) -> None:
+            rows.append(measured(f"{precision}: {name}", float(f"{value:.4g}"), goal=None, unit=unit, **others))
+
+        add("matrix multiplication", multiplication_rate(dtype), "GFLOP/s")
+        add("convolutions of a step", gflop, "GFLOP")
+        add("a step", 1000 * seconds, "ms")
+        add("convolutions, rate over the whole step", gflop / seconds, "GFLOP/s")
+        add("all operations together", sum(ms for ms, _ in operations.values()), "ms")
+        add("convolutions", convolving, "ms")
+        for name, (ms, calls) in list(operations.items())[:LISTED]:
+            add(f"  {name.removeprefix('_MklNative')}", ms, "ms", calls=calls)
+    save("step_profile", rows, {"batch": BATCH, "size_px": SIZE, "steps": args.steps})
+
+
+if __name__ == "__main__":
+    main()
