@@ -6,13 +6,52 @@ batched by torch's DataLoader.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
+import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 
+from ham_keras.data.records import Record
+
 Tensor = torch.Tensor
+Pair = tuple[np.ndarray, np.ndarray]
+MEAN = np.array([0.485, 0.456, 0.406], "float32")
+STD = np.array([0.229, 0.224, 0.225], "float32")
+
+
+class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
+    """Decodes, resizes, augments and normalises one pair a call, as the usual tutorial does.
+
+    `augment` is an albumentations Compose. `held` keeps the decoded and resized pairs in memory, which the tutorial
+    does not. Gives an image float32 [3, H, W], normalised, and a mask float32 [1, H, W] in {0, 1}.
+    """
+
+    def __init__(self, records: Sequence[Record], size_px: int, *, augment: Any = None, held: bool = False) -> None:
+        self.records = records
+        self.size = (size_px, size_px)
+        self.augment = augment
+        self.held: list[Pair] = [self.read(record) for record in records] if held else []
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, mask = self.held[index] if self.held else self.read(self.records[index])
+        if self.augment is not None:
+            both = self.augment(image=image, mask=mask)
+            image, mask = both["image"], both["mask"]
+        normalised = (image / np.float32(255) - MEAN) / STD
+        return torch.from_numpy(normalised.transpose(2, 0, 1)), torch.from_numpy(mask[None].astype("float32"))
+
+    def read(self, record: Record) -> Pair:
+        """uint8 RGB [H, W, 3] and mask [H, W] in {0, 1}, at the network's size."""
+        image = cv2.cvtColor(cv2.imread(str(record.image_path)), cv2.COLOR_BGR2RGB)
+        mask = cv2.imread(str(record.mask_path), cv2.IMREAD_GRAYSCALE)
+        small = cv2.resize(mask, self.size, interpolation=cv2.INTER_NEAREST) > 127
+        return cv2.resize(image, self.size), small.astype("uint8")
 
 
 def build_network(*, channels_last: bool = True) -> torch.nn.Module:

@@ -1,0 +1,121 @@
+"""The input pipeline alone, from files or from its cache to batches, ours against torch's DataLoader.
+
+    python benchmarks/input_pipeline.py HAM10000 [--images 1000] [--rounds 5] [--without-peer]
+
+Batches of 16 at 128x128, with no augmentation and with that of our two engines at the config's defaults; the peer
+augments with the very same albumentations Compose. One call is one epoch, its dataset or workers set up anew as in
+training. The files are in the system's cache on both sides. The peer's number of workers is the fastest of 0, 1 and 2
+in each row. Prints one table and writes benchmarks/results/input_pipeline.json.
+
+first epoch   ours decodes everything into its memory cache, then gives an epoch from it
+uncached      ours decodes on the way, as with data.cache=none
+cached        ours gives an epoch from the memory cache. The peer has no cache: as it is it decodes each epoch; `held`
+              is the peer with its decoded and resized uint8 pairs in a list
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from side_by_side import Contestant, Work, alternate, compare, measured, save, show, spread
+
+from ham_keras.data.records import Record, find_records
+
+BATCH = 16
+SIZE = 128
+WORKERS = (0, 1, 2)
+CACHED_GOAL = 2500  # images/s, augmented by the native engine
+KINDS = {  # name: ours, peer, goal
+    "first epoch": ("first", "decodes", 1.0),
+    "uncached": ("uncached", "decodes", 1.0),
+    "cached": ("cached", "decodes", 3.0),
+    "cached, peer's held": ("cached", "held", 3.0),
+}
+
+
+def ours(records: Sequence[Record], engine: str, kind: str) -> Work:
+    """An epoch of what `fit` trains on."""
+    from ham_keras.data.pipeline import Examples, make_train_dataset
+    from ham_keras.settings import Augment, Data
+
+    data = Data(cache="none" if kind == "uncached" else "memory")
+    augment = Augment.model_validate({"engine": engine})
+    kept = Examples(records, data, visible=False) if kind == "cached" else None
+    numbers = itertools.count()
+
+    def epoch() -> None:
+        examples = kept or Examples(records, data, visible=False)
+        for _ in make_train_dataset(examples, augment, batch_size=BATCH, seed=0, epoch=next(numbers)):
+            pass
+
+    return epoch
+
+
+def peer(records: Sequence[Record], augmented: bool, held: bool, workers: int) -> Work:
+    from peer import Lesions
+    from torch.utils.data import DataLoader
+
+    augment = None
+    if augmented:
+        from ham_keras.data.augment import build_albumentations
+        from ham_keras.settings import Augment
+
+        augment = build_albumentations(Augment(engine="albumentations"))
+    dataset = Lesions(records, SIZE, augment=augment, held=held)
+    loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=workers)
+
+    def epoch() -> None:
+        for _ in loader:
+            pass
+
+    return epoch
+
+
+def measure(records: Sequence[Record], engines: Sequence[str], rounds: int, workers: Sequence[int]) -> list[Any]:
+    """Rows of some engines, all of them augmenting or none; without workers there is no peer."""
+    augmented = "none" not in engines
+    contestants = {}
+    for engine, kind in itertools.product(engines, ("first", "uncached", "cached")):
+        contestants[f"{engine} {kind}"] = Contestant(ours, {"records": records, "engine": engine, "kind": kind})
+    for kind, count in itertools.product(("decodes", "held"), workers):
+        settings = {"records": records, "augmented": augmented, "held": kind == "held", "workers": count}
+        contestants[f"{kind} {count}"] = Contestant(peer, settings)
+    seconds = alternate(contestants, rounds=rounds)
+    unit: dict[str, Any] = {"unit": "images/s"}
+    rows = []
+    for engine, (name, (our_kind, peer_kind, goal)) in itertools.product(engines, KINDS.items()):
+        title, mine = f"augmentation {engine}: {name}", seconds[f"{engine} {our_kind}"]
+        if workers:
+            best = min(workers, key=lambda count: float(np.median(seconds[f"{peer_kind} {count}"])))
+            theirs = seconds[f"{peer_kind} {best}"]
+            rows.append(compare(title, mine, theirs, goal=goal, images=len(records), peer_workers=best, **unit))
+        elif peer_kind == "decodes":
+            rows.append(measured(title, show(mine, "images/s", len(records)), goal=None, **unit))
+    if "native" in engines:
+        reached = show(seconds["native cached"], "images/s", len(records))
+        rows.append(measured("augmentation native: cached, images/s", reached, goal=CACHED_GOAL, **unit))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the input pipeline, ours against torch's DataLoader.")
+    parser.add_argument("root", help="a folder of images and masks, e.g. HAM10000")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    args = parser.parse_args()
+    records = spread(find_records(args.root).records, args.images)
+    workers = () if args.without_peer else WORKERS
+    rows = []
+    for engines in (("none",), ("native", "albumentations")):
+        rows += measure(records, engines, args.rounds, workers)
+    setting = {"images": len(records), "batch": BATCH, "size_px": SIZE, "rounds": args.rounds}
+    save("input_pipeline", rows, setting)
+
+
+if __name__ == "__main__":
+    main()
