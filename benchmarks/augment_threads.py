@@ -1,6 +1,6 @@
 """What a second thread gains in augmentation: little where Python's lock is held, the double where it is not.
 
-    python benchmarks/augment_threads.py [--images 512] [--threads 2] [--rounds 10]
+    python benchmarks/augment_threads.py [--images 512] [--threads 2] [--rounds 10] [--steps HorizontalFlip ...]
 
 Pairs of 128x128 are augmented with the config's defaults by one thread and by several of the same process. A ratio
 near 1 means that the threads wait for each other. Rows: our two engines as tf.data calls them, the albumentations
@@ -82,13 +82,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS, help="that have a row of their own")
     args = parser.parse_args()
     kinds: dict[str, tuple[Any, dict[str, Any]]] = {
         "engine native": (in_tensorflow, {"engine": "native"}),
         "engine albumentations": (in_tensorflow, {"engine": "albumentations"}),
         "albumentations, all steps": (in_python, {"steps": STEPS}),
         "albumentations, no step": (in_python, {"steps": ()}),
-        **{f"albumentations, {step}": (in_python, {"steps": (step,)}) for step in STEPS},
+        **{f"albumentations, {step}": (in_python, {"steps": (step,)}) for step in args.steps},
     }
     rows = []
     for name, (prepare, settings) in kinds.items():
