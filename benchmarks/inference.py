@@ -5,7 +5,8 @@
 Float32 images in memory to float32 probabilities: the latency of one image, p50 and p99 of all calls, and the
 throughput in batches of 16. Everyone computes with as many threads as there are cores. Ours are the files that
 `export` writes and Keras' own `predict`; ours normalise the image, the peer gets it normalised. OpenVINO as it is
-chooses bfloat16 where the CPU has it: such rows say how far probabilities then are from float32's.
+chooses bfloat16 where the CPU has it: such rows say how far probabilities then are from float32's
+at most, which in this untrained network on noise is much further than in a trained one on photographs.
 Prints one table and writes benchmarks/results/inference.json.
 """
 
@@ -42,20 +43,41 @@ PAIRS = (  # ours, peer, goal of p50 and of throughput
 
 
 def draw_images(batch: int, size_px: int) -> np.ndarray:
-    """Float32 [N, H, W, 3] in 0..1: on brighter ones an untrained network saturates, and everything agrees."""
+    """Float32 [N, H, W, 3] in 0..1."""
     return np.random.default_rng(0).uniform(0, 1, (batch, size_px, size_px, 3)).astype(np.float32)
 
 
 def build(size_px: int) -> tuple[Any, Any]:
-    """The network and its config; the same weights each time."""
+    """The network and its config; the same weights each time.
+
+    BatchNormalization has the statistics of a batch, as after training. With those it starts with activations grow
+    from layer to layer, and rounding with them.
+    """
     import keras
 
     from ham_keras.config import parse_config
     from ham_keras.models.unet import build_model
 
-    config = parse_config({"data": {"image_size": size_px}, "model": {"encoder_weights": None}}, "benchmark")
+    settings = {"data": {"image_size": size_px}, "model": {"encoder_weights": None, "batchnorm_momentum": 0.0}}
+    config = parse_config(settings, "benchmark")
     keras.utils.set_random_seed(0)
-    return build_model(config.model), config
+    model = build_model(config.model)
+    model(255 * draw_images(BATCH, size_px), training=True)
+    return model, config
+
+
+def build_peer(size_px: int) -> Any:
+    """The peer's network likewise."""
+    import torch
+    from peer import build_network
+
+    network = build_network()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # of the new statistics: torch counts the other way round
+    with torch.no_grad():
+        network.train()(torch.from_numpy(draw_images(BATCH, size_px).transpose(0, 3, 1, 2).copy()))
+    return network.eval()
 
 
 def export_ours(folder: Path, size_px: int) -> None:
@@ -68,9 +90,8 @@ def export_ours(folder: Path, size_px: int) -> None:
 
 def export_peer(folder: Path, size_px: int) -> None:
     import torch
-    from peer import build_network
 
-    network = torch.nn.Sequential(build_network(channels_last=False), torch.nn.Sigmoid()).eval()
+    network = torch.nn.Sequential(build_peer(size_px), torch.nn.Sigmoid()).eval()
     torch.onnx.export(
         network, (torch.zeros(1, 3, size_px, size_px),), str(folder / "peer.onnx"), input_names=["images"],
         output_names=["probability"], dynamic_axes={"images": {0: "batch"}, "probability": {0: "batch"}},
@@ -79,7 +100,7 @@ def export_peer(folder: Path, size_px: int) -> None:
 
 
 def ours(kind: str, folder: Path, batch: int, size_px: int, threads: int) -> Work:
-    images = draw_images(batch, size_px)
+    images = 255 * draw_images(batch, size_px)
     if kind == "ONNX Runtime":
         return in_onnxruntime(folder / "onnx" / f"{NAME}.onnx", images, threads)
     if kind.startswith("OpenVINO"):
@@ -126,10 +147,9 @@ def peer(kind: str, folder: Path, batch: int, size_px: int, threads: int) -> Wor
     if kind == "in ONNX Runtime":
         return in_onnxruntime(folder / "peer.onnx", np.ascontiguousarray(images), threads)
     import torch
-    from peer import build_network
 
     torch.set_num_threads(threads)
-    network: Any = build_network().eval()
+    network = build_peer(size_px)
     if kind == "compiled":
         network = torch.compile(network)
     tensor = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
