@@ -19,14 +19,14 @@ SIZE = 128
 GOALS = {"as it is": 1.0, "compiled": None}
 
 
-def draw_batch() -> tuple[np.ndarray, np.ndarray]:
+def draw_batch(batch: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Images 0..255 [N, H, W, 3] and masks in {0, 1} [N, H, W, 1], float32."""
     rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, (BATCH, SIZE, SIZE, 3)).astype(np.float32)
-    return images, (rng.random((BATCH, SIZE, SIZE, 1)) < 0.3).astype(np.float32)
+    images = rng.uniform(0, 255, (batch, size_px, size_px, 3)).astype(np.float32)
+    return images, (rng.random((batch, size_px, size_px, 1)) < 0.3).astype(np.float32)
 
 
-def ours(precision: str) -> Work:
+def ours(precision: str, batch: int = BATCH, size_px: int = SIZE) -> Work:
     """The step that `model.fit` makes."""
     import tensorflow as tf
 
@@ -36,15 +36,15 @@ def ours(precision: str) -> Work:
     config = parse_config({"model": {"encoder_weights": None}}, "benchmark")
     model = build_compiled_model(config, precision, 100)
     model.make_train_function()
-    batches = iter(tf.data.Dataset.from_tensors(draw_batch()).cache().repeat().prefetch(2))
+    batches = iter(tf.data.Dataset.from_tensors(draw_batch(batch, size_px)).cache().repeat().prefetch(2))
     return lambda: float(model.train_function(batches)["loss"])
 
 
-def peer(precision: str, compiled: bool) -> Work:
+def peer(precision: str, compiled: bool, batch: int = BATCH, size_px: int = SIZE) -> Work:
     import torch
     from peer import build_step
 
-    images, masks = (torch.from_numpy(part.transpose(0, 3, 1, 2).copy()) for part in draw_batch())
+    images, masks = (torch.from_numpy(part.transpose(0, 3, 1, 2).copy()) for part in draw_batch(batch, size_px))
     step = build_step(precision, compiled=compiled)
     return lambda: step(images / 255, masks)
 
