@@ -28,10 +28,10 @@ COUNT_BATCH = 16
 GOAL = 1.0  # at most
 
 
-def chosen_precision(name: str) -> str:
+def auto_precision() -> str:
     from ham_keras.models.precision import choose_precision
 
-    return choose_precision(name)
+    return choose_precision("auto")
 
 
 def batch_at(size_px: int) -> int:
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", help="as train.precision (default: %(default)s)")
     parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
     args = parser.parse_args()
-    precision = alone(chosen_precision, name=args.precision)
+    precision = alone(auto_precision) if args.precision == "auto" else args.precision
     rows: list[Row] = []
     if args.counts:
         rows += grow_images(args.root, args.counts, network=args.network, epochs=args.epochs, precision=precision)
