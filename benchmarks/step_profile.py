@@ -94,7 +94,7 @@ def main() -> None:
     for precision in args.precision:
         config = parse_config({"model": {"encoder_weights": None}}, "benchmark")
         model = build_compiled_model(config, precision, 100)
-        batches = iter(tf.data.Dataset.from_tensors(draw_batch()).cache().repeat().prefetch(2))
+        batches = iter(tf.data.Dataset.from_tensors(draw_batch(BATCH, SIZE)).cache().repeat().prefetch(2))
         model.make_train_function()
 
         def step(model: keras.Model = model, batches: Any = batches) -> float:
