@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ham_keras.backbones import PREPROCESSING
 from ham_keras.models.batchnorm import BatchNormalization
+from ham_keras.models.convolution import Conv2D
 from ham_keras.models.encoder import load_encoder_weights
 from ham_keras.settings import Model
 
@@ -27,7 +28,8 @@ __all__ = ["ARCHITECTURES", "build_encoder", "build_model", "build_network", "pr
 ARCHITECTURES = {"unet": Unet, "fpn": FPN, "linknet": Linknet}
 # What segmentation_models builds networks of.
 KERAS = {name: getattr(tf.keras, name) for name in ("backend", "models", "utils")}
-KERAS["layers"] = SimpleNamespace(**{**vars(keras.layers), "BatchNormalization": BatchNormalization})
+KERAS["layers"] = SimpleNamespace(**{**vars(keras.layers), "BatchNormalization": BatchNormalization, "Conv2D": Conv2D})
+IMAGE_NORMALIZATION = "bn_data"  # the ResNets' first layer
 
 
 def build_model(settings: Model) -> keras.Model:
@@ -43,6 +45,10 @@ def build_model(settings: Model) -> keras.Model:
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = settings.batchnorm_momentum
+        if layer.name == IMAGE_NORMALIZATION:
+            # The normalisation after the next convolution takes its offset out again: it is not worth a gradient over
+            # the whole image, a twentieth of a step.
+            layer.beta.trainable = False
     if settings.encoder_weights is not None:
         load_encoder_weights(
             network, lambda weights: build_encoder(settings.backbone, weights), settings.encoder_weights

@@ -63,6 +63,12 @@ def test_freezing_leaves_batchnorm_and_decoder_trainable() -> None:
     assert any("bn" in path and "stage" in path for path in trainable)
 
 
+def test_only_the_offset_of_the_image_is_not_learnt() -> None:
+    free = build_model(model_settings())
+    held = {variable.path for variable in free.weights} - {variable.path for variable in free.trainable_variables}
+    assert {path for path in held if "/moving_" not in path} == {"bn_data/beta"}
+
+
 @pytest.mark.parametrize("backbone", SUPPORTED_BACKBONES)
 def test_each_backbone_gets_what_its_weights_were_trained_on(backbone: str) -> None:
     images = RNG.uniform(0, 255, (1, 4, 4, 3)).astype(np.float32)

@@ -1,0 +1,51 @@
+"""Conv2D whose filter gradient is one matrix multiplication where the activations are small, in bfloat16.
+
+At a U-Net's bottom an image is a few pixels of hundreds of channels. There TensorFlow's operation for the filter
+gradient takes several times as long on a CPU: benchmarks/step_profile.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+MOST_PIXELS = 16  # of an activation; above it TensorFlow's operation is the faster one
+
+
+class Conv2D(keras.layers.Conv2D):
+    """Keras' layer with the same weights under the same names; it computes the same."""
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        plain = self.strides == self.dilation_rate == (1, 1) and self.groups == 1
+        if not (training and plain and self.compute_dtype == "bfloat16" and self._is_small(inputs.shape)):
+            return super().call(inputs)
+        outputs = convolve(inputs, tf.cast(self.kernel, self.compute_dtype), self.padding.upper())
+        if self.bias is not None:
+            outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype))
+        return self.activation(outputs)
+
+    def _is_small(self, shape: tf.TensorShape) -> bool:
+        _, height, width, _ = self.compute_output_shape(shape)
+        return height is not None and width is not None and height * width <= MOST_PIXELS
+
+
+def convolve(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+    """Convolve [N, H, W, C] with a kernel [h, w, C, D] in steps of one pixel; padding is "VALID" or "SAME"."""
+
+    @tf.custom_gradient
+    def convolved(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., object]]:
+        def gradients(of_outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            height, width, channels, filters = kernel.shape
+            patches = tf.image.extract_patches(inputs, [1, height, width, 1], [1] * 4, [1] * 4, padding)
+            rows = tf.reshape(patches, [-1, height * width * channels])
+            of_kernel = tf.matmul(rows, tf.reshape(of_outputs, [-1, filters]), transpose_a=True)
+            of_inputs = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(inputs), filter=kernel, out_backprop=of_outputs, strides=[1] * 4, padding=padding
+            )
+            return of_inputs, tf.reshape(of_kernel, kernel.shape)
+
+        return tf.nn.conv2d(inputs, kernel, 1, padding), gradients
+
+    return convolved(inputs, kernel)
