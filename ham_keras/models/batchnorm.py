@@ -2,6 +2,8 @@
 
 Keras 3 writes it out as some ten operations on whole activations, and half precision is turned into float32 and back
 for them. Fused, a step of the U-Net takes three quarters of the time in bfloat16: benchmarks/training_step.py.
+Inference in float32 is Keras' own: a multiplication and an addition, which in a frozen graph become part of the
+convolution before them.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' layer (Ioffe and Szegedy 2015) for activations [N, H, W, C], with the same weights under the same names.
 
     Statistics are float32 whatever the activations are. What the fused operation does not do (other shapes, masks,
-    `renorm`, `synchronized`) is left to Keras.
+    `renorm`, `synchronized`) is left to Keras too.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        last = self.axis in (-1, 3) and len(inputs.shape) == 4
-        if not last or inputs.shape[-1] < FEWEST_CHANNELS or mask is not None or self.renorm or self.synchronized:
-            return super().call(inputs, training=training, mask=mask)
         learn = bool(training) and self.trainable
+        last = self.axis in (-1, 3) and len(inputs.shape) == 4
+        special = not last or mask is not None or self.renorm or self.synchronized
+        if special or inputs.shape[-1] < FEWEST_CHANNELS or (self.compute_dtype == "float32" and not learn):
+            return super().call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1:]
         known = tf.zeros([0])
         normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(

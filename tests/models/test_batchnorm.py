@@ -103,3 +103,13 @@ def test_weights_that_kerass_layer_saved_load(tmp_path: Path) -> None:
     ours.load_weights(tmp_path / "keras.weights.h5")
     for weight, reference in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, reference)
+
+
+@pytest.mark.parametrize(
+    ("policy", "training", "fused"), [("float32", False, 0), ("float32", True, 1), ("mixed_bfloat16", False, 1)]
+)
+def test_it_is_fused_but_in_float32_inference(policy: str, training: bool, fused: int) -> None:
+    layer = both(8, policy)[1]
+    traced = tf.function(lambda images: layer(images, training=training)).get_concrete_function(tf.ones([1, 4, 4, 8]))
+    kinds = [operation.type for operation in traced.graph.get_operations()]
+    assert kinds.count("FusedBatchNormV3") == fused
