@@ -28,18 +28,19 @@ from ham_keras.settings import Augment, Data
 
 Pixels = npt.NDArray[np.uint8]
 THREADS = min(os.cpu_count() or 1, 16)
+DECODERS = 2 * THREADS  # images at a time: each waits for Python's lock and for files
 PREFETCHED = 2  # batches that are ready before the model asks
 CACHE_FORMAT = "1"  # raise it when what decoding or resizing yields changes
 
 
-def bounded() -> tf.data.Options:
-    """As many threads as cores, and no autotuning.
+def bounded(threads: int = THREADS) -> tf.data.Options:
+    """So many threads, and no autotuning.
 
     Its thread sleeps for up to a minute and does not always wake up when an epoch ends: epochs of 5.4 seconds
     took 10.3 then (TensorFlow 2.21).
     """
     options = tf.data.Options()
-    options.threading.private_threadpool_size = THREADS
+    options.threading.private_threadpool_size = threads
     options.autotune.enabled = False
     return options
 
@@ -77,10 +78,9 @@ class Examples:
         """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and mask in {0, 1}."""
         dataset = tf.data.Dataset.from_tensor_slices((order, *others))
         if self._fetch is None:
-            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), THREADS)
-            dataset = dataset.batch(batch_size)
-        else:
-            dataset = dataset.batch(batch_size).map(lambda index, *rest: (self._cached(index), *rest))
+            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), DECODERS)
+            return dataset.batch(batch_size).with_options(bounded(DECODERS))
+        dataset = dataset.batch(batch_size).map(lambda index, *rest: (self._cached(index), *rest))
         return dataset.with_options(bounded())
 
     def repaired_ids(self) -> list[str]:
@@ -119,13 +119,13 @@ class Examples:
         return read_encoded(record.image_path), resize_mask(mask.lesion, self.height_px, self.width_px)[..., None]
 
     def _fill(self, store: Callable[[slice, Pixels], object], visible: bool) -> None:
-        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, THREADS).batch(64)
+        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, DECODERS).batch(64)
         done = 0
         with (
             tqdm(total=len(self.records), desc="reading", unit=" images", disable=not visible) as bar,
             self.explained(),
         ):
-            for batch in dataset.with_options(bounded()):
+            for batch in dataset.with_options(bounded(DECODERS)):
                 store(slice(done, done + len(batch)), batch.numpy())
                 done += len(batch)
                 bar.update(len(batch))
