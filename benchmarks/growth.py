@@ -1,12 +1,12 @@
 """How training's time and memory grow: an epoch with the number of images, a step with the number of pixels.
 
     python benchmarks/growth.py [DATA_ROOT] [--counts 1000 2000 5000 10000] [--sizes 64 128 192 256 320 384]
-        [--rounds 5] [--without-peer]
+        [--batch 4] [--rounds 5] [--without-peer]
 
 Counts: `ham_keras.fit.fit` in a process of its own, U-Net with ResNet18 at 64x64, batch 16, cache in memory, native
 augmentation; the seconds are the last epoch's. DATA_ROOT's files are repeated under other ids until there are enough;
 without it phantoms are. Sizes: the training step of training_step.py, U-Net with ResNet34, against the peer's as it
-is; batch 16 up to 192 px and 4 above, where 16 images would fill the memory.
+is; a batch small enough that the memory holds the largest.
 
 Growth is the exponent of a power law, fitted to the logarithms: 1 is linear, and at most that is the goal.
 Prints one table and writes benchmarks/results/growth.json.
@@ -34,10 +34,6 @@ def auto_precision() -> str:
     return choose_precision("auto")
 
 
-def batch_at(size_px: int) -> int:
-    return 16 if size_px <= 192 else 4
-
-
 def exponent(amounts: Sequence[float], seconds: Sequence[float]) -> float:
     """The power of the amount that the seconds grow with, by least squares on logarithms."""
     return round(float(np.polyfit(np.log(amounts), np.log(seconds), 1)[0]), 3)
@@ -61,10 +57,9 @@ def grow_images(root: Path | None, counts: Sequence[int], *, network: str, epoch
     return rows
 
 
-def grow_pixels(sizes: Sequence[int], *, rounds: int, precision: str, with_peer: bool) -> list[Row]:
+def grow_pixels(sizes: Sequence[int], *, batch: int, rounds: int, precision: str, with_peer: bool) -> list[Row]:
     rows = []
     for size_px in sizes:
-        batch = batch_at(size_px)
         settings = {"precision": precision, "batch": batch, "size_px": size_px}
         contestants = {"ours": Contestant(ours, settings)}
         if with_peer:
@@ -91,6 +86,7 @@ def main() -> None:
     parser.add_argument("root", nargs="?", type=Path, metavar="DATA_ROOT", help="default: phantoms, drawn for it")
     parser.add_argument("--counts", type=int, nargs="*", default=[1000, 2000, 5000, 10000])
     parser.add_argument("--sizes", type=int, nargs="*", default=[64, 128, 192, 256, 320, 384], help="in pixels")
+    parser.add_argument("--batch", type=int, default=4, help="of each size")
     parser.add_argument("--network", default="resnet18", help=f'of the counts: a backbone, or "{ONE_CONVOLUTION}"')
     parser.add_argument("--epochs", type=int, default=2, help="of each count; the last one's time counts")
     parser.add_argument("--rounds", type=int, default=5, help="of each size")
@@ -102,11 +98,12 @@ def main() -> None:
     if args.counts:
         rows += grow_images(args.root, args.counts, network=args.network, epochs=args.epochs, precision=precision)
     if args.sizes:
-        rows += grow_pixels(args.sizes, rounds=args.rounds, precision=precision, with_peer=not args.without_peer)
+        settings = {"batch": args.batch, "rounds": args.rounds, "precision": precision}
+        rows += grow_pixels(args.sizes, with_peer=not args.without_peer, **settings)
     setting = {
         "source": "phantoms" if args.root is None else "files of a data folder, repeated",
         "counts": {"network": args.network, "size_px": COUNT_SIZE_PX, "batch": COUNT_BATCH, "epochs": args.epochs},
-        "sizes": {"network": "resnet34", "rounds": args.rounds, "steps_a_round": 2},
+        "sizes": {"network": "resnet34", "batch": args.batch, "rounds": args.rounds, "steps_a_round": 2},
     }
     save("growth", rows, setting, precision=precision)
 

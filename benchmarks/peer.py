@@ -25,14 +25,24 @@ STD = np.array([0.229, 0.224, 0.225], "float32")
 class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """Decodes, resizes, augments and normalises one pair a call, as the usual tutorial does.
 
-    `augment` is an albumentations Compose. `held` keeps the decoded and resized pairs in memory, which the tutorial
-    does not. Gives an image float32 [3, H, W], normalised, and a mask float32 [1, H, W] in {0, 1}.
+    `augment` is an albumentations Compose. What the tutorial does not: `averages` resizes images and masks by area
+    instead of by sampled pixels, `held` keeps the decoded and resized pairs in memory. Gives an image float32
+    [3, H, W], normalised, and a mask float32 [1, H, W] in {0, 1}.
     """
 
-    def __init__(self, records: Sequence[Record], size_px: int, *, augment: Any = None, held: bool = False) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        size_px: int,
+        *,
+        augment: Any = None,
+        averages: bool = False,
+        held: bool = False,
+    ) -> None:
         self.records = records
         self.size = (size_px, size_px)
         self.augment = augment
+        self.resizing = (cv2.INTER_AREA, cv2.INTER_AREA) if averages else (cv2.INTER_LINEAR, cv2.INTER_NEAREST)
         self.held: list[Pair] = [self.read(record) for record in records] if held else []
 
     def __len__(self) -> int:
@@ -50,8 +60,11 @@ class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         """uint8 RGB [H, W, 3] and mask [H, W] in {0, 1}, at the network's size."""
         image = cv2.cvtColor(cv2.imread(str(record.image_path)), cv2.COLOR_BGR2RGB)
         mask = cv2.imread(str(record.mask_path), cv2.IMREAD_GRAYSCALE)
-        small = cv2.resize(mask, self.size, interpolation=cv2.INTER_NEAREST) > 127
-        return cv2.resize(image, self.size), small.astype("uint8")
+        small, mask = (
+            cv2.resize(whole, self.size, interpolation=how)
+            for whole, how in zip((image, mask), self.resizing, strict=True)
+        )
+        return small, (mask > 127).astype("uint8")
 
 
 def build_network(*, channels_last: bool = True) -> torch.nn.Module:

@@ -25,6 +25,7 @@ COMPARED = ("training_step", "epoch", "input_pipeline", "inference")
 OURS, PEER, GOAL = "#1b6ca8", "#b0b0b0", "#d1495b"
 NAME = "ham_keras"
 PEER_NAME = "segmentation_models_pytorch"
+MB = 2**20
 
 
 def main() -> None:
@@ -100,8 +101,8 @@ def draw_images(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_ylabel("seconds an epoch", color=OURS)
     axes.set_xlabel("images")
     memory = axes.twinx()
-    memory.plot(counts, [row["peak_mb"] / 1024 for row in rows], "s--", color=GOAL)
-    memory.set_ylim(0, 1.3 * max(row["peak_mb"] for row in rows) / 1024)
+    memory.plot(counts, [row["peak_mb"] * MB / 1e9 for row in rows], "s--", color=GOAL)
+    memory.set_ylim(0, 1.3 * max(row["peak_mb"] for row in rows) * MB / 1e9)
     memory.set_ylabel("peak memory in GB", color=GOAL)
     axes.set_title("An epoch over the number of images", fontsize=11, loc="left")
     axes.spines["top"].set_visible(False)

@@ -5,7 +5,7 @@
 Each is timed in processes of its own, started for it: `--help` and the first step with Python's start, imports without.
 The first step is that of `ham_keras.train` on phantoms, after TensorFlow's import, reading, the network and its
 compilation, against Lightning's with segmentation_models_pytorch: U-Net with ResNet34, batch 16 at 128x128, float32,
-files read by OpenCV. Its row lists the heavy modules that were imported by then. Prints one table and writes
+files read by OpenCV. Rows list the heavy modules that were imported by then. Prints one table and writes
 benchmarks/results/startup.json.
 """
 
@@ -33,6 +33,16 @@ HEAVY = (
     "tensorflow", "keras", "cv2", "albumentations", "matplotlib", "ray", "gradio", "keras_tuner", "scipy", "sklearn",
     "pandas", "PIL", "pydantic",
 )  # fmt: skip
+
+# Which of them the help of a command imports; argv: the command.
+HELP = f"""
+import json, runpy, sys
+command, sys.argv = sys.argv[1], [sys.argv[1], "--help"]
+try:
+    runpy.run_module(command, run_name="__main__")
+except SystemExit:
+    print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
 
 # The command, ended after its first step; argv: the config.
 OURS = f"""
@@ -101,6 +111,10 @@ def run_python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
+def last_line(printed: str) -> list[str]:
+    return json.loads(printed.splitlines()[-1])
+
+
 def seconds_of(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
@@ -135,7 +149,7 @@ def time_first_step(rounds: int, *, with_peer: bool) -> Row:
         row = compare(name, np.array(ours), np.array(peer), goal=None, unit="s")
     else:
         row = measured(name, show(ours, "s"), goal=None, unit="s")
-    return row | {"imported": json.loads(printed.splitlines()[-1])}
+    return row | {"imported": last_line(printed)}
 
 
 def main() -> None:
@@ -147,7 +161,8 @@ def main() -> None:
     rows: list[Row] = []
     for command in args.commands:
         seconds = [seconds_of(lambda command=command: help_text(command)) for _ in range(args.rounds)]
-        rows.append(measured(f"{command} --help", show(seconds, "s"), goal=None, unit="s"))
+        imported = last_line(run_python(HELP, command))
+        rows.append(measured(f"{command} --help", show(seconds, "s"), goal=None, unit="s", imported=imported))
     for module in IMPORTS:
         seconds = [import_seconds(module) for _ in range(args.rounds)]
         rows.append(measured(f"import {module}", show(seconds, "s"), goal=None, unit="s"))

@@ -8,14 +8,17 @@ Search: `python -m ham_keras.tune` on phantoms at 64x64, a chief and its workers
 trial's start to the last one's end. A worker is kept to a core, so that the second brings a core with it, as on
 another machine; one that is alone with two cores uses both.
 
-The rows for 1 and 100 million images are worked out from the local engine's processor seconds and bytes of an image;
-each worker needs the peak_mb of its row. A GB has 10**9 bytes, a MB 2**20. Prints one table and writes
+The rows for 1 and 100 million images are worked out from what an image takes: processor seconds and bytes on disk of
+the local engine, the peak_mb of one of Ray's workers on a core, and its row of the table, which `predict` holds in
+memory until all are done. A GB has 10**9 bytes, a MB 2**20. Prints one table and writes
 benchmarks/results/workers.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import resource
 import socket
@@ -23,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +43,8 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
 
     Returns:
         images_per_second, cpu_seconds (of this process, an image): both after the first quarter.
-        seconds: of everything. bytes: of an image's mask, overlay and row. peak_mb: of the largest process.
+        seconds: of everything. bytes: of an image's mask, overlay and row. row_bytes: of that row in memory.
+        peak_mb: of the largest process.
     """
     keep_to(cores)
     if workers:
@@ -50,12 +55,14 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
     from ham_keras.predictions import Predictions
 
     cpu: list[float] = []
+    rows: list[dict[str, Any]] = []
     add = Predictions.add
 
     def add_and_look(predictions: Predictions, row: dict[str, Any]) -> None:
         add(predictions, row)
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu.append(used.ru_utime + used.ru_stime)
+        rows.append(row)
 
     Predictions.add = add_and_look  # type: ignore[method-assign]
     engine = "ray" if workers else "local"
@@ -72,8 +79,19 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
         "cpu_seconds": round((cpu[last] - cpu[first]) / (last - first), 5),
         "seconds": round(seconds, 1),
         "bytes": round(sum(file.st_size for file in files.values()) / len(times)),
+        "row_bytes": held_bytes(rows),
         "peak_mb": round(watch.largest_mb),
     }
+
+
+def held_bytes(rows: Sequence[dict[str, Any]]) -> int:
+    """What a row of the table takes in memory, in a dictionary by image id."""
+    lines = [json.dumps(row) for row in rows]
+    tracemalloc.start()
+    held = {row["image_id"]: row for row in map(json.loads, lines)}
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return round(size / len(held))
 
 
 def keep_to(cores: int) -> None:
@@ -126,13 +144,19 @@ def _when(folder: Path, pattern: str, count: int, processes: Sequence[subprocess
     return time.perf_counter()
 
 
-def needs(images: int, local: dict[str, float]) -> list[Row]:
-    """On paper: what so many images need, from what one of them does."""
+def needs(images: int, local: dict[str, float], worker_mb: float) -> list[Row]:
+    """On paper: what so many images need, from what one of them does and what a worker on a core holds."""
     core_hours = images * local["cpu_seconds"] / 3600
+    cores = math.ceil(core_hours / 24)
+    figures = [
+        ("processor time", core_hours, "core-hours"),
+        ("workers of a core that do it in a day", cores, "workers"),
+        ("memory of these workers", cores * worker_mb * 2**20 / 1e9, "GB"),
+        ("memory for the rows of one table", images * local["row_bytes"] / 1e9, "GB"),
+        ("disk for masks, overlays, table", images * local["bytes"] / 1e9, "GB"),
+    ]
     name = f"on paper, {images // 1_000_000} million images"
-    figures = {"core-hours": core_hours, "GB": images * local["bytes"] / 1e9, "cores": core_hours / 24}
-    names = {"core-hours": "processor time", "GB": "masks, overlays, table", "cores": "to be done in a day"}
-    return [measured(f"{name}: {names[unit]}", four_digits(figures[unit]), goal=None, unit=unit) for unit in figures]
+    return [measured(f"{name}: {what}", four_digits(value), goal=None, unit=unit) for what, value, unit in figures]
 
 
 def four_digits(value: float) -> float:
@@ -174,7 +198,7 @@ def main() -> None:
             searches.append(measured(name, rate, goal=None, unit="trials/h"))
         rows += [*searches, speed_up("search", searches)]
     for millions in (1, 100):
-        rows += needs(millions * 1_000_000, local)
+        rows += needs(millions * 1_000_000, local, rows[2]["peak_mb"])
     model = load_run(args.run)[1].model_dump(include={"model": {"architecture", "backbone"}, "data": {"image_size"}})
     save("workers", rows, {"images": len(images), "trials": args.trials, "epochs": args.epochs, **model})
 
