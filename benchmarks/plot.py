@@ -59,9 +59,10 @@ def save_picture(
 ) -> None:
     """Bars to the left over the full height, one below the other to the right."""
     columns = [name for name, there in (("bars", compared), ("right", right)) if there]
-    height = max(4.2, 0.36 * len(compared) + 1.4)
-    figure = plt.figure(figsize=(12, height), dpi=100, layout="constrained")
-    parts = dict(zip(columns, figure.subfigures(1, len(columns), squeeze=False)[0], strict=True))
+    height = max(4.2, 0.27 * len(compared) + 1.4)
+    figure = plt.figure(figsize=(13, height), dpi=100, layout="constrained")
+    widths = [{"bars": 1.6, "right": 1.0}[name] for name in columns]
+    parts = dict(zip(columns, figure.subfigures(1, len(columns), squeeze=False, width_ratios=widths)[0], strict=True))
     if compared:
         draw_ratios(parts["bars"].subplots(), compared)
         parts["bars"].suptitle(f"Times as fast as {PEER_NAME}", fontsize=11)
@@ -76,21 +77,26 @@ def save_picture(
 def draw_ratios(axes: Axes, compared: Sequence[tuple[str, Row]]) -> None:
     places = range(len(compared))
     ratios = [row["ratio"] for _, row in compared]
-    axes.barh(places, ratios, color=OURS, height=0.65)
+    axes.set_xscale("log")
+    axes.barh(places, [ratio - 1 for ratio in ratios], left=1, color=OURS, height=0.65)
     for place, (_, row) in zip(places, compared, strict=True):
         low, high = row.get("ratio_quartiles", (row["ratio"], row["ratio"]))
         axes.plot([low, high], [place, place], color="black", linewidth=1)
         axes.plot([row["goal"]] * 2, [place - 0.42, place + 0.42], color=GOAL, linewidth=2.5)
-        axes.text(max(high, row["ratio"], row["goal"]), place, f"  {row['ratio']:.2f}", va="center", fontsize=9)
+        axes.text(max(high, row["ratio"], row["goal"], 1), place, f"  {row['ratio']:.2f}", va="center", fontsize=9)
     axes.plot([], [], color=GOAL, linewidth=2.5, label="goal")
     axes.plot([], [], color="black", linewidth=1, label="quartiles of the rounds")
-    axes.axvline(1, color=PEER, linewidth=1, zorder=0)
+    axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(
-        places, [f"{benchmark.replace('_', ' ')}: {row['name']}" for benchmark, row in compared], fontsize=9
+        places, [f"{benchmark.replace('_', ' ')}: {row['name']}" for benchmark, row in compared], fontsize=8.5
     )
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.15 * max(max(ratios), *(row["goal"] for _, row in compared), 1))
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylim(len(compared) - 0.4, -0.6)
+    right = 1.5 * max(max(ratios), *(row["goal"] for _, row in compared), 1)
+    axes.set_xlim(0.85 * min(*ratios, 1), right)
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if 0.85 * min(*ratios, 1) <= tick <= right]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def draw_images(axes: Axes, rows: Sequence[Row]) -> None:

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from ham_keras.runs import load_json
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+from benchmarking import run_benchmark
 
 pytestmark = pytest.mark.slow
-
-
-def run_benchmark(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
-    """The rows that a benchmark, run in this folder, writes below it."""
-    line = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    rows = load_json(folder / "benchmarks" / "results" / f"{name}.json")["rows"]
-    for row in rows:
-        assert {"name", "ours", "peer", "ratio", "goal", "unit"} <= row.keys()
-        assert math.isfinite(row["ours"]) and row["peer"] is None and row["ratio"] is None
-        assert row["name"] in done.stdout
-    return rows
 
 
 def test_memory(phantoms: Path, tmp_path: Path) -> None:

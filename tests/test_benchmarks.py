@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import math
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
+from benchmarking import load, run_benchmark
 
 from ham_keras.data.records import find_records
-from ham_keras.runs import load_json
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def harness() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("side_by_side", BENCHMARKS / "side_by_side.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load("side_by_side")
 
 
 def test_show_gives_the_median_in_its_unit_to_four_digits(harness: ModuleType) -> None:
@@ -67,27 +55,69 @@ def test_spread_takes_items_from_first_to_last(harness: ModuleType) -> None:
     assert harness.spread("abc", 5) == ["a", "b", "c"]
 
 
-def run_benchmark(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
-    """The rows that a benchmark, run in this folder, writes below it."""
-    line = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    rows = load_json(folder / "benchmarks" / "results" / f"{name}.json")["rows"]
-    for row in rows:
-        assert {"name", "ours", "peer", "ratio", "goal", "unit"} <= row.keys()
-        figures = [row["ours"], *[row[key] for key in ("peer", "ratio") if row[key] is not None]]
-        assert all(math.isfinite(figure) and figure > 0 for figure in figures), row
-        assert row["name"] in done.stdout
-    return rows
-
-
 @pytest.mark.slow
 def test_input_pipeline(phantoms: Path, tmp_path: Path) -> None:
-    rows = run_benchmark("input_pipeline", tmp_path, phantoms, "--images", 16, "--rounds", 1, "--without-peer")
-    kinds = ("first epoch", "uncached", "cached")
-    engines = ("none", "native", "albumentations")
-    expected = [f"augmentation {engine}: {kind}" for engine in engines for kind in kinds]
+    rows = run_benchmark(
+        "input_pipeline", tmp_path, phantoms, "--images", 16, "--rounds", 1, "--engines", "native", "--without-peer"
+    )
+    expected = [f"augmentation native: {kind}" for kind in ("first epoch", "uncached", "cached")]
     assert [row["name"] for row in rows] == [*expected, "augmentation native: cached, images/s"]
+
+
+def test_what_millions_of_images_need_is_what_one_needs_times_millions(harness: ModuleType) -> None:
+    load("resident")
+    workers = load("workers")
+    one = {"cpu_seconds": 0.144, "row_bytes": 1500, "bytes": 20_000}
+    needs = {row["name"]: (row["ours"], row["unit"]) for row in workers.needs(1_000_000, one, worker_mb=1000)}
+    assert needs == {
+        "on paper, 1 million images: processor time": (40.0, "core-hours"),
+        "on paper, 1 million images: workers of a core that do it in a day": (2, "workers"),  # 1.67
+        "on paper, 1 million images: memory of these workers": (2.097, "GB"),
+        "on paper, 1 million images: memory for the rows of one table": (1.5, "GB"),
+        "on paper, 1 million images: disk for masks, overlays, table": (20.0, "GB"),
+    }
+
+
+def test_rows_are_weighed_by_what_they_hold(harness: ModuleType) -> None:
+    load("resident")
+    held_bytes = load("workers").held_bytes
+    short, long = ([{"image_id": f"{number:04}", "note": note} for number in range(500)] for note in ("", "x" * 1000))
+    assert 200 < held_bytes(short) < 1000
+    assert held_bytes(long) - held_bytes(short) == pytest.approx(1000, abs=100)
+
+
+def test_a_table_is_rendered_below_its_marker(harness: ModuleType, tmp_path: Path) -> None:
+    rows = [
+        {
+            "name": "a: first", "ours": 1234.5, "peer": 20, "ratio": 1.5, "ratio_quartiles": [1.4, 1.6], "goal": 1.0,
+            "unit": "ms",
+        },
+        {"name": "a: second", "ours": 0.25, "peer": None, "ratio": None, "goal": None, "unit": "s"},
+        {"name": "b: third", "ours": 1.0, "peer": None, "ratio": None, "goal": None, "unit": "s"},
+    ]  # fmt: skip
+    (tmp_path / "steps.json").write_text(json.dumps({"columns": ["ours", "peer"], "rows": rows}))
+    text = load("tables").update("<!-- steps: a: -->\n\n| old |\n\nwords\n\n<!-- steps: b: -->\n\nend\n", tmp_path)
+    assert text == (
+        "<!-- steps: a: -->\n\n|  | ours | peer | unit | ratio (quartiles) | goal |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| first | 1,234 | 20 | ms | **1.50** (1.40 to 1.60) | 1 |\n| second | 0.25 |  | s |  |  |\n\nwords\n\n"
+        "<!-- steps: b: -->\n\n|  | ours | unit |\n| --- | --- | --- |\n| third | 1 | s |\n\nend\n"
+    )
+
+
+def test_the_documented_tables_are_the_results(harness: ModuleType) -> None:
+    document = Path("docs/performance.md").read_text(encoding="utf-8")
+    assert load("tables").update(document) == document and document.count("<!-- ") >= 10
+
+
+def test_a_part_of_reading_works_on_what_the_one_before_it_gives(harness: ModuleType, phantoms: Path) -> None:
+    reading = load("reading")
+    records = find_records(phantoms).records[:2]
+    seen: list[object] = []
+    functions = [lambda path: f"read {Path(path).parent.name}", seen.append, lambda path: f"mask {path}", seen.append]
+    reading.prepared("resize the image", functions, records)()
+    reading.prepared("resize the mask", functions, records)()
+    assert seen == ["read images"] * 2 + [f"mask {record.mask_path}" for record in records]
 
 
 @pytest.mark.slow

@@ -1,0 +1,69 @@
+"""Bring the tables of a document up to date with benchmarks/results.
+
+    python benchmarks/tables.py [docs/performance.md]
+
+A table stands below a line `<!-- NAME -->` or `<!-- NAME: PREFIX -->`: the rows of benchmarks/results/NAME.json, all or
+those whose names begin with PREFIX, which is then left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from side_by_side import RESULTS, Row
+
+from ham_keras.runs import load_json, save_text
+
+MARKED = re.compile(r"<!-- (?P<name>\w+)(: (?P<prefix>.+?))? -->\n(\n(\|.*\n)+)?")
+
+
+def update(document: str, results: Path = RESULTS) -> str:
+    """The document with every marked table as the results have it."""
+
+    def table(found: re.Match[str]) -> str:
+        marker = found[0].partition("\n")[0]
+        content, prefix = load_json(results / f"{found['name']}.json"), found["prefix"] or ""
+        rows = [
+            row | {"name": row["name"].removeprefix(prefix).strip()}
+            for row in content["rows"]
+            if row["name"].startswith(prefix)
+        ]
+        return f"{marker}\n\n{render(rows, content['columns'])}"
+
+    return MARKED.sub(table, document)
+
+
+def render(rows: list[Row], columns: list[str]) -> str:
+    """A Markdown table, without columns in which nothing stands."""
+    heads = ["", *columns, "unit", "ratio (quartiles)", "goal"]
+    body = [
+        [row["name"], *(digits(row[key]) for key in ("ours", "peer")), row["unit"], ratio(row), digits(row["goal"])]
+        for row in rows
+    ]
+    kept = [index for index in range(len(heads)) if any(line[index] for line in body)]
+    lines = [heads, ["---"] * len(heads), *body]
+    return "".join(f"| {' | '.join(line[index] for index in kept)} |\n" for line in lines)
+
+
+def digits(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+
+
+def ratio(row: Row) -> str:
+    if row["ratio"] is None:
+        return ""
+    low, high = row["ratio_quartiles"]
+    return f"**{row['ratio']:.2f}** ({low:.2f} to {high:.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Bring a document's tables up to date with the benchmarks' results.")
+    parser.add_argument("document", nargs="?", type=Path, default=Path("docs/performance.md"))
+    args = parser.parse_args()
+    save_text(args.document, update(args.document.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""How tests reach the benchmarks: their modules, and whole runs of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ham_keras.runs import load_json
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def load(name: str) -> ModuleType:
+    """A benchmark's module, by its file; a package it is not."""
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_benchmark(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
+    """The rows that a benchmark, run in this folder, writes below it."""
+    line = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = load_json(folder / "benchmarks" / "results" / f"{name}.json")["rows"]
+    for row in rows:
+        assert {"name", "ours", "peer", "ratio", "goal", "unit"} <= row.keys()
+        assert all(math.isfinite(row[key]) for key in ("ours", "peer", "ratio") if row[key] is not None), row
+        assert row["name"] in done.stdout
+    return rows
