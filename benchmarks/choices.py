@@ -30,7 +30,6 @@ from ham_keras.data import pipeline
 from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
 from ham_keras.models import unet
-from ham_keras.models.unet import KERAS
 from ham_keras.runs import Run, load_csv, save_json
 from ham_keras.scoring import bootstrap_interval
 from ham_keras.train import train
@@ -50,8 +49,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "masks by nearest neighbour": {"patches": [(pipeline, "resize_mask", nearest_mask)]},
     "Keras' layers and Adam, all weights learnt": {
         "patches": [
-            (KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
-            (KERAS["layers"], "Conv2D", keras.layers.Conv2D),
+            (unet.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
+            (unet.KERAS["layers"], "Conv2D", keras.layers.Conv2D),
             (unet, "IMAGE_NORMALIZATION", None),
             (fit, "Adam", keras.optimizers.Adam),
         ]

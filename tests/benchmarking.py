@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 import subprocess
 import sys
@@ -13,16 +13,12 @@ from typing import Any
 from ham_keras.runs import load_json
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+sys.path.append(str(BENCHMARKS))
 
 
 def load(name: str) -> ModuleType:
-    """A benchmark's module, by its file; a package it is not."""
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    """A benchmark's module, from their folder, which is no package."""
+    return importlib.import_module(name)
 
 
 def run_benchmark(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:

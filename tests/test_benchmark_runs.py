@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benchmarking import run_benchmark
@@ -11,8 +12,15 @@ from benchmarking import run_benchmark
 pytestmark = pytest.mark.slow
 
 
+def run_alone(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
+    """A benchmark's rows, all of them without a peer."""
+    rows = run_benchmark(name, folder, *arguments)
+    assert all(row["peer"] is None and row["ratio"] is None for row in rows)
+    return rows
+
+
 def test_memory(phantoms: Path, tmp_path: Path) -> None:
-    rows = run_benchmark(
+    rows = run_alone(
         "memory", tmp_path, phantoms, "--images", 96, "--epochs", 3, "--cache", "memory", "--size", 32, "--batch", 8
     )
     imported, stepped, peak, growth = rows
@@ -23,7 +31,7 @@ def test_memory(phantoms: Path, tmp_path: Path) -> None:
 
 
 def test_growth(phantoms: Path, tmp_path: Path) -> None:
-    rows = run_benchmark(
+    rows = run_alone(
         "growth", tmp_path, phantoms, "--counts", 16, 48, "--network", "one convolution", "--sizes", 32, 64,
         "--rounds", 1, "--precision", "float32", "--without-peer",
     )  # fmt: skip
@@ -37,7 +45,7 @@ def test_growth(phantoms: Path, tmp_path: Path) -> None:
 
 
 def test_startup(tmp_path: Path) -> None:
-    rows = run_benchmark("startup", tmp_path, "--rounds", 1, "--commands", "ham_keras.config", "--without-peer")
+    rows = run_alone("startup", tmp_path, "--rounds", 1, "--commands", "ham_keras.config", "--without-peer")
     assert [row["unit"] for row in rows] == ["s"] * 4 and all(row["ours"] > 0 for row in rows)
     imported = set(rows[-1]["imported"])
     assert {"tensorflow", "keras", "pydantic"} <= imported
