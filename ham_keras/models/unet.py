@@ -46,8 +46,8 @@ def build_model(settings: Model) -> keras.Model:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = settings.batchnorm_momentum
         if layer.name == IMAGE_NORMALIZATION:
-            # The normalisation after the next convolution takes its offset out again: it is not worth a gradient over
-            # the whole image, a twentieth of a step.
+            # But for the border, the normalisation after the next convolution takes its offset out again: it is not
+            # worth a gradient over the whole image.
             layer.beta.trainable = False
     if settings.encoder_weights is not None:
         load_encoder_weights(
