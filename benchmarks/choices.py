@@ -24,15 +24,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ham_keras import fit
 from ham_keras.config import parse_config
 from ham_keras.data import pipeline
 from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
 from ham_keras.models import unet
 from ham_keras.runs import Run, load_csv, save_json
-from ham_keras.scoring import bootstrap_interval
+from ham_keras.scores.scores import bootstrap_interval
 from ham_keras.train import train
+from ham_keras.training import loop
 
 
 def sampled_image(image: tf.Tensor, height_px: int, width_px: int) -> tf.Tensor:
@@ -52,7 +52,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             (unet.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
             (unet.KERAS["layers"], "Conv2D", keras.layers.Conv2D),
             (unet, "IMAGE_NORMALIZATION", None),
-            (fit, "Adam", keras.optimizers.Adam),
+            (loop, "Adam", keras.optimizers.Adam),
         ]
     },
     "float32": {"train": {"precision": "float32"}},

@@ -3,8 +3,8 @@
     python benchmarks/epoch.py DATA_ROOT SPLIT.json [--train 480] [--val 64] [--epochs 3] [--peer-saves]
         [--without-peer]
 
-The base recipe from random weights: U-Net with ResNet34 at 128x128, batch 16, Dice, Adam at 1e-4, no augmentation.
-Ours is `ham_keras.fit`'s own loop, with all that it saves after each epoch: weights, optimizer, history. The peer saves
+The base recipe from random weights: U-Net with ResNet34 at 128x128, batch 16, Dice, Adam at 1e-4, no augmentation. Ours
+is `ham_keras.training.loop`, with all that it saves after each epoch: weights, optimizer, history. The peer saves
 nothing, or with --peer-saves its weights and optimizer as Lightning does by default. Its number of DataLoader workers
 is the fastest of 0, 1 and 2 in an epoch measured before. The epochs alternate: one of each contestant, then the next.
 
@@ -75,9 +75,9 @@ class Turns:
 
 
 def ours(sides: Sides, precision: str, epochs: int, size_px: int, folder: Path) -> Work:
-    from ham_keras import fit as loop
     from ham_keras.config import parse_config
     from ham_keras.runs import Run
+    from ham_keras.training import loop
 
     settings = {
         "data": {"image_size": size_px},

@@ -23,9 +23,9 @@ from ham_keras.data.records import find_records
 from ham_keras.data.splits import load_split, select
 from ham_keras.environment import describe_environment
 from ham_keras.evaluate import load_model, score_images
-from ham_keras.formats import write_openvino
 from ham_keras.runs import load_run, save_json
-from ham_keras.scoring import bootstrap_interval
+from ham_keras.scores.scores import bootstrap_interval
+from ham_keras.serving.formats import write_openvino
 
 HINTS = {"OpenVINO, float32": {"INFERENCE_PRECISION_HINT": "f32"}, "OpenVINO, its own choice": {}}
 Network = Callable[..., tf.Tensor]

@@ -3,10 +3,10 @@
     python benchmarks/growth.py [DATA_ROOT] [--counts 1000 2000 5000 10000] [--sizes 64 128 192 256 320 384]
         [--batch 4] [--rounds 5] [--without-peer]
 
-Counts: `ham_keras.fit.fit` in a process of its own, U-Net with ResNet18 at 64x64, batch 16, cache in memory, native
-augmentation; the seconds are the last epoch's. DATA_ROOT's files are repeated under other ids until there are enough;
-without it phantoms are. Sizes: the training step of training_step.py, U-Net with ResNet34, against the peer's as it
-is; a batch small enough that the memory holds the largest.
+Counts: `ham_keras.training.loop.fit` in a process of its own, U-Net with ResNet18 at 64x64, batch 16, cache in memory,
+native augmentation; the seconds are the last epoch's. DATA_ROOT's files are repeated under other ids until there are
+enough; without it phantoms are. Sizes: the training step of training_step.py, U-Net with ResNet34, against the peer's
+as it is; a batch small enough that the memory holds the largest.
 
 Growth is the exponent of a power law, fitted to the logarithms: 1 is linear, and at most that is the goal.
 Prints one table and writes benchmarks/results/growth.json.

@@ -81,7 +81,7 @@ def build_peer(size_px: int) -> Any:
 
 
 def export_ours(folder: Path, size_px: int) -> None:
-    from ham_keras.formats import WRITERS
+    from ham_keras.serving.formats import WRITERS
 
     model, config = build(size_px)
     for name, write in WRITERS.items():

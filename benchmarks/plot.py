@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from side_by_side import RESULTS, Row
 
-from ham_keras.pictures import save_figure
+from ham_keras.reports.pictures import save_figure
 from ham_keras.runs import load_json, save_bytes
 
 COMPARED = ("training_step", "epoch", "input_pipeline", "inference")

@@ -19,7 +19,7 @@ from resident import rss_mb
 
 from ham_keras.environment import describe_environment
 from ham_keras.predict import find_images, predict
-from ham_keras.predictions import Predictions
+from ham_keras.prediction.folder import Predictions
 from ham_keras.runs import load_run, save_json
 
 PARTS = 10

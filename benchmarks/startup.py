@@ -47,7 +47,7 @@ except SystemExit:
 # The command, ended after its first step; argv: the config.
 OURS = f"""
 import json, os, sys
-from ham_keras import fit as loop
+from ham_keras.training import loop
 
 class FirstStep(loop.EpochBar):
     def on_train_batch_end(self, batch, logs=None):

@@ -43,9 +43,9 @@ def watch_training(
     """
     import keras
 
-    from ham_keras import fit as loop
     from ham_keras.config import parse_config
     from ham_keras.runs import Run
+    from ham_keras.training import loop
 
     watched: dict[str, Any] = {"imported_mb": rss_mb(), "epochs_mb": []}
     log_epoch = loop.log_to_tensorboard

@@ -52,7 +52,7 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
 
         ray.init(num_cpus=max(workers, cores), include_dashboard=False, log_to_driver=False, logging_level="warning")
     from ham_keras.predict import predict
-    from ham_keras.predictions import Predictions
+    from ham_keras.prediction.folder import Predictions
 
     cpu: list[float] = []
     rows: list[dict[str, Any]] = []

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ham_keras.errors import HamError, run_command, warn
-from ham_keras.measure import Outlining
+from ham_keras.prediction.outline import Outlining
 from ham_keras.runs import load_run
 
 HOST, PORT = "127.0.0.1", 7860
@@ -48,7 +48,7 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, tta: bool =
         # Gradio asks its own page whether it is there, which no proxy can tell.
         os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy", os.environ.get("NO_PROXY")), host)))
         from ham_keras.demo.page import build_page, launch_page
-        from ham_keras.segment import Segmenter
+        from ham_keras.prediction.predictor import Segmenter
 
         page = build_page(run, config, Segmenter(folder, Outlining(config.score.threshold, tta)), local=is_local(host))
         try:

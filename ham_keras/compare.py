@@ -16,7 +16,7 @@ import numpy as np
 
 from ham_keras.errors import HamError, run_command
 from ham_keras.runs import load_csv, save_json
-from ham_keras.scoring import bootstrap_interval
+from ham_keras.scores.scores import bootstrap_interval
 
 RESAMPLES = 10000
 

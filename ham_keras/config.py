@@ -16,9 +16,9 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ham_keras.backbones import SUPPORTED_BACKBONES
 from ham_keras.errors import HamError, run_command
-from ham_keras.reference import settings_tables
+from ham_keras.models.backbones import SUPPORTED_BACKBONES
+from ham_keras.reference.tables import settings_tables
 from ham_keras.settings import Config
 
 __all__ = [

@@ -21,7 +21,7 @@ from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.runs import Run, load_json, load_run, save_csv, save_json
-from ham_keras.scoring import SCORES, count, score, show_interval, summarise
+from ham_keras.scores.scores import SCORES, count, score, show_interval, summarise
 
 if TYPE_CHECKING:
     import keras

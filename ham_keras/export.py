@@ -75,7 +75,7 @@ def next_version(target: Path) -> int:
 
 def _write(run: Run, config: Config, part: Path, form: str) -> None:
     from ham_keras.evaluate import load_model
-    from ham_keras.formats import WRITERS
+    from ham_keras.serving.formats import WRITERS
 
     WRITERS[form](load_model(run, config), config, part, run.folder.resolve().name)
     save_json(part / "assets.extra" / "metadata.json", describe_service(run, config, form))

@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from ham_keras.data.records import SUFFIXES, image_files, without_mask_ending
 from ham_keras.errors import HamError, run_command
-from ham_keras.measure import Outlining
-from ham_keras.predictions import Predictions, describe_settings
+from ham_keras.prediction.folder import Predictions, describe_settings
+from ham_keras.prediction.outline import Outlining
 from ham_keras.runs import load_run, save_csv
 
 ENGINES = ("local", "ray")
@@ -121,10 +121,10 @@ def _segment(
     folder: Path, how: Outlining, paths: Sequence[Path], predictions: Predictions, engine: str, workers: int | None
 ) -> Iterator[tuple[Path, Any]]:
     if engine == "ray":
-        from ham_keras.bulk import segment_on_ray
+        from ham_keras.prediction.ray_engine import segment_on_ray
 
         return segment_on_ray(folder, how, paths, predictions.folder, workers)
-    from ham_keras.segment import Segmenter
+    from ham_keras.prediction.predictor import Segmenter
 
     return Segmenter(folder, how).segment_files(paths, predictions.save)
 

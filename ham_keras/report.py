@@ -57,13 +57,13 @@ def report(
 
 def write_report(scoring: Scoring, folder: Path, *, visible: bool = True) -> None:
     """Write all files of one scoring's report into a new folder."""
-    from ham_keras.pictures import best_median_worst, save_curves
     from ham_keras.reports.cases import EACH, LEGEND, draw_cases
     from ham_keras.reports.facts import DIAGNOSES, describe
     from ham_keras.reports.failures import GROUPS, measure_all, measure_rows, members, score_groups
     from ham_keras.reports.page import MEASURES, save_page
+    from ham_keras.reports.pictures import best_median_worst, save_curves
     from ham_keras.reports.plots import save_by_diagnosis, save_by_size, save_distribution
-    from ham_keras.scoring import SCORES
+    from ham_keras.scores.scores import SCORES
 
     rows = list(scoring.rows.values())
     measured = measure_all(list(scoring.records.values()), visible=visible)

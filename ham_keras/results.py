@@ -17,7 +17,7 @@ from typing import Any
 from ham_keras.compare import read_scores
 from ham_keras.errors import HamError, run_command
 from ham_keras.runs import load_csv, load_json, load_run, save_json
-from ham_keras.scoring import bootstrap_interval, show_interval
+from ham_keras.scores.scores import bootstrap_interval, show_interval
 
 Row = dict[str, Any]
 

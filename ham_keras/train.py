@@ -57,9 +57,9 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
     from ham_keras.evaluate import evaluate, print_summary
-    from ham_keras.fit import fit
     from ham_keras.models.precision import choose_precision, describe_device
-    from ham_keras.pictures import save_curves
+    from ham_keras.reports.pictures import save_curves
+    from ham_keras.training.loop import fit
 
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in split.items())

@@ -20,10 +20,10 @@ from ham_keras.data.records import find_records
 from ham_keras.data.splits import select
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
-from ham_keras.reference import settings_tables
+from ham_keras.reference.tables import settings_tables
 from ham_keras.runs import Run, save_json, save_text, with_data_root
-from ham_keras.searches import SearchFolder, open_search, role
-from ham_keras.space import TuneConfig, check_space, count_trials, trial_config
+from ham_keras.search.folder import SearchFolder, open_search, role
+from ham_keras.search.space import TuneConfig, check_space, count_trials, trial_config
 from ham_keras.train import choose_split
 
 
@@ -38,7 +38,7 @@ def tune(config: TuneConfig, *, overwrite: bool = False) -> SearchFolder:
     """
     check_space(config)
     config = with_data_root(config)
-    from ham_keras.leaderboard import print_leaderboard, read_leaderboard, save_leaderboard
+    from ham_keras.search.leaderboard import print_leaderboard, read_leaderboard, save_leaderboard
 
     with open_search(config, overwrite=overwrite) as search:
         if search.best_config.exists():
@@ -66,9 +66,9 @@ def _run_trials(config: TuneConfig, search: SearchFolder) -> None:
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
     from keras_tuner.errors import FatalError
 
-    from ham_keras.leaderboard import save_leaderboard
     from ham_keras.models.precision import choose_precision, describe_device
-    from ham_keras.tuner import SearchTuner
+    from ham_keras.search.leaderboard import save_leaderboard
+    from ham_keras.search.tuner import SearchTuner
 
     if role() != "worker":
         environment = describe_environment(describe_device(), choose_precision(config.train.precision))

@@ -22,10 +22,10 @@ from PIL import Image
 from ham_keras.app import main, serve
 from ham_keras.data.phantom import draw_phantom
 from ham_keras.errors import HamError
-from ham_keras.measure import Outlining, measure, outline_lesion
 from ham_keras.predict import predict
+from ham_keras.prediction.outline import Outlining, measure, outline_lesion
+from ham_keras.prediction.predictor import Segmenter
 from ham_keras.runs import Run, load_csv, load_run
-from ham_keras.segment import Segmenter
 
 TURNED = 6  # EXIF: the top of the photograph is the right side of what is stored
 Open = Callable[..., Any]

@@ -13,7 +13,7 @@ import pytest
 
 from ham_keras.config import Config, config_reference, json_schema, load_config, load_config_as, main, to_json
 from ham_keras.errors import HamError
-from ham_keras.space import TuneConfig, check_space
+from ham_keras.search.space import TuneConfig, check_space
 from ham_keras.tune import search_reference
 
 SCHEMAS = {"schema.json": Config, "tune.schema.json": TuneConfig}

@@ -16,7 +16,7 @@ from ham_keras.data.records import Record
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, load_model, main, warn_of_trained
 from ham_keras.runs import Run, load_csv, load_json, load_run
-from ham_keras.scoring import SCORES
+from ham_keras.scores.scores import SCORES
 
 
 def rows(run: Run, name: str) -> list[dict[str, str]]:

@@ -28,7 +28,7 @@ from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, load_model
 from ham_keras.export import export, main
 from ham_keras.runs import Run, load_csv, load_json, load_run, save_json
-from ham_keras.scoring import count, score
+from ham_keras.scores.scores import count, score
 
 
 @pytest.fixture(scope="module")

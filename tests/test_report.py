@@ -19,7 +19,7 @@ from ham_keras.report import main, report
 from ham_keras.reports.page import new_report
 from ham_keras.reports.scorings import load_scoring
 from ham_keras.runs import Run, load_csv, load_json, save_csv, save_json
-from ham_keras.scoring import SCORES, count, score
+from ham_keras.scores.scores import SCORES, count, score
 
 PICTURES = {"curves.png", "distribution.png", "size.png", "diagnosis.png"}
 

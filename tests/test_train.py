@@ -111,7 +111,7 @@ def test_command_lays_overrides_over_the_file(tmp_path: Path, monkeypatch: pytes
 # Kills its own process, as hard as the system can, at the step or just before the file that argv names.
 KILLED = """
 import os, signal, sys
-from ham_keras import checkpoint, fit, progress, train
+from ham_keras.training import checkpoint, fit, progress, train
 place = sys.argv.pop(1)
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

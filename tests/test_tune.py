@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from ham_keras import tuner as tuner_module
 from ham_keras.config import load_config, parse_config_as, to_json
 from ham_keras.errors import HamError
 from ham_keras.runs import Run, load_csv, load_json
-from ham_keras.searches import SearchFolder
-from ham_keras.space import TuneConfig
+from ham_keras.search import tuner as tuner_module
+from ham_keras.search.folder import SearchFolder
+from ham_keras.search.space import TuneConfig
 from ham_keras.tune import main, tune
 
 # Stands in for a training: best at a rate of 1e-3; the second trial fails. `block` waits for its search to end.
@@ -146,7 +146,7 @@ def test_a_killed_search_goes_on_where_it_was(phantoms: Path, tmp_path: Path) ->
 # A search whose trials are FAKE, in the mode that argv names.
 SHARED = f"""
 import sys
-from ham_keras import tuner
+from ham_keras.search import tuner
 tuner.TRIAL = (sys.executable, "-c", {FAKE!r}, sys.argv.pop(1))
 from ham_keras.tune import main
 main(sys.argv[1:])

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ham_keras.data import audit
-from ham_keras.data.archive import check_space, is_unpacked, unpack
-from ham_keras.data.dataverse import Dataset, RemoteFile, fetch, read_dataset
+from ham_keras.data.sources.archive import check_space, is_unpacked, unpack
+from ham_keras.data.sources.dataverse import Dataset, RemoteFile, fetch, read_dataset
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.runs import locked, save_json
 

@@ -25,8 +25,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ham_keras.data.masks import is_inverted
-from ham_keras.data.phantom_artefacts import add_bubbles, add_hairs, add_ruler, draw_light
-from ham_keras.data.phantom_drawing import LOOKS, REFERENCE_WIDTH_PX, Mask, Size, draw_lesion, make_lesion
+from ham_keras.data.phantoms.artefacts import add_bubbles, add_hairs, add_ruler, draw_light
+from ham_keras.data.phantoms.drawing import LOOKS, REFERENCE_WIDTH_PX, Mask, Size, draw_lesion, make_lesion
 from ham_keras.errors import HamError, run_command
 
 VERSION = 1  # of the pictures: raise it with every change that draws other bytes

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from ham_keras.data.outline import draw_outline
-from ham_keras.measure import Lesion, Outlining, Probability, measure, outline_lesion
-from ham_keras.segment import Segmenter, enlarge
+from ham_keras.prediction.outline import Lesion, Outlining, Probability, measure, outline_lesion
+from ham_keras.prediction.predictor import Segmenter, enlarge
 
 SHOWN_PX = 1200  # longest side of a picture on the page
 OUTLINE_FRACTION = 1 / 300  # of that side

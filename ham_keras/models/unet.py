@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import keras
 import tensorflow as tf
 
-from ham_keras.backbones import PREPROCESSING
-from ham_keras.models.batchnorm import BatchNormalization
-from ham_keras.models.convolution import Conv2D
-from ham_keras.models.encoder import load_encoder_weights
+from ham_keras.models.backbones import PREPROCESSING
+from ham_keras.models.layers.batchnorm import BatchNormalization
+from ham_keras.models.layers.convolution import Conv2D
+from ham_keras.models.weights import load_encoder_weights
 from ham_keras.settings import Model
 
 os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # read at its first import; "keras" fails under Keras 3

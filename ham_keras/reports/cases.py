@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from ham_keras.data.masks import read_mask, resize_mask
-from ham_keras.pictures import PREDICTION, TRUTH, read_rgb
+from ham_keras.reports.pictures import PREDICTION, TRUTH, read_rgb
 from ham_keras.reports.scorings import Scoring
 
 Pixels = npt.NDArray[np.uint8]

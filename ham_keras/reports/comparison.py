@@ -16,7 +16,7 @@ from ham_keras.reports.page import MEASURES, save_page
 from ham_keras.reports.plots import save_pairs
 from ham_keras.reports.scorings import Scoring
 from ham_keras.runs import save_csv
-from ham_keras.scoring import SCORES, size_group, spread
+from ham_keras.scores.scores import SCORES, size_group, spread
 
 Kinds = dict[str, dict[str, set[str]]]
 

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from ham_keras.data.hair import find_hairs
 from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.records import Record
-from ham_keras.pictures import read_rgb
-from ham_keras.scoring import spread
+from ham_keras.reports.pictures import read_rgb
+from ham_keras.scores.scores import spread
 
 Pixels = npt.NDArray[np.uint8]
 

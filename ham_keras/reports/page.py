@@ -16,7 +16,7 @@ import jinja2
 
 from ham_keras.errors import HamError
 from ham_keras.runs import load_json, locked, save_json, save_text
-from ham_keras.scoring import show_interval
+from ham_keras.scores.scores import show_interval
 
 PAGE, CONTENT, MEASURES = "report.html", "report.json", "failure_measures.csv"
 

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from ham_keras.pictures import save_figure
-from ham_keras.scoring import THRESHOLD
+from ham_keras.reports.pictures import save_figure
+from ham_keras.scores.scores import THRESHOLD
 
 Rows = Sequence[Mapping[str, Any]]
 

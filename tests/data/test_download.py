@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from dataverse import Dataverse, pack, pack_ham10000, serve_dataverse
 
-from ham_keras.data.dataverse import Dataset, RemoteFile
 from ham_keras.data.download import choose_files, download, main, needed_bytes
 from ham_keras.data.records import find_records
+from ham_keras.data.sources.dataverse import Dataset, RemoteFile
 from ham_keras.errors import HamError
 from ham_keras.runs import load_json, locked
 

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from ham_keras.data import phantom_artefacts
 from ham_keras.data.hair import find_hairs
 from ham_keras.data.phantom import draw_phantom
+from ham_keras.data.phantoms import artefacts as phantom_artefacts
 
 
 def skin() -> np.ndarray:

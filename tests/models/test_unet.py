@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ham_keras.backbones import SUPPORTED_BACKBONES
+from ham_keras.models.backbones import SUPPORTED_BACKBONES
 from ham_keras.models.precision import dtype_policy
 from ham_keras.models.unet import ARCHITECTURES, build_model, build_network, preprocess, segmentation_models
 from ham_keras.settings import Model

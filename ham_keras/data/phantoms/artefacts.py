@@ -1,0 +1,86 @@
+"""What lies between a lesion and its photograph: the light, hairs, bubbles in the contact gel, a scale."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ham_keras.data.phantoms.drawing import REFERENCE_WIDTH_PX, Mask, Plane, Size
+
+# How often, the most hairs, their lengths and widths in reference pixels, brightness, opacity.
+HAIRS = (
+    (0.28, 12, (120, 520), (1.0, 2.2), (20, 120), 0.85),
+    (0.07, 34, (150, 700), (1.2, 3.0), (10, 90), 0.9),
+    (0.12, 45, (8, 35), (1.0, 2.2), (30, 110), 0.7),  # stubble
+    (0.45, 26, (40, 200), (1.0, 1.5), (225, 255), 0.4),  # vellus
+)
+
+
+def draw_light(rng: np.random.Generator, size: Size) -> Plane:
+    xs = np.linspace(-1, 1, size[0], dtype=np.float32)
+    ys = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None] * np.float32(size[1] / size[0])
+    slope, middle = rng.normal(0, 0.05, 2), rng.normal(0, 0.25, 2)
+    squared = (xs - middle[0]) ** 2 + (ys - middle[1]) ** 2
+    light = 1 + slope[0] * xs + slope[1] * ys + rng.uniform(0.0, 0.22) * (0.35 - squared)
+    if rng.random() < 0.2:  # the round field of a dermatoscope, black outside
+        radius, softness = rng.uniform(0.85, 1.2), rng.uniform(0.005, 0.04)
+        off = np.hypot(xs - rng.normal(0, 0.04), ys - rng.normal(0, 0.04))
+        light *= (1 - np.clip(0.12 * off**4, 0, 0.4)) * (0.5 + 0.5 * np.tanh((radius - off) / (2 * softness)))
+    return np.asarray(np.clip(light, 0, 1.25), np.float32)
+
+
+def add_hairs(rng: np.random.Generator, image: Plane) -> Mask:
+    """Lay hairs on an image [H, W, 3] in place; returns where they cover a quarter of a pixel or more, [H, W]."""
+    size, unit = np.array(image.shape[1::-1]), image.shape[1] / REFERENCE_WIDTH_PX
+    covered = np.zeros(image.shape[:2], bool)
+    steps = np.linspace(0, 1, 24)
+    for share, most, lengths, widths, levels, opacity in HAIRS:
+        if rng.random() >= share:
+            continue
+        coverage = np.zeros(image.shape[:2], np.uint8)
+        direction, spread = rng.uniform(0, np.pi), rng.uniform(0.15, 1.2)
+        for _ in range(int(1 + most * rng.random() ** 2)):
+            bend = rng.normal(0, 0.5, 2)
+            angles = direction + rng.normal(0, spread) + bend[0] * steps + bend[1] * steps**2
+            way = np.cumsum(np.stack([np.cos(angles), np.sin(angles)], 1), 0) * rng.uniform(*lengths) * unit / 24
+            path, width = rng.uniform(-0.1, 1.1, 2) * size + way, rng.uniform(*widths) * unit
+            for part, taper in ((path[:15], 1.0), (path[14:20], 0.7), (path[19:], 0.4)):
+                _add_line(coverage, part, width * taper)
+        tone = np.array((1.0, 0.88, 0.8), np.float32) * np.float32(rng.uniform(*levels))
+        touched = coverage > 0
+        image[touched] += coverage[touched, None] * np.float32(opacity / 255) * (tone - image[touched])
+        covered |= coverage > 63
+    return covered
+
+
+def _add_line(coverage: npt.NDArray[np.uint8], path: npt.NDArray[np.float64], width: float) -> None:
+    sixteenths = np.round(path * 16).astype(np.int32)
+    cv2.polylines(coverage, [sixteenths], False, 255, max(round(width), 1), cv2.LINE_AA, 4)
+
+
+def add_bubbles(rng: np.random.Generator, image: Plane) -> None:
+    """Lay bubbles of the contact gel on an image: thin rings, brighter on one side, with a glint."""
+    light = np.zeros(image.shape[:2], np.uint8)
+    cluster, side = rng.uniform(0, 1, 2), rng.uniform(0, 360)
+    for _ in range(rng.integers(1, 14)):
+        radius = int(16 * np.exp(rng.normal(np.log(7), 0.6)) * image.shape[1] / REFERENCE_WIDTH_PX)  # in sixteenths
+        x, y = ((cluster + rng.normal(0, 0.2, 2)) * image.shape[1::-1] * 16).astype(int).tolist()
+        for end, level in ((360, rng.integers(10, 40)), (150, rng.integers(30, 90))):
+            cv2.ellipse(light, (x, y), (radius, radius), side, 0, end, int(level), 1, cv2.LINE_AA, 4)
+        cv2.circle(light, (x - radius // 3, y - radius // 3), radius // 7, 70, -1, cv2.LINE_AA, 4)
+    image += light[..., None]
+
+
+def add_ruler(rng: np.random.Generator, image: Plane) -> None:
+    """Draw a dermatoscope's scale along an edge or across a corner of an image."""
+    size, unit = np.array(image.shape[1::-1]), image.shape[1] / REFERENCE_WIDTH_PX
+    turn = rng.integers(4) * np.pi / 2 + rng.choice([0.0, 0.0, 0.6]) * rng.uniform(-1, 1)
+    along, inward = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
+    start = size / 2 - inward * (np.abs(inward) @ size / 2) * rng.uniform(0.8, 0.98)
+    gap, tick = rng.uniform(14, 45) * unit * along, rng.uniform(8, 20) * unit * inward
+    coverage = np.zeros(image.shape[:2], np.uint8)
+    for number in range(-30, 31):
+        foot = start + gap * number
+        _add_line(coverage, np.array([foot, foot + tick * (1.7 if number % 5 == 0 else 1)]), 1.6 * unit)
+    image *= 1 - coverage[..., None] * np.float32(rng.uniform(0.6, 0.95) / 255)

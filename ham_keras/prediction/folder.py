@@ -1,0 +1,196 @@
+"""A folder of predictions: masks, overlays and a table, of one network and one way to outline."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from ham_keras.data.outline import draw_outline
+from ham_keras.errors import HamError
+from ham_keras.prediction.outline import Outlining, measure
+from ham_keras.runs import Run, load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
+
+if TYPE_CHECKING:
+    from ham_keras.prediction.predictor import Segmented
+
+OUTLINE_FRACTION = 1 / 400  # of the image's longer side
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """The paths of such a folder, and its rows by image id.
+
+    While a prediction runs, a journal holds, one line of JSON each, the ids it has begun with and each row; at its
+    end, however it ends, the rows become the table. What a killed one leaves in the journal is read by the next.
+    """
+
+    folder: Path
+    rows: dict[str, Row] = dataclasses.field(default_factory=dict)
+    begun: set[str] = dataclasses.field(default_factory=set)
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "predictions.csv"
+
+    @property
+    def failures(self) -> Path:
+        return self.folder / "failures.csv"
+
+    @property
+    def settings(self) -> Path:
+        return self.folder / "predict.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / ".journal.jsonl"
+
+    def mask(self, image_id: str) -> Path:
+        """Directly in the folder, for the ISIC challenge's scorer; it takes no other file that has the id."""
+        return self.folder / f"{image_id}_segmentation.png"
+
+    def overlay(self, image_id: str) -> Path:
+        return self.folder / "overlays" / f"{image_id}.jpg"
+
+    def is_product(self, path: Path) -> bool:
+        """Whether a file is, by its place and name, a mask or an overlay of this folder."""
+        return path.resolve() in (
+            self.mask(path.stem.removesuffix("_segmentation")).resolve(),
+            self.overlay(path.stem).resolve(),
+        )
+
+    def holds(self, path: Path) -> bool:
+        """Whether this file's mask, overlay and row are all there.
+
+        Raises:
+            HamError: they are those of another file of this name.
+        """
+        image_id = path.stem
+        if image_id not in self.rows or not self.mask(image_id).exists() or not self.overlay(image_id).exists():
+            return False
+        there = self.rows[image_id]["image"]
+        if there != str(path.resolve()):
+            raise HamError(
+                f"{path}: {self.folder} holds the mask of {there}, another image of this name; choose another -o, or "
+                f"--overwrite"
+            )
+        return True
+
+    def save(self, path: Path, segmented: Segmented) -> Row:
+        """Write mask and overlay of an image file; returns its row of the table."""
+        image_id = path.stem
+        save_bytes(self.mask(image_id), _encode(255 * segmented.lesion, "PNG"))
+        thickness_px = max(1, round(max(segmented.lesion.shape) * OUTLINE_FRACTION))
+        drawn = draw_outline(segmented.image, segmented.lesion, thickness_px)
+        save_bytes(self.overlay(image_id), _encode(drawn, "JPEG", quality=90))
+        measured = measure(segmented.lesion, segmented.probability)
+        return {"image_id": image_id, "image": str(path.resolve()), **measured}
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the folder for this process, with the rows it has; at the end write the table.
+
+        Raises:
+            HamError: another process holds it, or its tables are damaged.
+        """
+        with locked(self.folder, instead="choose another -o"):
+            try:
+                if self.table.exists():
+                    self.rows.update({row["image_id"]: row for row in load_csv(self.table)})
+                if self.journal.exists():
+                    self._read_journal()
+            except (ValueError, KeyError) as error:
+                raise HamError(f"{self.table}: damaged ({error!r}); choose another -o, or delete the folder") from None
+            try:
+                yield
+            finally:
+                self._save_table()
+                self.journal.unlink(missing_ok=True)
+
+    def _read_journal(self) -> None:
+        *lines, _ = self.journal.read_text(encoding="utf-8").split("\n")  # the last line may be cut
+        for line in map(json.loads, lines):
+            if "begun" in line:
+                self.begun.update(line["begun"])
+            else:
+                self.rows[line["image_id"]] = line
+
+    def check_settings(self, made_with: Mapping[str, Any], paths: Sequence[Path], *, overwrite: bool) -> bool:
+        """Whether the rows were made with these settings; if not, all of them are to be made anew.
+
+        Raises:
+            HamError: they were made otherwise, and `overwrite` is not set or there are some of other images.
+        """
+        if not self.settings.exists():
+            return True
+        try:
+            before = dict(load_json(self.settings))
+        except ValueError as error:
+            raise HamError(f"{self.settings}: damaged ({error}); choose another -o, or delete the folder") from None
+        different = [key for key in made_with if before.get(key) != made_with[key]]
+        if not different:
+            return True
+        there = ", ".join(f"{key} {before.get(key)}" for key in different)
+        if not overwrite:
+            raise HamError(f"{self.folder}: holds predictions made with {there}; choose another -o, or --overwrite")
+        others = self.rows.keys() - {path.stem for path in paths}
+        if others:
+            raise HamError(
+                f"{self.folder}: holds {len(others)} predictions of other images made with {there}, which --overwrite "
+                f"would not make anew; choose another -o"
+            )
+        return False
+
+    def begin(self, made_with: Mapping[str, Any], paths: Sequence[Path]) -> None:
+        """Get ready to write these images' files: what is there of an earlier prediction of them goes.
+
+        Raises:
+            HamError: a file is there that no prediction has written.
+        """
+        ids = [path.stem for path in paths]
+        for image_id in ids:
+            there = next((path for path in (self.mask(image_id), self.overlay(image_id)) if path.exists()), None)
+            if there is not None and image_id not in self.rows and image_id not in self.begun:
+                raise HamError(
+                    f"{there}: is there already and is not this command's; move it away, or choose another -o"
+                )
+        for image_id in ids:
+            self.rows.pop(image_id, None)
+        self._save_table()  # before the masks go: a row never stands for another mask than its own
+        save_text(self.journal, json.dumps({"begun": ids}) + "\n")
+        for image_id in ids:
+            self.mask(image_id).unlink(missing_ok=True)
+            self.overlay(image_id).unlink(missing_ok=True)
+        save_json(self.settings, made_with)
+
+    def add(self, row: Row) -> None:
+        """Note the row of an image whose mask and overlay are there."""
+        self.rows[row["image_id"]] = row
+        with open(self.journal, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _save_table(self) -> None:
+        if self.rows:
+            save_csv(self.table, [self.rows[image_id] for image_id in sorted(self.rows)])
+        else:
+            self.table.unlink(missing_ok=True)
+
+
+def describe_settings(run: Run, how: Outlining) -> dict[str, Any]:
+    """What predictions depend on: the network, told by its weights, and how it is used."""
+    digest = hashlib.sha256(run.weights.read_bytes()).hexdigest()
+    return {"run": run.folder.resolve().name, "weights_sha256": digest, **dataclasses.asdict(how)}
+
+
+def _encode(pixels: Any, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()

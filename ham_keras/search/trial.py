@@ -1,0 +1,144 @@
+"""One trial of a search, in a process of its own: the same model, pipeline and loop as a run's.
+
+    python -m ham_keras.search.trial runs/tune 0003
+
+The search starts it. A process for each trial gives back all its memory (TensorFlow 2.21 keeps a trained network's
+variables, 240 MB for each ResNet18 U-Net), and where the system kills it for memory the search goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import tensorflow as tf
+
+from ham_keras.config import Config, load_config_as, to_json
+from ham_keras.data.pipeline import Examples
+from ham_keras.data.records import Record, find_records
+from ham_keras.data.splits import load_split, select
+from ham_keras.errors import DivergedError, HamError
+from ham_keras.models.precision import build_strategy, choose_precision
+from ham_keras.runs import Run, save_json, save_text
+from ham_keras.search.folder import SearchFolder
+from ham_keras.search.space import TuneConfig, trial_config
+from ham_keras.training.loop import build_compiled_model, steps_per_epoch, train_model
+
+
+class TrialModel(keras_tuner.HyperModel):
+    """Builds and trains the network of one trial; batch size, like every other key, is the trial's own."""
+
+    def __init__(self, config: TuneConfig, search: SearchFolder, records: Mapping[str, Sequence[Record]]) -> None:
+        super().__init__()
+        self.config = config
+        self.search = search
+        self.records = records
+
+    def config_of(self, hp: keras_tuner.HyperParameters, name: str | None = None) -> Config:
+        values = {key: space.decode(hp.values[key]) for key, space in self.config.space.items()}
+        return trial_config(self.config, values, name)
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        config = self.config_of(hp)
+        steps = steps_per_epoch(config.train.batch_size, len(self.records["train"]), tf.distribute.get_strategy())
+        return build_compiled_model(config, choose_precision(config.train.precision), steps)
+
+    def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *, folder: Path) -> dict[str, float]:
+        """Train in the trial's folder, going on from where it was killed, or from the trial that it continues."""
+        config, run = self.config_of(hp, folder.name), Run(folder)
+        save_text(run.config, to_json(config))
+        save_text(run.split, self.search.split.read_text())
+        if "tuner/trial_id" in hp.values:
+            former = Run(self.search.trial(hp.values["tuner/trial_id"]))
+            if former.weights.exists() and not run.weights.exists():  # its best may stay the best
+                part = run.weights.with_name(f".part.{run.weights.name}")
+                shutil.copyfile(former.weights, part)
+                os.replace(part, run.weights)
+            if former.resume_state.exists():
+                os.replace(former.resume_state, run.resume_state)
+        train, val = (Examples(self.records[side], config.data, visible=False) for side in ("train", "val"))
+        epochs = hp.values.get("tuner/epochs")
+        return {"val_jaccard": train_model(model, config, run, train, val, epochs=epochs, visible=False).best}
+
+
+def run_trial(search: SearchFolder, trial_id: str) -> dict[str, Any]:
+    """Train one trial and tell how it ended.
+
+    Returns:
+        what stands in outcome.json: `val_jaccard`, the best, or the `error` that the trial failed of; `fatal` where
+        that error would meet every trial; `seconds`, and `memory_mb`, the most that was held (Linux).
+    """
+    start = time.perf_counter()
+    outcome: dict[str, Any] = {"val_jaccard": None, "error": None, "fatal": False}
+    try:
+        outcome |= _train(search, trial_id)
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        outcome["error"] = f"out of memory: {_first_line(error)}"
+    except DivergedError as error:
+        outcome["error"] = str(error).partition(":")[0]
+    except HamError as error:
+        outcome |= {"error": str(error), "fatal": True}
+    except Exception as error:
+        traceback.print_exc()
+        outcome["error"] = f"{type(error).__name__}: {_first_line(error)}"
+    return outcome | {"seconds": round(time.perf_counter() - start, 1), "memory_mb": _peak_memory_mb()}
+
+
+def _train(search: SearchFolder, trial_id: str) -> dict[str, Any]:
+    config = load_config_as(TuneConfig, search.config)
+    trial = keras_tuner.engine.trial.Trial.load(str(search.trial(trial_id) / "trial.json"))
+    hp, split = trial.hyperparameters, load_split(search.split)
+    records = find_records(str(config.data.root)).records
+    model = TrialModel(config, search, {side: select(records, split[side], side) for side in ("train", "val")})
+    with build_strategy().scope():
+        try:
+            network = model.build(hp)
+        except HamError as error:
+            return {"error": str(error), "fatal": not _depends_on_values(error, model, hp)}
+    return model.fit(hp, network, folder=search.trial(trial_id))
+
+
+def _depends_on_values(error: HamError, model: TrialModel, hp: keras_tuner.HyperParameters) -> bool:
+    """Another trial's values may do: these do not go together, or the network itself is searched."""
+    try:
+        model.config_of(hp)
+    except HamError:
+        return True
+    return str(error).startswith("train.batch_size") or any(key.startswith("model.") for key in model.config.space)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _peak_memory_mb() -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), None)
+
+
+def end_with_parent() -> None:
+    """End this process when standard input closes, as it does when the search that started it is killed."""
+
+    def watch() -> None:
+        sys.stdin.read()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    this_search, this_trial = SearchFolder(Path(sys.argv[1])), sys.argv[2]
+    save_json(this_search.outcome(this_trial), run_trial(this_search, this_trial))

@@ -1,0 +1,70 @@
+"""How an exported network is written: as a SavedModel, for ONNX Runtime or for OpenVINO."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ham_keras.config import Config
+from ham_keras.errors import HamError
+from ham_keras.serving.signatures import build_signatures
+from ham_keras.serving.warmup import save_warmup_requests
+
+Writer = Callable[[keras.Model, Config, Path, str], None]
+
+
+def write_saved_model(model: keras.Model, config: Config, folder: Path, name: str) -> None:
+    """Three signatures around the frozen network, and warm-up requests for TensorFlow Serving."""
+    height_px, width_px = config.data.image_size
+    signatures = build_signatures(model, height_px, width_px, config.score.threshold)
+    tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
+    save_warmup_requests(folder / "assets.extra" / "tf_serving_warmup_requests", name, height_px, width_px)
+
+
+def write_onnx(model: keras.Model, config: Config, folder: Path, name: str) -> None:
+    """`<name>.onnx`, through Keras' own export and tf2onnx.
+
+    Raises:
+        HamError: the extra `onnx` is not installed.
+    """
+    _need("tf2onnx", "onnx")
+    _keras_export(model, config, folder / f"{name}.onnx", "onnx")
+
+
+def write_openvino(model: keras.Model, config: Config, folder: Path, name: str) -> None:
+    """`<name>.xml` and `<name>.bin`, OpenVINO's IR, through Keras' own export.
+
+    Raises:
+        HamError: the extra `openvino` is not installed.
+    """
+    _need("openvino", "openvino")
+    _keras_export(model, config, folder / f"{name}.xml", "openvino")
+
+
+WRITERS: dict[str, Writer] = {
+    "saved_model": write_saved_model,
+    "onnx": write_onnx,
+    "openvino": write_openvino,
+}
+
+
+def _need(module: str, extra: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        raise HamError(f"--format {extra}: {module} is not installed; pip install 'ham_keras[{extra}]'") from None
+
+
+def _keras_export(model: keras.Model, config: Config, path: Path, form: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images = keras.InputSpec(shape=(None, *config.data.image_size, 3), dtype="float32", name="images")
+    options: dict[str, Any] = {"format": form, "input_signature": [images], "verbose": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras looks for np.object, tf2onnx needs it
+        keras.Model(model.inputs, model.outputs).export(str(path), **options)

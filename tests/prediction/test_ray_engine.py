@@ -1,0 +1,99 @@
+"""Prediction on a local Ray: the same folder as without it, also when a worker dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ham_keras.data.records import find_records
+from ham_keras.errors import HamError
+from ham_keras.predict import main, predict
+from ham_keras.prediction import ray_engine
+from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.outline import Outlining
+from ham_keras.runs import Run, load_csv
+
+ray = pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def two_cores() -> Iterator[None]:
+    """A Ray of its own on this machine, with room for two workers."""
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield
+    ray.shutdown()
+
+
+def masks(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def workers() -> set[int]:
+    """The living processes that hold a network."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one, too
+            if "MapWorker" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
+
+
+@pytest.mark.slow
+def test_two_workers_one_killed_leave_the_same_folder(
+    trained: Run, phantoms: Path, two_cores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_text("no image")
+    paths = [record.image_path for record in find_records(phantoms).records] + [broken]
+    alone = predict(trained.folder, paths, tmp_path / "alone", visible=False)
+    monkeypatch.setattr(ray_engine, "BLOCK", 2)
+    seen: list[set[int]] = []
+    add = Predictions.add
+
+    def add_and_kill(predictions: Predictions, row: dict[str, Any]) -> None:
+        add(predictions, row)
+        seen.append(workers())
+        if len(seen) == 1:
+            os.kill(max(seen[0]), signal.SIGKILL)
+
+    monkeypatch.setattr(Predictions, "add", add_and_kill)
+    shared = predict(trained.folder, paths, tmp_path / "shared", engine="ray", workers=2, visible=False)
+    assert len(seen[0]) == 2
+    assert len(seen[0] | seen[-1]) > 2 or len(seen[-1]) == 1  # replaced, or the other one did the rest
+    assert shared == alone and list(shared.failures) == [broken]
+    assert masks(tmp_path / "shared") == masks(tmp_path / "alone")
+    assert load_csv(tmp_path / "shared" / "predictions.csv") == load_csv(tmp_path / "alone" / "predictions.csv")
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_write_is_one_line(trained: Run, phantoms: Path, two_cores: None, tmp_path: Path) -> None:
+    (tmp_path / "overlays").symlink_to("a disk that is gone")
+    with pytest.raises(HamError, match=r"a worker of Ray: .*overlays"):
+        predict(trained.folder, [phantoms / "images"], tmp_path, engine="ray", workers=1, visible=False)
+
+
+def test_a_cluster_that_does_not_answer_is_named(
+    trained: Run, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ConnectionError("Failed to connect")
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(HamError, match=r"RAY_ADDRESS: 127\.0\.0\.1:1: Failed to connect"):
+        main([str(trained.folder), str(phantoms / "images"), "-o", str(tmp_path), "--engine", "ray"])
+
+
+def test_without_ray_the_extra_is_named(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(HamError, match=r"ray is not installed; pip install 'ham_keras\[ray\]'"):
+        next(ray_engine.segment_on_ray(trained.folder, Outlining(0.5), [tmp_path / "a.jpg"], tmp_path))

@@ -1,0 +1,53 @@
+"""Pictures: the right cases in them, and files that are images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ham_keras.reports.pictures import best_median_worst, outline, save_cases, save_curves
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (range(9), {"best": [8, 7, 6], "median": [5, 4, 3], "worst": [2, 1, 0]}),
+        (range(13), {"best": [12, 11, 10], "median": [7, 6, 5], "worst": [2, 1, 0]}),
+        (range(5), {"best": [4], "median": [2], "worst": [0]}),
+        (range(2), {"best": [1, 0]}),
+    ],
+)
+def test_cases_are_chosen_without_overlap(values: range, expected: dict[str, list[int]]) -> None:
+    rows = [{"image_id": str(value), "jaccard_native": str(value / 100)} for value in values]
+    chosen = best_median_worst(rows)
+    assert {name: [int(row["image_id"]) for row in group] for name, group in chosen.items()} == expected
+
+
+def test_pictures_are_drawn(tmp_path: Path) -> None:
+    history = [
+        {"epoch": i, "loss": 1 / i, "val_loss": 1.1 / i, "jaccard": 1 - 1 / i, "val_jaccard": 0.9 - 1 / i}
+        for i in range(1, 4)
+    ]
+    save_curves(history, tmp_path / "curves.png")
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:20, 10:30] = 1
+    image = np.full((30, 40, 3), 180, np.uint8)
+    save_cases([("best: a", image, mask, mask, 1.0), ("worst: b", image, mask, 0 * mask, 0.0)], tmp_path / "cases.png")
+    for name in ("curves.png", "cases.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.width > 600 and picture.convert("L").getextrema() == (0, 255)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_outline_lies_on_the_image_whatever_the_masks_size() -> None:
+    axes = Figure().subplots()
+    mask = np.zeros((4, 6), np.uint8)
+    mask[1:3, 2:4] = 1
+    outline(axes, mask, "red", (40, 60))
+    corners = axes.collections[0].get_paths()[0].get_extents()
+    # Halfway between pixel centres: rows 1 to 2 of 4 and columns 2 to 3 of 6 are 10 to 30 and 20 to 40 of the image.
+    assert (corners.y0, corners.y1, corners.x0, corners.x1) == pytest.approx((9.5, 29.5, 19.5, 39.5))

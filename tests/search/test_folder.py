@@ -1,0 +1,97 @@
+"""The folder of a search: who may work in it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ham_keras.config import parse_config_as
+from ham_keras.errors import HamError
+from ham_keras.search.folder import SearchFolder, open_search, role
+from ham_keras.search.space import TuneConfig
+
+NAMES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+
+
+def tune_config(folder: Path, **sections: Any) -> TuneConfig:
+    return parse_config_as(TuneConfig, {"run": {"name": "tune", "dir": str(folder)}, **sections}, "tune.json")
+
+
+def be(monkeypatch: pytest.MonkeyPatch, tuner_id: str) -> None:
+    for name, value in zip(NAMES, (tuner_id, "127.0.0.1", "8000"), strict=True):
+        monkeypatch.setenv(name, value)
+
+
+def test_roles_as_kerastuner_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    assert role() == "alone"
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker0")
+    with pytest.raises(HamError, match="KERASTUNER_ORACLE_IP: not set; chief and workers each need"):
+        role()
+    be(monkeypatch, "worker0")
+    assert role() == "worker"
+    be(monkeypatch, "chief")
+    assert role() == "chief"
+
+
+def test_a_search_continues_with_its_own_config_only(tmp_path: Path) -> None:
+    with open_search(tune_config(tmp_path)) as search:
+        search.trial("0000").mkdir(parents=True)
+    with open_search(tune_config(tmp_path)):
+        assert search.trial("0000").exists()
+    other = tune_config(tmp_path, space={"train.batch_size": {"choice": [4]}})
+    refused = pytest.raises(HamError, match=r"differs in space\.train\.learning_rate, .*or --overwrite to delete")
+    with refused, open_search(other):
+        pass
+    with open_search(other, overwrite=True):
+        assert not search.trials.exists() and search.config.exists()
+
+
+def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "tune").mkdir()
+    (tmp_path / "tune" / "config.json").write_text("{}")
+    refused = pytest.raises(HamError, match=r"exists and is not a search \(it holds config.json\)")
+    with refused, open_search(tune_config(tmp_path), overwrite=True):
+        pass
+    assert (tmp_path / "tune" / "config.json").exists()
+
+
+def test_one_process_for_each_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tune_config(tmp_path)
+    with open_search(config):
+        with pytest.raises(HamError, match="another process is working on it"), open_search(config):
+            pass
+        be(monkeypatch, "worker0")
+        with open_search(config):
+            be(monkeypatch, "worker1")
+            with open_search(config), pytest.raises(HamError, match="another process"), open_search(config):
+                pass
+
+
+def test_a_worker_waits_for_its_chief(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, found, waiting = tune_config(tmp_path), [], threading.Event()
+    monkeypatch.setattr(
+        "ham_keras.search.folder.time", SimpleNamespace(sleep=lambda _: waiting.set() or time.sleep(0.01))
+    )
+    be(monkeypatch, "worker0")
+
+    def work() -> None:
+        with open_search(config) as search:
+            found.append(search)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert waiting.wait(10) and not found
+    be(monkeypatch, "chief")
+    with open_search(config):
+        worker.join(10)
+    assert found == [SearchFolder(tmp_path / "tune")]
+    assert "waiting for the chief" in capsys.readouterr().out
