@@ -28,9 +28,10 @@ from ham_keras.config import parse_config
 from ham_keras.data import pipeline
 from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
+from ham_keras.files import load_csv, save_json
 from ham_keras.models import unet
-from ham_keras.runs import Run, load_csv, save_json
-from ham_keras.scores.scores import bootstrap_interval
+from ham_keras.runs import Run
+from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.train import train
 from ham_keras.training import loop
 

@@ -22,9 +22,11 @@ import tensorflow as tf
 from ham_keras.data.records import find_records
 from ham_keras.data.splits import load_split, select
 from ham_keras.environment import describe_environment
-from ham_keras.evaluate import load_model, score_images
-from ham_keras.runs import load_run, save_json
-from ham_keras.scores.scores import bootstrap_interval
+from ham_keras.files import save_json
+from ham_keras.models.loading import load_model
+from ham_keras.prediction.scoring import score_images
+from ham_keras.runs import load_run
+from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.serving.formats import write_openvino
 
 HINTS = {"OpenVINO, float32": {"INFERENCE_PRECISION_HINT": "f32"}, "OpenVINO, its own choice": {}}

@@ -27,8 +27,8 @@ from ham_keras.data.hair import find_hairs
 from ham_keras.data.phantom import draw_phantom
 from ham_keras.data.phantoms import artefacts as phantom_artefacts
 from ham_keras.environment import describe_environment
+from ham_keras.files import save_json
 from ham_keras.reports.failures import HAIRY_FRACTION
-from ham_keras.runs import save_json
 
 SIZE = (600, 450)
 HAIRY = 0.01  # true fraction of the image under dark hairs

@@ -20,7 +20,7 @@ import tensorflow as tf
 from resident import rss_mb
 
 from ham_keras.environment import describe_environment
-from ham_keras.runs import load_json, save_json
+from ham_keras.files import load_json, save_json
 
 SIZES = ((450, 600), (300, 400), (768, 1024), (64, 48), (1, 1))
 BROKEN = b"\xff\xd8\xff\xe0 cut short"

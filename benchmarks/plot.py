@@ -21,8 +21,8 @@ from matplotlib.axes import Axes
 from PIL import Image
 from side_by_side import RESULTS, Row
 
+from ham_keras.files import load_json, save_bytes
 from ham_keras.reports.pictures import save_figure
-from ham_keras.runs import load_json, save_bytes
 
 COMPARED = ("training_step", "epoch", "input_pipeline", "inference")
 OURS, PEER, GOAL = "#1b6ca8", "#b0b0b0", "#d1495b"

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ham_keras.environment import describe_environment
-from ham_keras.runs import save_json
+from ham_keras.files import save_json
 
 RESULTS = Path("benchmarks/results")
 PEER_PACKAGES = ("segmentation-models-pytorch", "lightning", "torch", "onnxruntime", "openvino", "ray")

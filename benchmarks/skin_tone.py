@@ -23,13 +23,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ham_keras.compare import read_scores
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.environment import describe_environment
+from ham_keras.files import save_json
 from ham_keras.reports.pictures import read_rgb
-from ham_keras.runs import save_json
-from ham_keras.scores.scores import bootstrap_interval
+from ham_keras.scores.bootstrap import bootstrap_interval
+from ham_keras.scores.pairing import read_scores
 
 # The lowest ITA of each class, in degrees.
 CLASSES = {"very light": 55, "light": 41, "intermediate": 28, "tan": 10, "brown": -30, "dark": -90}

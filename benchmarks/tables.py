@@ -14,7 +14,7 @@ from pathlib import Path
 
 from side_by_side import RESULTS, Row
 
-from ham_keras.runs import load_json, save_text
+from ham_keras.files import load_json, save_text
 
 MARKED = re.compile(r"<!-- (?P<name>\w+)(: (?P<prefix>.+?))? -->\n(\n(\|.*\n)+)?")
 

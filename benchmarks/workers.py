@@ -35,7 +35,8 @@ from resident import PeakWatch
 from side_by_side import Row, alone, measured, save
 
 from ham_keras.data.records import image_files
-from ham_keras.runs import load_run, save_json
+from ham_keras.files import save_json
+from ham_keras.runs import load_run
 
 
 def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, cores: int) -> dict[str, float]:

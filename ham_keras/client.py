@@ -1,124 +1,50 @@
-"""Ask a TensorFlow Serving server for the masks of image files, over its REST interface.
+"""Ask a TensorFlow Serving server for the masks of image files, over its REST API.
 
     python -m ham_keras.client http://localhost:8501/v1/models/lesion photos/*.jpg -o masks
 
-Several requests are under way at a time; a server that is busy (429, 503) or not there yet is asked again, ever
-less often. TensorFlow is not needed here.
+Several requests run at a time; a server that is busy (429, 503) or not up yet is asked again, with growing pauses.
+TensorFlow is not needed here.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import binascii
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
 from tqdm import tqdm
-from urllib3.util import Retry
 
-from ham_keras.data.encoded import read_encoded
 from ham_keras.errors import HamError, run_command
-from ham_keras.runs import save_bytes
-
-BUSY = (429, 503)
-LONGEST_MESSAGE = 300  # characters of a server's own words
+from ham_keras.serving.client import Client, save_masks
 
 
-class Client:
-    """A server's model, asked file by file."""
+def client(
+    url: str,
+    images: Sequence[Path],
+    output: Path,
+    *,
+    timeout_seconds: float = 60,
+    retries: int = 5,
+    threads: int = 4,
+) -> int:
+    """Write `output`/<id>_segmentation.png for each image file; returns how many failed, each reported in one line.
 
-    def __init__(self, url: str, *, timeout_seconds: float = 60, retries: int = 5, threads: int = 4) -> None:
-        """`url` is the model's, e.g. http://localhost:8501/v1/models/lesion, with or without :predict.
-
-        Raises:
-            HamError: the address is no http address.
-        """
-        if not url.startswith(("http://", "https://")):
-            raise HamError(f"{url}: expected the model's address, e.g. http://localhost:8501/v1/models/lesion")
-        self.url = url.removesuffix("/").removesuffix(":predict") + ":predict"
-        self.timeout_seconds = timeout_seconds
-        self.threads = threads
-        again = Retry(
-            total=retries,
-            read=False,  # a request that ran out of time is not sent again
-            backoff_factor=0.5,
-            status_forcelist=BUSY,
-            allowed_methods=None,
-            raise_on_status=False,
-        )
-        self.session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, HTTPAdapter(pool_maxsize=threads, max_retries=again))
-
-    def segment(self, path: Path | str) -> bytes:
-        """The lesion's mask of one image file: a PNG of 0 and 255 at the image's own size.
-
-        Raises:
-            HamError: the file cannot be read, the server cannot be reached, or it refuses the image.
-        """
-        encoded = base64.b64encode(read_encoded(path)).decode("ascii")
-        request: Any = {"signature_name": "serve_bytes", "instances": [{"image_bytes": {"b64": encoded}}]}
-        try:
-            response = self.session.post(self.url, json=request, timeout=self.timeout_seconds)
-        except requests.Timeout:
-            raise HamError(f"{path}: no answer from {self.url} in {self.timeout_seconds:g} seconds") from None
-        except requests.RequestException as error:
-            raise HamError(f"{path}: {self.url} cannot be reached: {type(error).__name__}") from None
-        if not response.ok:
-            raise HamError(f"{path}: {self.url} answers {response.status_code}: {_words(response)}")
-        try:
-            return base64.b64decode(response.json()["predictions"][0]["mask_bytes"]["b64"], validate=True)
-        except (ValueError, KeyError, IndexError, TypeError, binascii.Error):
-            raise HamError(f"{path}: {self.url} answers something else than masks; is it such a model?") from None
-
-    def segment_files(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, bytes | HamError]]:
-        """Yield each file with its mask, or with what went wrong, in their order."""
-
-        def ask(path: Path | str) -> tuple[Path, bytes | HamError]:
-            try:
-                return Path(path), self.segment(path)
-            except HamError as error:
-                return Path(path), error
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            yield from pool.map(ask, paths)
-
-
-def _words(response: requests.Response) -> str:
-    try:
-        words = str(response.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        words = response.text
-    return " ".join(words.split())[:LONGEST_MESSAGE]
-
-
-def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, tell: Callable[[str], Any]) -> int:
-    """Write <id>_segmentation.png for each file, whole or not at all; returns how many files failed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    for path, result in results:
-        if isinstance(result, HamError):
-            failed += 1
-            tell(f"error: {result}")
-            continue
-        save_bytes(folder / f"{path.stem}_segmentation.png", result)
-    return failed
-
-
-def _above_zero(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
-    return value
+    Raises:
+        HamError: not a model's address, or two images have the same name.
+    """
+    names = Counter(path.stem for path in images)
+    twice = next((path for path in images if names[path.stem] > 1), None)
+    if twice is not None:
+        raise HamError(f"{twice}: another image has this name too, and their masks would be one file; rename it")
+    server = Client(url, timeout_seconds=timeout_seconds, retries=retries, threads=threads)
+    results = tqdm(server.segment_files(images), total=len(images), unit=" images", disable=None)
+    return save_masks(results, output, lambda line: tqdm.write(line, file=sys.stderr))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; 1 when an image failed."""
     parser = argparse.ArgumentParser(
         prog="python -m ham_keras.client", description="Ask a TensorFlow Serving server for the masks of image files."
     )
@@ -133,15 +59,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threads", type=int, choices=range(1, 65), default=4, metavar="N", help="requests at a time (default 4)"
     )
     args = parser.parse_args(argv)
-    stems = [path.stem for path in args.images]
-    twice = next((path for path in args.images if stems.count(path.stem) > 1), None)
-    if twice is not None:
-        raise HamError(f"{twice}: another image has this name too, and their masks would be one file; rename it")
-    client = Client(args.url, timeout_seconds=args.timeout, retries=args.retries, threads=args.threads)
-    results = tqdm(client.segment_files(args.images), total=len(stems), unit=" images", disable=None)
-    failed = save_masks(results, args.output, lambda line: tqdm.write(line, file=sys.stderr))
-    print(f"{args.output}: {len(stems) - failed} masks; {failed} of {len(stems)} images failed")
+    failed = client(
+        args.url,
+        args.images,
+        args.output,
+        timeout_seconds=args.timeout,
+        retries=args.retries,
+        threads=args.threads,
+    )
+    print(f"{args.output}: {len(args.images) - failed} masks; {failed} of {len(args.images)} images failed")
     return 1 if failed else 0
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
+    return value
 
 
 if __name__ == "__main__":

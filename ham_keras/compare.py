@@ -12,61 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ham_keras.errors import HamError, run_command
-from ham_keras.runs import load_csv, save_json
-from ham_keras.scores.scores import bootstrap_interval
-
-RESAMPLES = 10000
+from ham_keras.errors import run_command
+from ham_keras.files import save_json
+from ham_keras.scores.pairing import pair_scores
 
 
 def compare(ours: Path | str, theirs: Path | str, score: str = "jaccard_native") -> dict[str, Any]:
-    """Mean and 95 % interval of a score in both files and of the difference, ours minus theirs.
-
-    Lesions are resampled, the same ones on both sides; lesion ids are those of the first file.
-
-    Returns:
-        {"score", "images", "lesions", "ours", "theirs", "difference"}, the last three
-        {"mean", "interval"}.
-
-    Raises:
-        HamError: a file or column is missing, or the files are not of the same images.
-    """
-    first, second = read_scores(ours, ("lesion_id", score)), read_scores(theirs, (score,))
-    if first.keys() != second.keys():
-        apart = sorted(first.keys() ^ second.keys())
-        raise HamError(
-            f"{ours} and {theirs}: {len(apart)} images stand in one file only, the first: {apart[0]}; "
-            f"score both runs on the same images"
-        )
-    lesions = [row["lesion_id"] for row in first.values()]
-    try:
-        a = np.array([float(row[score]) for row in first.values()])
-        b = np.array([float(second[image_id][score]) for image_id in first])
-    except ValueError as error:
-        raise HamError(f"{ours} and {theirs}: {score} is not a column of numbers: {error}") from None
-    result: dict[str, Any] = {"score": score, "images": len(a), "lesions": len(set(lesions))}
-    for name, values in (("ours", a), ("theirs", b), ("difference", a - b)):
-        interval = bootstrap_interval(values, lesions, resamples=RESAMPLES)
-        result[name] = {"mean": float(values.mean()), "interval": list(interval)}
-    return result
-
-
-def read_scores(path: Path | str, columns: Sequence[str] = ("jaccard_native",)) -> dict[str, dict[str, str]]:
-    """The rows of a per_image.csv by image id.
-
-    Raises:
-        HamError: the file cannot be read, or lacks one of the columns.
-    """
-    try:
-        rows = load_csv(Path(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise HamError(f"{path}: cannot be read: {error}") from None
-    missing = [name for name in ("image_id", *columns) if not rows or name not in rows[0]]
-    if missing:
-        raise HamError(f"{path}: no column {missing[0]}; expected a per_image.csv")
-    return {row["image_id"]: row for row in rows}
+    """Mean and 95 % interval of a score in two files and of its difference; see `scores.pairing.pair_scores`."""
+    return pair_scores(ours, theirs, score)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

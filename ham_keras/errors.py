@@ -1,4 +1,4 @@
-"""What a user is told: errors that can be mended, and warnings."""
+"""Errors that a user can fix, warnings, and how a command ends."""
 
 from __future__ import annotations
 
@@ -9,23 +9,35 @@ from collections.abc import Callable, Sequence
 class HamError(Exception):
     """A user's fault: names the file or the config key, what was expected and what to do.
 
-    Commands print it as one line and exit with status 2; a traceback is for programmers' faults.
+    Commands print it as one line and exit with status 2; a programmer's fault keeps its traceback.
     """
 
 
+class SettingError(HamError):
+    """A config key whose value does not fit this machine, this data or another value."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+
+
 class DivergedError(HamError):
-    """The loss of a training is not a number."""
+    """The loss or a weight is not a finite number; `reason` says which, and where in the training."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}: {advice}")
+        self.reason = reason
 
 
 def warn(line: str) -> None:
-    """Tell the user of something that goes on all the same."""
+    """Print a warning to standard error."""
     print(f"warning: {line}", file=sys.stderr)
 
 
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
     """Run a command's `main` and exit: 0 or its own status, 2 after a user's fault, 130 after Ctrl-C.
 
-    A file that cannot be opened or written is the user's to mend, too.
+    A file that cannot be opened or written is a user's fault, too.
     """
     try:
         status = command(argv)

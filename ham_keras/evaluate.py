@@ -7,26 +7,16 @@ python -m ham_keras.evaluate runs/base --data PH2
 from __future__ import annotations
 
 import argparse
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from ham_keras.config import Config
-from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, run_command, warn
-from ham_keras.runs import Run, load_json, load_run, save_csv, save_json
-from ham_keras.scores.scores import SCORES, count, score, show_interval, summarise
-
-if TYPE_CHECKING:
-    import keras
-
-BATCH_SIZE = 16
+from ham_keras.files import load_json
+from ham_keras.runs import load_run
+from ham_keras.scores.summary import describe_scoring, format_summary
 
 
 def evaluate(
@@ -48,7 +38,7 @@ def evaluate(
     masks/<id>_segmentation.png.
 
     Returns:
-        the content of summary.json, see `scoring.summarise`.
+        the content of summary.json, see `scores.summary.summarise`.
 
     Raises:
         HamError: not a run, no weights yet, a file that cannot be read, the name holds other scores.
@@ -67,22 +57,11 @@ def evaluate(
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
     if data_root is not None and name in NAMES:
         raise HamError(f"{root}: its scores cannot be kept as {name!r}, the run's own; choose --name NAME")
-    made_from = {"data": str(root), "split": split, "threshold": config.score.threshold}
-    target = run.scores(name)
-    _refuse_other_scores(target, made_from)
-    if save_masks:
-        shutil.rmtree(target / "masks", ignore_errors=True)
-        (target / "masks").mkdir(parents=True)
-    rows = []
-    for row, record, lesion in score_images(load_model(run, config), records, config, visible=visible):
-        rows.append(row)
-        if save_masks:
-            Image.fromarray(255 * lesion).save(target / "masks" / f"{record.image_id}_segmentation.png")
-    save_csv(target / "per_image.csv", rows)
-    summary = {"run": run.folder.name, "set": name, **made_from}
-    summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
-    save_json(target / "summary.json", summary)
-    return summary
+    made_from = describe_scoring(root, split, config)
+    _refuse_other_scores(run.scores(name), made_from)
+    from ham_keras.prediction.scoring import score_run
+
+    return score_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
 
 
 def _only_scores(overrides: Sequence[str]) -> Sequence[str]:
@@ -113,86 +92,6 @@ def _refuse_other_scores(target: Path, made_from: dict[str, Any]) -> None:
         raise HamError(f"{target}: holds the scores of {there}; choose --name NAME")
 
 
-def load_model(run: Run, config: Config) -> keras.Model:
-    """The run's network in float32 with its best weights, built anew.
-
-    Raises:
-        HamError: the run has no weights yet, or they are of another network.
-    """
-    from ham_keras.models.precision import dtype_policy
-    from ham_keras.models.unet import build_model
-
-    if not run.weights.exists():
-        raise HamError(f"{run.weights}: not there yet; train the run first")
-    with dtype_policy("float32"):
-        model = build_model(config.model.model_copy(update={"encoder_weights": None}))
-    try:
-        model.load_weights(run.weights)
-    except (ValueError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise HamError(f"{run.weights}: does not fit {run.config} ({first})") from None
-    return model
-
-
-def score_images(
-    model: keras.Model, records: Sequence[Record], config: Config, *, visible: bool = True
-) -> Iterator[tuple[dict[str, Any], Record, np.ndarray]]:
-    """Yield, for each record, its row of per_image.csv, itself, and the predicted mask at native size.
-
-    The mask is uint8 [H, W] in {0, 1}.
-    """
-    import tensorflow as tf
-    from tqdm import tqdm
-
-    from ham_keras.data.images import resize_probability
-    from ham_keras.data.pipeline import Examples, make_eval_dataset
-
-    predict = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
-    resize = tf.function(resize_probability, reduce_retracing=True)
-    examples = Examples(records, config.data.model_copy(update={"cache": "none"}), visible=False)
-    remaining = iter(records)
-    with tqdm(total=len(records), desc="scoring", unit=" images", disable=not visible) as bar, examples.explained():
-        for images, masks in make_eval_dataset(examples, batch_size=BATCH_SIZE):
-            for probability, small in zip(predict(images), masks.numpy(), strict=True):
-                record = next(remaining)
-                mask = read_mask(record.mask_path)
-                height, width = mask.lesion.shape
-                native = resize(probability[None], height, width).numpy()[0, ..., 0] > config.score.threshold
-                network = probability.numpy() > config.score.threshold
-                row = {
-                    "image_id": record.image_id,
-                    "lesion_id": record.lesion_id,
-                    "diagnosis": record.diagnosis,
-                    "height_px": height,
-                    "width_px": width,
-                    "lesion_fraction": round(float(mask.lesion.mean()), 6),
-                    "mask_repaired": int(mask.repaired),
-                }
-                scores = {"native": score(*count(mask.lesion, native)), "network": score(*count(small, network))}
-                row |= {f"{name}_{size}": scores[size][name] for size in scores for name in SCORES}
-                bar.update()
-                yield row, record, native.astype(np.uint8)
-
-
-def print_summary(summary: dict[str, Any], title: str) -> None:
-    """Print a summary as a table."""
-    print(f"\n{title}: {summary['images']} images of {summary['lesions']} lesions")
-    print(f"{'':20}{'mean':>8}{'median':>8}  {'95 % interval':18}{'network size':>12}")
-    for name in SCORES:
-        native, network = summary["native"][name], summary["network"][name]
-        print(
-            f"{name:20}{native['mean']:8.4f}{native['median']:8.4f}  "
-            f"{show_interval(native['interval']):18}{network['mean']:12.4f}"
-        )
-    print(f"{'share below 0.65':20}{summary['native']['below_0.65']:8.4f}")
-    for kind in ("by_diagnosis", "by_size"):
-        print(f"\nJaccard {kind.replace('_', ' ')}")
-        for name, group in summary[kind].items():
-            spread = group["jaccard"]
-            print(f"  {name:18}{spread['mean']:8.4f}  {show_interval(spread['interval']):18}{group['images']:5} images")
-    print("\nResearch use; not a medical device.")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m ham_keras.evaluate", description="Score a run on its own split or on another data folder."
@@ -214,7 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         overrides=args.overrides,
         save_masks=args.save_masks,
     )
-    print_summary(summary, f"{args.run}: {summary['set']}")
+    title = f"{args.run}: {summary['set']}"
+    print(f"\n{format_summary(summary, title)}")
+    print("\nResearch use; not a medical device.")
     return 0
 
 

@@ -23,12 +23,13 @@ from tqdm import tqdm
 
 from ham_keras.data.records import SUFFIXES, image_files, without_mask_ending
 from ham_keras.errors import HamError, run_command
+from ham_keras.files import LONGEST_PART_PREFIX, save_csv
 from ham_keras.prediction.folder import Predictions, describe_settings
 from ham_keras.prediction.outline import Outlining
-from ham_keras.runs import load_run, save_csv
+from ham_keras.runs import load_run
 
 ENGINES = ("local", "ray")
-LONGEST_STEM_BYTES = 255 - len("._segmentation.png.part")  # of the 255 that file systems allow
+LONGEST_STEM_BYTES = 255 - LONGEST_PART_PREFIX - len("_segmentation.png")  # of the 255 that file systems allow
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,35 @@
-"""A run folder: what lies where, whether it may be continued, and how its files are written."""
+"""A run folder: its paths, and whether it may be continued. A search's folder has the same shape."""
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import io
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
-from ham_keras.config import Config, load_config, to_json
+from ham_keras.config import Config, load_config, load_config_as, to_json
 from ham_keras.errors import HamError
+from ham_keras.files import locked, save_text
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 @dataclass(frozen=True)
-class Run:
-    """The paths of a run folder."""
+class WorkFolder:
+    """A folder in which the work that a config describes is done, continued and kept."""
 
     folder: Path
 
+    kind: ClassVar[str] = "run"
+    config_name: ClassVar[str] = "config.json"
+    config_type: ClassVar[type[Config]] = Config
+
     @property
     def config(self) -> Path:
-        return self.folder / "config.json"
+        return self.folder / self.config_name
 
     @property
     def split(self) -> Path:
@@ -35,6 +38,67 @@ class Run:
     @property
     def environment(self) -> Path:
         return self.folder / "environment.json"
+
+    @property
+    def contents(self) -> tuple[Path, ...]:
+        """All that the work writes, the config last."""
+        raise NotImplementedError
+
+    @property
+    def started(self) -> bool:
+        """Whether there is work that another config must not be mixed with."""
+        return self.config.exists()
+
+    @contextmanager
+    def opened(self, config: Config, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
+        """Hold the folder, made if missing, until the `with` block ends.
+
+        A folder without work takes the new config. Work of another config is an error, or is deleted first with
+        `overwrite`.
+
+        Raises:
+            HamError: the folder holds another config's work or something else, or another process holds it.
+        """
+        if self.folder.exists() and not self._is_config():
+            strangers = [child for child in self.folder.iterdir() if not child.name.startswith(".")]
+            if strangers:
+                raise HamError(
+                    f"{self.folder}: exists and is not a {self.kind} (it holds {strangers[0].name}); choose "
+                    f"run.name=NAME"
+                )
+        with locked(self.folder, lock):
+            if self.config.exists() and (overwrite or not self.started):
+                self.empty()
+            if self.config.exists():
+                different = differences(load_config_as(self.config_type, self.config), config)
+                if different:
+                    raise HamError(
+                        f"{self.folder}: is a {self.kind} of another config (differs in {different}); choose "
+                        f"run.name=NAME for a new {self.kind}, or --overwrite to delete this one"
+                    )
+            else:
+                save_text(self.config, to_json(config))
+            yield self
+
+    def _is_config(self) -> bool:
+        try:
+            load_config_as(self.config_type, self.config)
+        except HamError:
+            return False
+        return True
+
+    def empty(self) -> None:
+        """Delete what the work wrote and nothing else; the config last, so that until then it can be deleted."""
+        for path in self.contents:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run(WorkFolder):
+    """The paths of a run folder."""
 
     @property
     def weights(self) -> Path:
@@ -62,7 +126,6 @@ class Run:
 
     @property
     def contents(self) -> tuple[Path, ...]:
-        """All that training and scoring write, the config last."""
         return (
             self.resume_state, self.weights, self.history, self.split, self.environment, self.repaired, self.curves,
             self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
@@ -79,7 +142,6 @@ class Run:
 
     @property
     def started(self) -> bool:
-        """Something was trained that a new config must not be mixed with."""
         return any(path.exists() for path in (self.resume_state, self.weights, self.history))
 
     @property
@@ -88,32 +150,11 @@ class Run:
         return self.summary("test").exists() and not self.resume_state.exists()
 
 
-@contextmanager
-def locked(folder: Path, name: str = ".lock", *, instead: str = "set run.name=") -> Iterator[None]:
-    """Hold the folder, made when there is none, for this process; the lock goes with it, however it ends.
-
-    `instead` is what the error names besides waiting.
-
-    Raises:
-        HamError: another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / name, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HamError(f"{folder}: another process is working on it; wait, or {instead}") from None
-        yield
-
-
-AnyConfig = TypeVar("AnyConfig", bound=Config)
-
-
 def with_data_root(config: AnyConfig) -> AnyConfig:
     """Name the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
 
     Raises:
-        HamError: none of them is named, or the one that is named is not there.
+        HamError: none of them is set, or the folder does not exist.
     """
     named, root = "data.root", config.data.root
     if root is None and os.environ.get("HAM10000_ROOT"):
@@ -131,57 +172,13 @@ def with_data_root(config: AnyConfig) -> AnyConfig:
     return config.model_copy(update={"data": config.data.model_copy(update={"root": str(folder)})})
 
 
-@contextmanager
-def open_run(config: Config, *, overwrite: bool = False) -> Iterator[Run]:
-    """Hold the folder of this config's run, made when there is none, until the `with` block ends.
-
-    A folder in which nothing was trained yet takes the new config. One that holds a trained or half-trained
-    run must be of the same config, or is emptied first with `overwrite`.
-
-    Raises:
-        HamError: the folder holds another config's run, is not a run, or is held by another process.
-    """
-    run = Run(Path(config.run.dir) / str(config.run.name))
-    if run.folder.exists() and not _is_config(run.config):
-        strangers = [child for child in run.folder.iterdir() if not child.name.startswith(".")]
-        if strangers:
-            raise HamError(
-                f"{run.folder}: exists and is not a run (it holds {strangers[0].name}); choose run.name=NAME"
-            )
-    with locked(run.folder):
-        if run.config.exists() and (overwrite or not run.started):
-            _empty(run)
-        if run.config.exists():
-            different = differences(load_run(run.folder)[1], config)
-            if different:
-                raise HamError(
-                    f"{run.folder}: is a run of another config (differs in {different}); choose run.name=NAME for a "
-                    f"new run, or --overwrite to delete this one"
-                )
-        else:
-            save_text(run.config, to_json(config))
-        yield run
-
-
-def _is_config(path: Path) -> bool:
-    try:
-        load_config(path)
-    except HamError:
-        return False
-    return True
-
-
-def _empty(run: Run) -> None:
-    """Delete what a run consists of and nothing else; its config last, so that until then it is a run to delete."""
-    for path in run.contents:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def open_run(config: Config, *, overwrite: bool = False) -> AbstractContextManager[Run]:
+    """Hold the folder of this config's run; see `WorkFolder.opened`."""
+    return Run(Path(config.run.dir) / str(config.run.name)).opened(config, overwrite=overwrite)
 
 
 def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Config]:
-    """An existing run and its config, with `section.key=value` overrides laid over it.
+    """An existing run and its config, with `section.key=value` overrides applied.
 
     Raises:
         HamError: the folder is not a run, an override is wrong.
@@ -192,8 +189,20 @@ def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Co
     return run, load_config(run.config, overrides)
 
 
+def load_trained_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Config]:
+    """`load_run` of a run that has weights.
+
+    Raises:
+        HamError: as `load_run`, or nothing was trained yet.
+    """
+    run, config = load_run(folder, overrides)
+    if not run.weights.exists():
+        raise HamError(f"{run.weights}: not there yet; train the run first")
+    return run, config
+
+
 def differences(old: Config, new: Config) -> str:
-    """The keys, a few of them, in which two configs ask for different work; empty where they ask for the same."""
+    """The first few keys in which two configs ask for different work; empty where they ask for the same."""
     apart = {"schema_", "description", "run"}
     found = _differences(old.model_dump(exclude=apart), new.model_dump(exclude=apart))
     return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
@@ -207,48 +216,3 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = ""
         elif old.get(key) != new.get(key):
             found.append(place + key)
     return found
-
-
-def save_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OSError: names the file, also where the system does not: on a full disk.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        if error.errno is not None:
-            error.filename = str(path)
-        raise
-
-
-def save_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    save_bytes(path, text.encode("utf-8"))
-
-
-def save_json(path: Path, content: Any) -> None:
-    save_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def load_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def load_csv(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark at the beginning
-        return list(csv.DictReader(file))
-
-
-def save_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of the same keys as a CSV with a header, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    save_text(path, text.getvalue())

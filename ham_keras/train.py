@@ -10,16 +10,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ham_keras.config import Config, load_config
-from ham_keras.data.records import Record, find_records
-from ham_keras.data.splits import Split, load_split, make_split, select, shared_lesions
+from ham_keras.data.records import find_records
+from ham_keras.data.splits import choose_split, select
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
-from ham_keras.runs import Run, load_json, open_run, save_json, with_data_root
-from ham_keras.settings import Data
+from ham_keras.files import load_json, save_json
+from ham_keras.runs import Run, open_run, with_data_root
+from ham_keras.scores.summary import describe_scoring, format_summary
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     records = {name: select(pairing.records, ids, f"{run.split}: {name}") for name, ids in split.items()}
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
-    from ham_keras.evaluate import evaluate, print_summary
     from ham_keras.models.precision import choose_precision, describe_device
+    from ham_keras.prediction.scoring import score_run
     from ham_keras.reports.pictures import save_curves
     from ham_keras.training.loop import fit
 
@@ -66,18 +66,19 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
     progress = fit(config, run, records, precision, visible=visible)
     save_curves(progress.history, run.curves)
-    summary = evaluate(run.folder, "test", visible=visible)
-    print_summary(summary, f"{run.folder}: test split")
+    made_from = describe_scoring(str(config.data.root), "test", config)
+    summary = score_run(run, config, records["test"], "test", made_from, visible=visible)
+    print(f"\n{format_summary(summary, f'{run.folder}: test split')}")
     run.resume_state.unlink()  # without it the run counts as finished: no report that fails can cost its results
     write_report(run, visible=visible)
 
 
 def write_report(run: Run, *, visible: bool = True) -> None:
-    """Write a finished run's report, or tell why there is none: it can be written again at any time."""
-    from ham_keras.report import report
+    """Write a finished run's report, or warn why there is none: it can be written again at any time."""
+    from ham_keras.reports.single import report_run
 
     try:
-        print(f"report: {report(run.folder, visible=visible)}")
+        print(f"report: {report_run(run.folder, visible=visible)}")
     except (HamError, OSError) as error:
         warn(f"no report: {error}; to try again: python -m ham_keras.report {run.folder}")
 
@@ -91,25 +92,6 @@ def _record_environment(run: Run, precision: str, device: str) -> str:
         return str(first["precision"])
     save_json(run.environment, now)
     return precision
-
-
-def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split:
-    """The split kept in `path`, made there when there is none: what is trained and scored on never changes."""
-    if path.exists():
-        return load_split(path)
-    if settings.split_file is not None:
-        split = load_split(settings.split_file)
-        leaking = shared_lesions(split, records) if settings.group_by else []
-        if leaking:
-            warn(
-                f"{settings.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
-                f"{leaking[0]}; scores will look better than they are"
-            )
-    else:
-        fractions = settings.split.model_dump()
-        split = make_split(records, fractions, seed=settings.seed, sample=settings.sample, group_by=settings.group_by)
-    save_json(path, split)
-    return split
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,24 +13,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from ham_keras.config import json_schema, load_config_as, to_json
-from ham_keras.data.records import find_records
-from ham_keras.data.splits import select
-from ham_keras.environment import describe_environment
-from ham_keras.errors import HamError, run_command, warn
+from ham_keras.config import json_schema, load_config_as
+from ham_keras.errors import run_command
 from ham_keras.reference.tables import settings_tables
-from ham_keras.runs import Run, save_json, save_text, with_data_root
+from ham_keras.runs import with_data_root
 from ham_keras.search.folder import SearchFolder, open_search, role
-from ham_keras.search.space import TuneConfig, check_space, count_trials, trial_config
-from ham_keras.train import choose_split
+from ham_keras.search.space import TuneConfig, check_space, describe_search
 
 
 def tune(config: TuneConfig, *, overwrite: bool = False) -> SearchFolder:
     """Run trials until the search's algorithm is done; write leaderboard, pictures and best_config.json.
 
-    An unfinished search of the same config continues. A worker (see `searches.role`) runs trials and leaves the
+    An unfinished search of the same config continues. A worker (see `search.folder.role`) runs trials and leaves the
     rest to its chief.
 
     Raises:
@@ -39,73 +34,20 @@ def tune(config: TuneConfig, *, overwrite: bool = False) -> SearchFolder:
     check_space(config)
     config = with_data_root(config)
     from ham_keras.search.leaderboard import print_leaderboard, read_leaderboard, save_leaderboard
+    from ham_keras.search.running import run_trials, save_best
 
     with open_search(config, overwrite=overwrite) as search:
         if search.best_config.exists():
             print(f"{search.folder} is finished; --overwrite searches again")
         else:
-            _run_trials(config, search)
+            run_trials(config, search)
             if role() == "worker":
                 print(f"{search.folder}: no more trials; the chief writes the results")
                 return search
-            _save_best(config, search, save_leaderboard(search, config))
+            save_best(config, search, save_leaderboard(search, config))
         print_leaderboard(read_leaderboard(search, config), config)
         print(f"\ntrain the best: python -m ham_keras.train {search.best_config}")
     return search
-
-
-def _run_trials(config: TuneConfig, search: SearchFolder) -> None:
-    pairing = find_records(str(config.data.root))
-    for line in pairing.warnings():
-        warn(line)
-    split = choose_split(config.data, search.split, pairing.records)
-    for side in ("train", "val"):
-        select(pairing.records, split[side], f"{search.split}: {side}")
-    print(f"{search.folder}: {describe_search(config)}; {len(split['train'])} train, {len(split['val'])} val images")
-
-    # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
-    from keras_tuner.errors import FatalError
-
-    from ham_keras.models.precision import choose_precision, describe_device
-    from ham_keras.search.leaderboard import save_leaderboard
-    from ham_keras.search.tuner import SearchTuner
-
-    if role() != "worker":
-        environment = describe_environment(describe_device(), choose_precision(config.train.precision))
-        save_json(search.environment, environment)
-    tuner = SearchTuner(config, search)
-    if role() != "worker":
-        tuner.oracle.after_trial = lambda: save_leaderboard(search, config)
-    try:
-        tuner.search(verbose=0)
-    except FatalError as error:
-        raise HamError(str(error)) from None
-
-
-def _save_best(config: TuneConfig, search: SearchFolder, rows: Sequence[dict[str, Any]]) -> None:
-    """Write best_config.json, and free the disk of all weights but the best trial's."""
-    completed = [row for row in rows if row["val_jaccard"] is not None]
-    if not completed:
-        first = next((row["error"] for row in rows if row["error"]), "no trial ended")
-        raise HamError(f"{search.folder}: none of {len(rows)} trials completed: {first}; --overwrite searches again")
-    best = completed[0]
-    for row in rows:
-        run = Run(search.trial(row["trial"]))
-        run.resume_state.unlink(missing_ok=True)
-        if row is not best:
-            run.weights.unlink(missing_ok=True)
-    found = trial_config(config, {key: best[key] for key in config.space}, f"{search.folder.name}-best")
-    description = (
-        f"Best of {len(completed)} trials of {search.folder}: trial {best['trial']}, validation Jaccard "
-        f"{best['val_jaccard']:.4f} after {best['epochs']} epochs."
-    )
-    save_text(search.best_config, to_json(found.model_copy(update={"description": description})))
-
-
-def describe_search(config: TuneConfig) -> str:
-    """Algorithm and size of a search, e.g. "hyperband, at most 23 trials and 75 epochs in all"."""
-    trials, epochs = count_trials(config)
-    return f"{config.search.algorithm}, at most {trials} trials and {epochs} epochs in all"
 
 
 def search_reference() -> str:

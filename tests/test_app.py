@@ -19,13 +19,15 @@ import pytest
 import requests
 from PIL import Image
 
-from ham_keras.app import main, serve
+from ham_keras.app import main
 from ham_keras.data.phantom import draw_phantom
+from ham_keras.demo.server import serve
 from ham_keras.errors import HamError
+from ham_keras.files import load_csv
 from ham_keras.predict import predict
 from ham_keras.prediction.outline import Outlining, measure, outline_lesion
 from ham_keras.prediction.predictor import Segmenter
-from ham_keras.runs import Run, load_csv, load_run
+from ham_keras.runs import Run, load_run
 
 TURNED = 6  # EXIF: the top of the photograph is the right side of what is stored
 Open = Callable[..., Any]

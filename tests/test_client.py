@@ -16,8 +16,9 @@ import tensorflow as tf
 from PIL import Image
 from serving import serve
 
-from ham_keras.client import Client, main
+from ham_keras.client import main
 from ham_keras.errors import HamError
+from ham_keras.serving.client import Client
 
 
 class Echo:

@@ -41,7 +41,7 @@ def test_all_commands_are_found() -> None:
     assert {f"ham_keras.{name}" for name in known} <= find_commands().keys()
     # What else can be started is no command: a search starts its trials itself.
     started = {path.stem for path in PACKAGE.rglob("*.py") if "__main__" in path.read_text()}
-    assert started - {name.rpartition(".")[2] for name in find_commands()} == {"trials"}
+    assert started - {name.rpartition(".")[2] for name in find_commands()} == {"trial"}
 
 
 @pytest.mark.parametrize("name", find_commands())

@@ -10,7 +10,7 @@ import pytest
 
 from ham_keras.compare import compare, main
 from ham_keras.errors import HamError
-from ham_keras.runs import save_csv
+from ham_keras.files import save_csv
 
 
 def write(path: Path, values: list[float], *, lesions: bool = True, first: int = 0) -> Path:

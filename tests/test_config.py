@@ -151,8 +151,9 @@ def test_command_prints_resolved_config(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 PURE = (
-    "config", "settings", "data.records", "data.masks", "data.splits", "data.audit", "data.phantom", "scoring", "runs",
-    "errors", "train", "evaluate", "compare", "results", "export", "client", "environment",
+    "config", "settings", "data.records", "data.masks", "data.splits", "data.audit", "data.phantom",
+    "scores.summary", "scores.pairing", "scores.table", "files", "runs", "errors", "train", "evaluate",
+    "compare", "results", "export", "client", "environment", "app",
 )  # fmt: skip
 
 

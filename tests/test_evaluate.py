@@ -14,8 +14,10 @@ from ham_keras.data.masks import read_mask
 from ham_keras.data.phantom import draw_phantoms
 from ham_keras.data.records import Record
 from ham_keras.errors import HamError
-from ham_keras.evaluate import evaluate, load_model, main, warn_of_trained
-from ham_keras.runs import Run, load_csv, load_json, load_run
+from ham_keras.evaluate import evaluate, main, warn_of_trained
+from ham_keras.files import load_csv, load_json
+from ham_keras.models.loading import load_model
+from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import SCORES
 
 

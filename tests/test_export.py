@@ -25,9 +25,11 @@ from ham_keras.data.images import decode_image, load_image
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
-from ham_keras.evaluate import evaluate, load_model
+from ham_keras.evaluate import evaluate
 from ham_keras.export import export, main
-from ham_keras.runs import Run, load_csv, load_json, load_run, save_json
+from ham_keras.files import load_csv, load_json, save_json
+from ham_keras.models.loading import load_model
+from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import count, score
 
 
@@ -264,7 +266,6 @@ def test_versions_are_counted_and_never_replaced(
 
 def test_an_export_that_fails_leaves_nothing(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(run: Run, config: Any, part: Path, form: str) -> None:
-        part.mkdir()
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export_module, "_write", broken)

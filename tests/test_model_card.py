@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ham_keras.runs import load_json
-from ham_keras.scores.scores import show_interval
+from ham_keras.files import load_json
+from ham_keras.scores.bootstrap import show_interval
 
 CARD = Path("docs/model-card.md").read_text()
 DIAGNOSES = {

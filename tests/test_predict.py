@@ -20,11 +20,12 @@ from ham_keras.data.records import find_records
 from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
+from ham_keras.files import load_csv, load_json
 from ham_keras.predict import find_images, main, predict
 from ham_keras.prediction.folder import Predictions
 from ham_keras.prediction.outline import Outlining, measure
 from ham_keras.prediction.predictor import Segmenter
-from ham_keras.runs import Run, load_csv, load_json
+from ham_keras.runs import Run
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,11 @@ from ham_keras.compare import compare
 from ham_keras.data.masks import read_mask
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
+from ham_keras.files import load_csv, load_json, save_csv, save_json
 from ham_keras.report import main, report
 from ham_keras.reports.page import new_report
 from ham_keras.reports.scorings import load_scoring
-from ham_keras.runs import Run, load_csv, load_json, save_csv, save_json
+from ham_keras.runs import Run
 from ham_keras.scores.scores import SCORES, count, score
 
 PICTURES = {"curves.png", "distribution.png", "size.png", "diagnosis.png"}

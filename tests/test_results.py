@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ham_keras.errors import HamError
-from ham_keras.results import load_table, main, markdown
-from ham_keras.runs import Run, load_json
+from ham_keras.files import load_json
+from ham_keras.results import main
+from ham_keras.runs import Run
+from ham_keras.scores.table import load_table, markdown
 
 TABLE = "results.json"
 

@@ -14,16 +14,8 @@ import pytest
 from ham_keras.config import parse_config
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError
-from ham_keras.runs import (
-    Run,
-    load_run,
-    locked,
-    open_run,
-    save_csv,
-    save_json,
-    save_text,
-    with_data_root,
-)
+from ham_keras.files import locked, save_csv, save_json, save_text
+from ham_keras.runs import Run, load_run, open_run, with_data_root
 
 
 def config(tmp_path: Path, **sections: Any) -> Any:

@@ -15,7 +15,8 @@ import pytest
 from ham_keras.config import to_json
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
-from ham_keras.runs import Run, load_json, load_run, save_json
+from ham_keras.files import load_json, save_json
+from ham_keras.runs import Run, load_run
 from ham_keras.train import choose_split, main, train, write_report
 
 

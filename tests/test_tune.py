@@ -15,7 +15,8 @@ import pytest
 
 from ham_keras.config import load_config, parse_config_as, to_json
 from ham_keras.errors import HamError
-from ham_keras.runs import Run, load_csv, load_json
+from ham_keras.files import load_csv, load_json
+from ham_keras.runs import Run
 from ham_keras.search import tuner as tuner_module
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig

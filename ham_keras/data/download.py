@@ -17,7 +17,7 @@ from ham_keras.data import audit
 from ham_keras.data.sources.archive import check_space, is_unpacked, unpack
 from ham_keras.data.sources.dataverse import Dataset, RemoteFile, fetch, read_dataset
 from ham_keras.errors import HamError, run_command, warn
-from ham_keras.runs import locked, save_json
+from ham_keras.files import locked, save_json
 
 SERVER = "https://dataverse.harvard.edu"
 DOI = "doi:10.7910/DVN/DBW86T"

@@ -24,6 +24,7 @@ from ham_keras.data.images import decode_image, load_image, resize_image
 from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.records import Record
 from ham_keras.errors import HamError
+from ham_keras.files import replacing
 from ham_keras.settings import Augment, Data
 
 Pixels = npt.NDArray[np.uint8]
@@ -136,16 +137,9 @@ class Examples:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not path.exists() or path.stat().st_size != len(self.records) * (size + 1):
-                part = path.with_suffix(f".{os.getpid()}.part")
-                try:
-                    with open(part, "wb") as file:
-                        self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
-                        file.write(self.repaired.tobytes())
-                        file.flush()
-                        os.fsync(file.fileno())
-                    os.replace(part, path)
-                finally:
-                    part.unlink(missing_ok=True)
+                with replacing(path) as part, open(part, "wb") as file:
+                    self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
+                    file.write(self.repaired.tobytes())
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise HamError(f"data.cache_dir: cannot keep {path}: {error.strerror}") from None

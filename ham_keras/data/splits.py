@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ham_keras.data.records import Record
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, warn
+from ham_keras.files import save_json
+from ham_keras.settings import Data
 
 NAMES = ("train", "val", "test")
 Split = dict[str, list[str]]
@@ -86,6 +88,25 @@ def load_split(path: Path | str) -> Split:
             if image_id in seen:
                 raise HamError(f"{path}: {image_id} stands in {seen[image_id]} and again in {name}")
             seen[image_id] = name
+    return split
+
+
+def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split:
+    """The split kept in `path`, made there when there is none: what is trained and scored on never changes."""
+    if path.exists():
+        return load_split(path)
+    if settings.split_file is not None:
+        split = load_split(settings.split_file)
+        leaking = shared_lesions(split, records) if settings.group_by else []
+        if leaking:
+            warn(
+                f"{settings.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
+                f"{leaking[0]}; scores will look better than they are"
+            )
+    else:
+        fractions = settings.split.model_dump()
+        split = make_split(records, fractions, seed=settings.seed, sample=settings.sample, group_by=settings.group_by)
+    save_json(path, split)
     return split
 
 

@@ -15,10 +15,11 @@ from ham_keras.data.images import read_image
 from ham_keras.data.phantom import draw_phantom
 from ham_keras.demo.photograph import Photograph, segment_photograph, show_photograph, thumbnail
 from ham_keras.errors import HamError
+from ham_keras.files import load_json
 from ham_keras.prediction.outline import Outlining
 from ham_keras.prediction.predictor import Segmenter, count_pixels
-from ham_keras.runs import Run, load_json
-from ham_keras.scores.scores import show_interval
+from ham_keras.runs import Run
+from ham_keras.scores.bootstrap import show_interval
 
 LARGEST_MB = 50  # of an uploaded file
 LARGEST_PIXELS = 80_000_000

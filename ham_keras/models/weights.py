@@ -10,7 +10,9 @@ from pathlib import Path
 
 import keras
 
-from ham_keras.errors import HamError
+from ham_keras.errors import SettingError
+
+KEY = "model.encoder_weights"
 
 
 def load_encoder_weights(
@@ -24,27 +26,27 @@ def load_encoder_weights(
         weights: "imagenet", or the path of an .h5 file of the encoder without its top.
 
     Raises:
-        HamError: no network and no file in the Keras cache, no such file, or it is of another encoder; `network` does
-            not contain the encoder.
+        SettingError: no network and no file in the Keras cache, no such file, or it is of another encoder; `network`
+            does not contain the encoder.
     """
     if weights == "imagenet":
         try:
             encoder = build_encoder("imagenet")
         except Exception as error:
-            raise HamError(_not_downloaded(str(error))) from None
+            raise SettingError(KEY, _not_downloaded(str(error))) from None
     else:
         encoder = build_encoder(None)
         path = Path(weights)
         if not path.is_file():
-            raise HamError(f'model.encoder_weights: {path}: no such file; expected "imagenet", null or an .h5 file')
+            raise SettingError(KEY, f'{path}: no such file; expected "imagenet", null or an .h5 file')
         try:
             encoder.load_weights(path)
         except (ValueError, OSError, KeyError) as error:
             first = str(error).strip().splitlines()[0]
-            raise HamError(f"model.encoder_weights: {path}: does not fit {encoder.name}: {first}") from None
+            raise SettingError(KEY, f"{path}: does not fit {encoder.name}: {first}") from None
     theirs, ours = _layers_by_rank(encoder), _layers_by_rank(network)
     if theirs.keys() - ours.keys():
-        raise HamError(f"model.encoder_weights: {network.name} does not contain {encoder.name}; set it to null")
+        raise SettingError(KEY, f"{network.name} does not contain {encoder.name}; set it to null")
     for key, layer in theirs.items():
         ours[key].set_weights(layer.get_weights())
 
@@ -75,6 +77,6 @@ def _not_downloaded(reason: str) -> str:
     folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
     name = url.group().rsplit("/", 1)[-1] if url else "the file"
     return (
-        f'model.encoder_weights: "imagenet" could not be downloaded ({tried}); put {name} into {folder}, '
+        f'"imagenet" could not be downloaded ({tried}); put {name} into {folder}, '
         f"name a local .h5 file, or train without it: model.encoder_weights=null"
     )

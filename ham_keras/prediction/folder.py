@@ -15,8 +15,9 @@ from PIL import Image
 
 from ham_keras.data.outline import draw_outline
 from ham_keras.errors import HamError
+from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
 from ham_keras.prediction.outline import Outlining, measure
-from ham_keras.runs import Run, load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
+from ham_keras.runs import Run
 
 if TYPE_CHECKING:
     from ham_keras.prediction.predictor import Segmented

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ham_keras.data.images import read_image, resize_image, resize_probability
 from ham_keras.errors import HamError
-from ham_keras.evaluate import load_model
+from ham_keras.models.loading import load_model
 from ham_keras.prediction.outline import Lesion, Outlining, Probability, outline_lesion
 from ham_keras.runs import load_run
 

@@ -8,17 +8,41 @@ from typing import Any
 
 import numpy as np
 
-from ham_keras.compare import RESAMPLES, compare
+from ham_keras.files import save_csv
 from ham_keras.reports.cases import EACH, LEGEND, draw_cases
 from ham_keras.reports.facts import DIAGNOSES, describe
 from ham_keras.reports.failures import GROUPS, measure_all, measure_rows, members
-from ham_keras.reports.page import MEASURES, save_page
+from ham_keras.reports.page import MEASURES, PAGE, new_report, save_page
 from ham_keras.reports.plots import save_pairs
-from ham_keras.reports.scorings import Scoring
-from ham_keras.runs import save_csv
-from ham_keras.scores.scores import SCORES, size_group, spread
+from ham_keras.reports.scorings import Scoring, load_scoring
+from ham_keras.scores.bootstrap import spread
+from ham_keras.scores.pairing import RESAMPLES, pair_scores
+from ham_keras.scores.scores import SCORES
+from ham_keras.scores.summary import size_group
 
 Kinds = dict[str, dict[str, set[str]]]
+
+
+def report_pair(
+    folder: Path | str,
+    other: Path | str,
+    name: str = "test",
+    *,
+    data_root: Path | str | None = None,
+    output: Path | str | None = None,
+    visible: bool = True,
+) -> Path:
+    """Write the report of two runs' scores/<name>/ into reports/<name>-vs-<other>/ of the first, or into `output`.
+
+    Raises:
+        HamError: not runs, not scored, not of the same images, images or weights are not those that were scored.
+    """
+    first, second = (load_scoring(run, name, data_root=data_root) for run in (folder, other))
+    place = f"{name}-vs-{second.run.folder.resolve().name}"
+    target = Path(output) if output is not None else first.run.report(place)
+    with new_report(target) as part:
+        write_comparison(first, second, part, visible=visible)
+    return target / PAGE
 
 
 def write_comparison(first: Scoring, second: Scoring, folder: Path, *, visible: bool = True) -> None:
@@ -27,7 +51,7 @@ def write_comparison(first: Scoring, second: Scoring, folder: Path, *, visible: 
     Raises:
         HamError: the two are not of the same images, and as `Scoring.lesions` does.
     """
-    scores = {name: compare(first.table, second.table, f"{name}_native") for name in SCORES}
+    scores = {name: pair_scores(first.table, second.table, f"{name}_native") for name in SCORES}
     measured = measure_all(list(first.records.values()), visible=visible)
     save_csv(folder / MEASURES, measure_rows(measured))
     kinds = {"Failure group": {GROUPS[name].title: ids for name, ids in members(measured).items()}, **_kinds(first)}

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ham_keras.config import Config
+from ham_keras.files import load_csv, load_json
 from ham_keras.reports.scorings import Scoring
-from ham_keras.runs import Run, load_csv, load_json
+from ham_keras.runs import Run
 from ham_keras.settings import Augment, Train
 
 Facts = dict[str, dict[str, str]]

@@ -21,7 +21,7 @@ from ham_keras.data.hair import find_hairs
 from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.records import Record
 from ham_keras.reports.pictures import read_rgb
-from ham_keras.scores.scores import spread
+from ham_keras.scores.bootstrap import spread
 
 Pixels = npt.NDArray[np.uint8]
 

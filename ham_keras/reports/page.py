@@ -15,8 +15,8 @@ from typing import Any
 import jinja2
 
 from ham_keras.errors import HamError
-from ham_keras.runs import load_json, locked, save_json, save_text
-from ham_keras.scores.scores import show_interval
+from ham_keras.files import load_json, locked, save_json, save_text
+from ham_keras.scores.bootstrap import show_interval
 
 PAGE, CONTENT, MEASURES = "report.html", "report.json", "failure_measures.csv"
 

@@ -15,14 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
+from ham_keras.files import replacing
+
 TRUTH, PREDICTION = "#00a087", "#e64b35"
 
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG whole or not at all."""
-    part = path.with_name(f".part.{path.name}")
-    figure.savefig(part, dpi=110, bbox_inches="tight", facecolor="white")
-    part.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=110, bbox_inches="tight", facecolor="white")
     figure.clear()  # figure and canvas hold each other; megabytes would wait for the garbage collector
 
 

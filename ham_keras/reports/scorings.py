@@ -14,7 +14,8 @@ from ham_keras.config import Config
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import select
 from ham_keras.errors import HamError
-from ham_keras.runs import Run, load_csv, load_json, load_run
+from ham_keras.files import load_csv, load_json
+from ham_keras.runs import Run, load_run
 
 SAME = 1e-3  # batches of other images round otherwise; a pixel or two may change sides
 
@@ -51,7 +52,8 @@ class Scoring:
         Raises:
             HamError: a mask does not have the Jaccard index of per_image.csv.
         """
-        from ham_keras.evaluate import load_model, score_images
+        from ham_keras.models.loading import load_model
+        from ham_keras.prediction.scoring import score_images
 
         records = [self.records[image_id] for image_id in dict.fromkeys(image_ids)]
         found = {}

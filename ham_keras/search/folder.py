@@ -1,41 +1,28 @@
-"""The folder of a search: what lies where, whether it may be continued, and who works on it."""
+"""The folder of a search: its paths, and which process does what in it."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ham_keras.config import load_config_as, to_json
 from ham_keras.errors import HamError
-from ham_keras.runs import differences, locked, save_text
+from ham_keras.runs import WorkFolder
 from ham_keras.search.space import TuneConfig
 
 Role = Literal["alone", "chief", "worker"]
 
 
 @dataclass(frozen=True)
-class SearchFolder:
+class SearchFolder(WorkFolder):
     """The paths of a search."""
 
-    folder: Path
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "search.json"
-
-    @property
-    def split(self) -> Path:
-        return self.folder / "split.json"
-
-    @property
-    def environment(self) -> Path:
-        return self.folder / "environment.json"
+    kind = "search"
+    config_name = "search.json"
+    config_type = TuneConfig
 
     @property
     def trials(self) -> Path:
@@ -64,7 +51,6 @@ class SearchFolder:
 
     @property
     def contents(self) -> tuple[Path, ...]:
-        """All that a search writes, its config last."""
         return (
             self.best_config, *self.pictures, self.leaderboard, self.trials, self.environment, self.split, self.config,
         )  # fmt: skip
@@ -90,39 +76,16 @@ def role() -> Role:
     return "chief" if "chief" in tuner_id() else "worker"
 
 
-@contextmanager
-def open_search(config: TuneConfig, *, overwrite: bool = False) -> Iterator[SearchFolder]:
-    """Hold this config's search, made when there is none, until the `with` block ends.
+def open_search(config: TuneConfig, *, overwrite: bool = False) -> AbstractContextManager[SearchFolder]:
+    """Hold the folder of this config's search; see `WorkFolder.opened`.
 
-    A worker waits until its chief has made it.
-
-    Raises:
-        HamError: the folder is not a search, is another config's, or is held by another process.
+    A worker waits until its chief has made the folder, and never deletes anything.
     """
     search = SearchFolder(Path(config.run.dir) / str(config.run.name))
-    worker = role() == "worker"
-    if worker:
-        if not search.config.exists():
-            print(f"{search.folder}: waiting for the chief to make it")
-        while not search.config.exists():
-            time.sleep(0.5)
-    elif search.folder.exists() and not search.config.exists():
-        strangers = [child for child in search.folder.iterdir() if not child.name.startswith(".")]
-        if strangers:
-            raise HamError(
-                f"{search.folder}: exists and is not a search (it holds {strangers[0].name}); choose run.name=NAME"
-            )
-    with locked(search.folder, f".{tuner_id()}.lock" if worker else ".lock"):
-        if overwrite and not worker and search.config.exists():
-            for path in search.contents:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        if search.config.exists():
-            different = differences(load_config_as(TuneConfig, search.config), config)
-            if different:
-                raise HamError(
-                    f"{search.folder}: is a search of another config (differs in {different}); choose run.name=NAME "
-                    f"for a new one, or --overwrite to delete this one"
-                )
-        else:
-            save_text(search.config, to_json(config))
-        yield search
+    if role() != "worker":
+        return search.opened(config, overwrite=overwrite)
+    if not search.config.exists():
+        print(f"{search.folder}: waiting for the chief to make it")
+    while not search.config.exists():
+        time.sleep(0.5)
+    return search.opened(config, lock=f".{tuner_id()}.lock")

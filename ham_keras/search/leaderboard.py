@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ham_keras.files import load_csv, load_json, save_csv
 from ham_keras.reports.pictures import PREDICTION, save_figure
-from ham_keras.runs import Run, load_csv, load_json, save_csv
+from ham_keras.runs import Run
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import Range, TuneConfig
 

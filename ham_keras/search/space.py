@@ -214,3 +214,9 @@ def hyperband_brackets(most: int, factor: int) -> list[list[tuple[int, int]]]:
             trained = until
         brackets.append(rounds)
     return brackets
+
+
+def describe_search(config: TuneConfig) -> str:
+    """Algorithm and size of a search, e.g. "hyperband, at most 23 trials and 75 epochs in all"."""
+    trials, epochs = count_trials(config)
+    return f"{config.search.algorithm}, at most {trials} trials and {epochs} epochs in all"

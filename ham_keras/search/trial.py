@@ -26,9 +26,10 @@ from ham_keras.config import Config, load_config_as, to_json
 from ham_keras.data.pipeline import Examples
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import load_split, select
-from ham_keras.errors import DivergedError, HamError
+from ham_keras.errors import DivergedError, HamError, SettingError
+from ham_keras.files import replacing, save_json, save_text
 from ham_keras.models.precision import build_strategy, choose_precision
-from ham_keras.runs import Run, save_json, save_text
+from ham_keras.runs import Run
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig, trial_config
 from ham_keras.training.loop import build_compiled_model, steps_per_epoch, train_model
@@ -60,9 +61,8 @@ class TrialModel(keras_tuner.HyperModel):
         if "tuner/trial_id" in hp.values:
             former = Run(self.search.trial(hp.values["tuner/trial_id"]))
             if former.weights.exists() and not run.weights.exists():  # its best may stay the best
-                part = run.weights.with_name(f".part.{run.weights.name}")
-                shutil.copyfile(former.weights, part)
-                os.replace(part, run.weights)
+                with replacing(run.weights) as part:
+                    shutil.copyfile(former.weights, part)
             if former.resume_state.exists():
                 os.replace(former.resume_state, run.resume_state)
         train, val = (Examples(self.records[side], config.data, visible=False) for side in ("train", "val"))
@@ -84,7 +84,7 @@ def run_trial(search: SearchFolder, trial_id: str) -> dict[str, Any]:
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         outcome["error"] = f"out of memory: {_first_line(error)}"
     except DivergedError as error:
-        outcome["error"] = str(error).partition(":")[0]
+        outcome["error"] = error.reason
     except HamError as error:
         outcome |= {"error": str(error), "fatal": True}
     except Exception as error:
@@ -113,7 +113,10 @@ def _depends_on_values(error: HamError, model: TrialModel, hp: keras_tuner.Hyper
         model.config_of(hp)
     except HamError:
         return True
-    return str(error).startswith("train.batch_size") or any(key.startswith("model.") for key in model.config.space)
+    if not isinstance(error, SettingError):
+        return False
+    section = error.key.partition(".")[0]
+    return any(key == error.key or (section == "model" and key.startswith("model.")) for key in model.config.space)
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import keras_tuner
 
 from ham_keras.errors import warn
-from ham_keras.runs import load_json, save_json
+from ham_keras.files import load_json, save_json
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig, is_whole
 

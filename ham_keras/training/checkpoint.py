@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ham_keras.errors import HamError
+from ham_keras.files import replacing
 
 
 @dataclass
@@ -76,12 +76,8 @@ class WeightAverage:
 def save_state(path: Path, variables: Sequence[Any], progress: Progress) -> None:
     """Write variables (of model, optimizer and average, in the order they were made) and progress."""
     arrays: dict[str, Any] = {f"variable_{i}": np.asarray(variable) for i, variable in enumerate(variables)}
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez(file, allow_pickle=False, progress=np.array(json.dumps(asdict(progress))), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def load_state(path: Path, variables: Sequence[Any]) -> Progress:
@@ -102,8 +98,5 @@ def load_state(path: Path, variables: Sequence[Any]) -> Progress:
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write a model's weights, without its optimizer, whole or not at all."""
-    part = path.with_name(f".part.{path.name}")  # Keras insists on the ending
-    keras.Model(model.inputs, model.outputs).save_weights(part)
-    with open(part, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    with replacing(path) as part:
+        keras.Model(model.inputs, model.outputs).save_weights(part)

@@ -14,10 +14,11 @@ import tensorflow as tf
 from ham_keras.config import Config
 from ham_keras.data.pipeline import Examples, make_eval_dataset, make_train_dataset
 from ham_keras.data.records import Record
-from ham_keras.errors import HamError
+from ham_keras.errors import SettingError
+from ham_keras.files import save_csv, save_json
 from ham_keras.models.precision import build_strategy, dtype_policy
 from ham_keras.models.unet import build_model
-from ham_keras.runs import Run, save_csv, save_json
+from ham_keras.runs import Run
 from ham_keras.settings import Train
 from ham_keras.training.checkpoint import Progress, WeightAverage, load_state, save_state, save_weights
 from ham_keras.training.losses import build_loss
@@ -88,9 +89,10 @@ def steps_per_epoch(batch_size: int, images: int, strategy: tf.distribute.Strate
     if devices == 1:
         return math.ceil(images / batch_size)
     if batch_size % devices or batch_size > images:
-        raise HamError(
-            f"train.batch_size: {batch_size} of {images} images cannot be shared evenly among {devices} devices; "
-            f"use a multiple of {devices}"
+        raise SettingError(
+            "train.batch_size",
+            f"{batch_size} of {images} images cannot be shared evenly among {devices} devices; use a multiple of "
+            f"{devices}",
         )
     return images // batch_size
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ham_keras.errors import DivergedError
 
-WAY_OUT = "lower train.learning_rate or set train.precision=float32, with run.name=NAME or --overwrite for the new run"
+ADVICE = "lower train.learning_rate or set train.precision=float32, with run.name=NAME or --overwrite for the new run"
 
 
 class EpochBar(keras.callbacks.Callback):
@@ -55,7 +55,7 @@ def check_finite(loss: float, where: str) -> None:
         DivergedError: the loss is NaN or infinite.
     """
     if not math.isfinite(loss):
-        raise DivergedError(f"the loss is {loss} {where}: {WAY_OUT}")
+        raise DivergedError(f"the loss is {loss} {where}", ADVICE)
 
 
 def check_weights(model: keras.Model, where: str) -> None:
@@ -66,7 +66,7 @@ def check_weights(model: keras.Model, where: str) -> None:
     """
     for variable in model.variables:
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
-            raise DivergedError(f"{variable.path} is not finite {where}: {WAY_OUT}")
+            raise DivergedError(f"{variable.path} is not finite {where}", ADVICE)
 
 
 def log_to_tensorboard(folder: Path, history: Sequence[Mapping[str, Any]], *, anew: bool = False) -> None:

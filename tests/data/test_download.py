@@ -19,7 +19,7 @@ from ham_keras.data.download import choose_files, download, main, needed_bytes
 from ham_keras.data.records import find_records
 from ham_keras.data.sources.dataverse import Dataset, RemoteFile
 from ham_keras.errors import HamError
-from ham_keras.runs import load_json, locked
+from ham_keras.files import load_json, locked
 
 PART_1, PART_2 = "HAM10000_images_part_1", "HAM10000_images_part_2"
 METADATA, MASKS = "HAM10000_metadata", "HAM10000_segmentations_lesion_tschandl"

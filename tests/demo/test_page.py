@@ -18,7 +18,8 @@ from ham_keras.demo.page import (
 )
 from ham_keras.demo.photograph import SHOWN_PX, segment_photograph
 from ham_keras.errors import HamError
-from ham_keras.runs import Run, load_json, load_run
+from ham_keras.files import load_json
+from ham_keras.runs import Run, load_run
 
 
 class Ramp:

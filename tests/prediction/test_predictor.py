@@ -11,7 +11,7 @@ from PIL import Image
 from ham_keras.data.images import load_image, resize_probability
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
-from ham_keras.evaluate import load_model
+from ham_keras.models.loading import load_model
 from ham_keras.prediction import predictor
 from ham_keras.prediction.outline import Outlining
 from ham_keras.prediction.predictor import Segmented, Segmenter, batches

@@ -15,11 +15,12 @@ import pytest
 
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
+from ham_keras.files import load_csv
 from ham_keras.predict import main, predict
 from ham_keras.prediction import ray_engine
 from ham_keras.prediction.folder import Predictions
 from ham_keras.prediction.outline import Outlining
-from ham_keras.runs import Run, load_csv
+from ham_keras.runs import Run
 
 ray = pytest.importorskip("ray")
 

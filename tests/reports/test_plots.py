@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ham_keras.reports.plots import running_median, save_by_diagnosis, save_by_size, save_distribution, save_pairs
-from ham_keras.scores.scores import SCORES, summarise
+from ham_keras.scores.scores import SCORES
+from ham_keras.scores.summary import summarise
 
 
 def make_rows(count: int) -> list[dict[str, Any]]:

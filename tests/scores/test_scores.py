@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ham_keras.scores.scores import bootstrap_interval, count, score, size_group, summarise
+from ham_keras.scores.bootstrap import bootstrap_interval
+from ham_keras.scores.scores import count, score
+from ham_keras.scores.summary import size_group, summarise
 
 TRUTH = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
 LESION = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]])

@@ -15,7 +15,8 @@ import tensorflow as tf
 from ham_keras.config import load_config, load_config_as, parse_config_as, to_json
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
-from ham_keras.runs import Run, load_csv, save_json, save_text
+from ham_keras.files import load_csv, save_json, save_text
+from ham_keras.runs import Run
 from ham_keras.search import trial as trial_module
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig

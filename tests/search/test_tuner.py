@@ -12,7 +12,7 @@ import pytest
 from keras_tuner.errors import FatalError
 
 from ham_keras.config import parse_config_as, to_json
-from ham_keras.runs import load_json, save_text
+from ham_keras.files import load_json, save_text
 from ham_keras.search import tuner as tuner_module
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.leaderboard import save_leaderboard

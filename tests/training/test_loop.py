@@ -16,7 +16,8 @@ import pytest
 from ham_keras.data.records import find_records
 from ham_keras.data.splits import make_split, select
 from ham_keras.errors import HamError
-from ham_keras.runs import load_csv, open_run
+from ham_keras.files import load_csv
+from ham_keras.runs import open_run
 from ham_keras.settings import Schedule, Train
 from ham_keras.training.checkpoint import Progress
 from ham_keras.training.loop import build_compiled_model, build_optimizer, fit, is_over
@@ -132,7 +133,8 @@ from ham_keras.config import load_config
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
 from ham_keras.models import precision
-from ham_keras.runs import load_csv, open_run
+from ham_keras.files import load_csv
+from ham_keras.runs import open_run
 devices = ["CPU:0", "CPU:1"]
 loop.build_strategy = lambda: precision.build_strategy(devices)
 config = load_config(sys.argv[1])

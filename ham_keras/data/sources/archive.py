@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ham_keras.data.records import SUFFIXES
 from ham_keras.errors import HamError
-from ham_keras.runs import load_json, save_json
+from ham_keras.files import load_json, replacing_folder, save_json
 
 MANIFEST = ".unpacked.json"  # in an unpacked folder: of which archive it is, and each file's size and CRC-32
 CHUNK_BYTES = 2**20
@@ -39,29 +39,22 @@ def unpack(archive: Path, folder: Path, checksum: str) -> list[str]:
         HamError: the zip is damaged, is not of plain image files or unpacks to far more than its size, or the
             folder cannot be written.
     """
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of an unpacking that was killed
     try:
         with zipfile.ZipFile(archive) as opened:
             members, left_out = choose_members(opened, archive)
             check_space(folder.parent, sum(member.file_size for member in members.values()), f"unpacking {archive}")
-            part.mkdir(parents=True)
-            for name, member in tqdm(members.items(), f"unpacking {archive.name}", unit=" files", disable=None):
-                with opened.open(member) as source, open(part / name, "xb") as target:
-                    written = copy(source, target, member.file_size)
-                if written != member.file_size:
-                    raise zipfile.BadZipFile(f"{name} has {written} bytes and not {member.file_size}")
-        files = {name: [member.file_size, member.CRC] for name, member in members.items()}
-        save_json(part / MANIFEST, {"archive": archive.name, "checksum": checksum, "files": files})
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
+            with replacing_folder(folder) as part:
+                for name, member in tqdm(members.items(), f"unpacking {archive.name}", unit=" files", disable=None):
+                    with opened.open(member) as source, open(part / name, "xb") as target:
+                        written = copy(source, target, member.file_size)
+                    if written != member.file_size:
+                        raise zipfile.BadZipFile(f"{name} has {written} bytes and not {member.file_size}")
+                files = {name: [member.file_size, member.CRC] for name, member in members.items()}
+                save_json(part / MANIFEST, {"archive": archive.name, "checksum": checksum, "files": files})
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise HamError(f"{archive}: not a whole zip ({error}); remove it and fetch it again") from None
     except OSError as error:
         raise HamError(f"{folder}: cannot be unpacked: {error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return left_out
 
 

@@ -15,6 +15,7 @@ from dataverse import pack
 from ham_keras.data.sources import archive as archives
 from ham_keras.data.sources.archive import copy, is_unpacked, unpack
 from ham_keras.errors import HamError
+from ham_keras.files import part_of
 
 PICTURES = {"a.jpg": b"first picture", "b.PNG": b"second picture"}
 
@@ -183,12 +184,13 @@ def test_a_write_that_fails_leaves_the_old_folder(tmp_path: Path, monkeypatch: p
 
 def test_what_a_killed_unpacking_left_is_no_unpacked_folder_and_is_replaced(tmp_path: Path) -> None:
     zipped = write(tmp_path, pack(PICTURES))
-    (tmp_path / ".out.part").mkdir()
-    (tmp_path / ".out.part" / "a.jpg").write_bytes(b"first pi")
+    part = part_of(tmp_path / "out")
+    part.mkdir()
+    (part / "a.jpg").write_bytes(b"first pi")
     assert not is_unpacked(tmp_path / "out", "md5:1")
     unpack(zipped, tmp_path / "out", "md5:1")
     assert unpacked(tmp_path / "out") == PICTURES
-    assert not (tmp_path / ".out.part").exists()
+    assert not part.exists()
 
 
 def test_only_the_whole_unpacking_of_the_same_archive_counts(tmp_path: Path) -> None:

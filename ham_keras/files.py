@@ -1,0 +1,146 @@
+"""Read and write files: whole or not at all, and one process at a time."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ham_keras.errors import HamError
+
+LONGEST_PART_PREFIX = len(".part-4194304.")  # what a temporary name adds to a file's, with Linux' highest process id
+
+
+def part_of(path: Path) -> Path:
+    """The temporary name beside `path` under which this process writes; it keeps the ending."""
+    return path.with_name(f".part-{os.getpid()}.{path.name}")
+
+
+@contextmanager
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path to write; it takes the place of `path` when the block ends without an error.
+
+    Args:
+        sync: wait until the content is on the disk, so that a power cut leaves the old file or the new one.
+
+    Raises:
+        OSError: names `path`, also where the system does not, as on a full disk.
+    """
+    part = part_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if sync:
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        if error.errno is not None:
+            error.filename = str(path)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def creating_folder(path: Path) -> Iterator[Path]:
+    """Yield a new, empty folder; it becomes `path` when the block ends without an error.
+
+    Raises:
+        OSError: `path` holds something by then.
+    """
+    part = part_of(path)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """`creating_folder` that replaces what `path` held, deleting that last: a killed process loses nothing."""
+    former = path.with_name(f".former.{path.name}")
+    if former.exists() and not path.exists():  # killed between the two renames below
+        former.rename(path)
+    with creating_folder(path) as part:
+        yield part
+        shutil.rmtree(former, ignore_errors=True)
+        if path.exists():
+            path.rename(former)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Delete the temporary files and folders in `folder` that killed processes of this machine left."""
+    for part in folder.glob(".part-*"):
+        try:
+            os.kill(int(part.name.split(".")[1].removeprefix("part-")), 0)
+        except ProcessLookupError:
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        except (ValueError, PermissionError):
+            pass  # not ours, or another user's process that still runs
+
+
+@contextmanager
+def locked(folder: Path, name: str = ".lock", *, instead: str = "set run.name=") -> Iterator[None]:
+    """Hold a folder, made if missing, for this process; the lock ends with the process, however that ends.
+
+    `instead` is what the error offers besides waiting.
+
+    Raises:
+        HamError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / name, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HamError(f"{folder}: another process is working on it; wait, or {instead}") from None
+        remove_parts(folder)
+        yield
+
+
+def save_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a file whole or not at all; see `replacing`."""
+    with replacing(path, sync=sync) as part:
+        part.write_bytes(data)
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    save_bytes(path, text.encode("utf-8"))
+
+
+def save_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all."""
+    save_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def load_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def save_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as a CSV with a header, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    save_text(path, text.getvalue())
+
+
+def load_csv(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV with a header."""
+    with open(path, encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
+        return list(csv.DictReader(file))

@@ -1,0 +1,93 @@
+"""A table of results: one row a run, in a JSON file, printed as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ham_keras.errors import HamError
+from ham_keras.files import load_csv, load_json, save_json
+from ham_keras.runs import load_run
+from ham_keras.scores.bootstrap import bootstrap_interval, show_interval
+from ham_keras.scores.pairing import read_scores
+
+Row = dict[str, Any]
+
+
+def row_of_run(folder: Path | str, split: str | None = None) -> Row:
+    """What a finished run reached on its test split, at the masks' own size.
+
+    Raises:
+        HamError: not a run, or not scored yet.
+    """
+    run, config = load_run(folder)
+    if not run.finished:
+        raise HamError(f"{folder}: not finished yet; train it to its end first")
+    environment, summary = load_json(run.environment), load_json(run.summary("test"))
+    seconds = sum(float(row["seconds"]) for row in load_csv(run.history))
+    data = config.data
+    by = f"by {data.group_by}" if data.group_by else "by image"
+    return {
+        "config": environment["command"],
+        "split": split or (Path(data.split_file).name if data.split_file else f"{by}, seed {data.seed}"),
+        "images": summary["images"],
+        "mean": summary["native"]["jaccard"]["mean"],
+        "interval": summary["native"]["jaccard"]["interval"],
+        "minutes": round(seconds / 60, 1),
+        "hardware": f"{environment['cpu']}, {environment['cpu_threads']} threads, {environment['precision']}",
+        "date": environment["date"][:10],
+    }
+
+
+def row_of_scores(per_image: Path | str, lesions: Path | str) -> Row:
+    """The same of a per_image.csv made elsewhere, with the lesion ids of a run that scored the same images.
+
+    Raises:
+        HamError: the two are not of the same images.
+    """
+    values = {image_id: float(row["jaccard_native"]) for image_id, row in read_scores(per_image).items()}
+    run, config = load_run(lesions)
+    known = read_scores(run.scores("test") / "per_image.csv", ("lesion_id",))
+    if values.keys() != known.keys():
+        raise HamError(f"{per_image} and {lesions}: not of the same images")
+    names = [known[image_id]["lesion_id"] for image_id in values]
+    interval = bootstrap_interval(list(values.values()), names, resamples=config.score.bootstrap_resamples)
+    return {"images": len(values), "mean": sum(values.values()) / len(values), "interval": list(interval)}
+
+
+def add_row(table: Path, row: Row) -> None:
+    """Put a row into the table, in the place of one of the same name."""
+    rows = load_table(table) if table.exists() else []
+    names = [old["name"] for old in rows]
+    if row["name"] in names:
+        rows[names.index(row["name"])] = row
+    else:
+        rows.append(row)
+    save_json(table, rows)
+
+
+def load_table(table: Path) -> list[Row]:
+    """The rows of a table.
+
+    Raises:
+        HamError: the file is not a table of results.
+    """
+    try:
+        rows = load_json(table)
+        if not isinstance(rows, list) or not all(isinstance(row["name"], str) for row in rows):
+            raise ValueError("expected a list of rows with names")
+        return rows
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HamError(f"{table}: not a table of results: {error}") from None
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| | mean Jaccard | 95 % interval | images | minutes | split |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        lines.append(
+            f"| {row['name']} | **{row['mean']:.4f}** | {show_interval(row['interval'])} | {row['images']} | "
+            f"{row['minutes']:.0f} | {row['split']} |"
+        )
+    return "\n".join(lines)

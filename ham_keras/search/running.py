@@ -1,0 +1,69 @@
+"""Run a search's trials, and keep what the best of them found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ham_keras.config import to_json
+from ham_keras.data.records import find_records
+from ham_keras.data.splits import choose_split, select
+from ham_keras.environment import describe_environment
+from ham_keras.errors import HamError, warn
+from ham_keras.files import save_json, save_text
+from ham_keras.runs import Run
+from ham_keras.search.folder import SearchFolder, role
+from ham_keras.search.space import TuneConfig, describe_search, trial_config
+
+
+def run_trials(config: TuneConfig, search: SearchFolder) -> None:
+    """Run trials until the search's algorithm is done, continuing where it was interrupted.
+
+    Raises:
+        HamError: a user's fault in the data, or one that every trial would meet.
+    """
+    pairing = find_records(str(config.data.root))
+    for line in pairing.warnings():
+        warn(line)
+    split = choose_split(config.data, search.split, pairing.records)
+    for side in ("train", "val"):
+        select(pairing.records, split[side], f"{search.split}: {side}")
+    print(f"{search.folder}: {describe_search(config)}; {len(split['train'])} train, {len(split['val'])} val images")
+
+    # From here on TensorFlow is needed; errors of the user's come before it, without the wait.
+    from keras_tuner.errors import FatalError
+
+    from ham_keras.models.precision import choose_precision, describe_device
+    from ham_keras.search.leaderboard import save_leaderboard
+    from ham_keras.search.tuner import SearchTuner
+
+    if role() != "worker":
+        environment = describe_environment(describe_device(), choose_precision(config.train.precision))
+        save_json(search.environment, environment)
+    tuner = SearchTuner(config, search)
+    if role() != "worker":
+        tuner.oracle.after_trial = lambda: save_leaderboard(search, config)
+    try:
+        tuner.search(verbose=0)
+    except FatalError as error:
+        raise HamError(str(error)) from None
+
+
+def save_best(config: TuneConfig, search: SearchFolder, rows: Sequence[dict[str, Any]]) -> None:
+    """Write best_config.json, and free the disk of all weights but the best trial's."""
+    completed = [row for row in rows if row["val_jaccard"] is not None]
+    if not completed:
+        first = next((row["error"] for row in rows if row["error"]), "no trial ended")
+        raise HamError(f"{search.folder}: none of {len(rows)} trials completed: {first}; --overwrite searches again")
+    best = completed[0]
+    for row in rows:
+        run = Run(search.trial(row["trial"]))
+        run.resume_state.unlink(missing_ok=True)
+        if row is not best:
+            run.weights.unlink(missing_ok=True)
+    found = trial_config(config, {key: best[key] for key in config.space}, f"{search.folder.name}-best")
+    description = (
+        f"Best of {len(completed)} trials of {search.folder}: trial {best['trial']}, validation Jaccard "
+        f"{best['val_jaccard']:.4f} after {best['epochs']} epochs."
+    )
+    save_text(search.best_config, to_json(found.model_copy(update={"description": description})))

@@ -1,0 +1,102 @@
+"""A client of TensorFlow Serving's REST API. TensorFlow is not needed here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from ham_keras.data.encoded import read_encoded
+from ham_keras.errors import HamError
+from ham_keras.files import save_bytes
+
+BUSY = (429, 503)
+LONGEST_MESSAGE = 300  # characters of a server's own words
+
+
+class Client:
+    """A server's model, asked file by file."""
+
+    def __init__(self, url: str, *, timeout_seconds: float = 60, retries: int = 5, threads: int = 4) -> None:
+        """`url` is the model's, e.g. http://localhost:8501/v1/models/lesion, with or without :predict.
+
+        Raises:
+            HamError: the address is no http address.
+        """
+        if not url.startswith(("http://", "https://")):
+            raise HamError(f"{url}: expected the model's address, e.g. http://localhost:8501/v1/models/lesion")
+        self.url = url.removesuffix("/").removesuffix(":predict") + ":predict"
+        self.timeout_seconds = timeout_seconds
+        self.threads = threads
+        again = Retry(
+            total=retries,
+            read=False,  # a request that ran out of time is not sent again
+            backoff_factor=0.5,
+            status_forcelist=BUSY,
+            allowed_methods=None,
+            raise_on_status=False,
+        )
+        self.session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(pool_maxsize=threads, max_retries=again))
+
+    def segment(self, path: Path | str) -> bytes:
+        """The lesion's mask of one image file: a PNG of 0 and 255 at the image's own size.
+
+        Raises:
+            HamError: the file cannot be read, the server cannot be reached, or it refuses the image.
+        """
+        encoded = base64.b64encode(read_encoded(path)).decode("ascii")
+        request: Any = {"signature_name": "serve_bytes", "instances": [{"image_bytes": {"b64": encoded}}]}
+        try:
+            response = self.session.post(self.url, json=request, timeout=self.timeout_seconds)
+        except requests.Timeout:
+            raise HamError(f"{path}: no answer from {self.url} in {self.timeout_seconds:g} seconds") from None
+        except requests.RequestException as error:
+            raise HamError(f"{path}: {self.url} cannot be reached: {type(error).__name__}") from None
+        if not response.ok:
+            raise HamError(f"{path}: {self.url} answers {response.status_code}: {_words(response)}")
+        try:
+            return base64.b64decode(response.json()["predictions"][0]["mask_bytes"]["b64"], validate=True)
+        except (ValueError, KeyError, IndexError, TypeError, binascii.Error):
+            raise HamError(f"{path}: {self.url} answers something else than masks; is it such a model?") from None
+
+    def segment_files(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, bytes | HamError]]:
+        """Yield each file with its mask, or with what went wrong, in their order."""
+
+        def ask(path: Path | str) -> tuple[Path, bytes | HamError]:
+            try:
+                return Path(path), self.segment(path)
+            except HamError as error:
+                return Path(path), error
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            yield from pool.map(ask, paths)
+
+
+def _words(response: requests.Response) -> str:
+    try:
+        words = str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        words = response.text
+    return " ".join(words.split())[:LONGEST_MESSAGE]
+
+
+def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, tell: Callable[[str], Any]) -> int:
+    """Write <id>_segmentation.png for each file, whole or not at all; returns how many files failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for path, result in results:
+        if isinstance(result, HamError):
+            failed += 1
+            tell(f"error: {result}")
+            continue
+        save_bytes(folder / f"{path.stem}_segmentation.png", result)
+    return failed
