@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ham_keras.data.masks import read_mask
-from ham_keras.data.outline import draw_outline
+from ham_keras.data.overlay import draw_outline
 from ham_keras.data.records import find_records
 from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError

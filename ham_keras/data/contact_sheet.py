@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ham_keras.data.masks import read_mask
-from ham_keras.data.outline import draw_outline
+from ham_keras.data.overlay import draw_outline
 from ham_keras.data.records import Pairing, Record
 from ham_keras.errors import HamError
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ham_keras.data.outline import draw_outline
+from ham_keras.data.overlay import draw_outline
 from ham_keras.prediction.outline import Lesion, Outlining, Probability, measure, outline_lesion
 from ham_keras.prediction.predictor import Segmenter, enlarge
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ham_keras.data.outline import draw_outline
+from ham_keras.data.overlay import draw_outline
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
 from ham_keras.prediction.outline import Outlining, measure

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from ham_keras.data.masks import read_mask, resize_mask
-from ham_keras.reports.pictures import PREDICTION, TRUTH, read_rgb
+from ham_keras.data.masks import read_mask
+from ham_keras.reports.pictures import PREDICTION, TRUTH, outlined, read_rgb
 from ham_keras.reports.scorings import Scoring
 
 Pixels = npt.NDArray[np.uint8]
@@ -33,16 +33,6 @@ def photograph(image: Pixels) -> Pixels:
     width, height = (max(1, round(side * scale)) for side in (image.shape[1], image.shape[0]))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=how))
-
-
-def outlined(panel: Pixels, lesion: Pixels, colour: str) -> Pixels:
-    """A panel with a mask, uint8 {0, 1} of any size, outlined on it in a light halo."""
-    panel = panel.copy()
-    small = resize_mask(lesion, *panel.shape[:2])
-    contours, _ = cv2.findContours(small, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    for rgb, thickness in (((255, 255, 255), 4), (ImageColor.getrgb(colour), 2)):
-        cv2.drawContours(panel, contours, -1, rgb, thickness, cv2.LINE_AA)
-    return panel
 
 
 def difference(truth: Pixels, lesion: Pixels, size: tuple[int, int]) -> Pixels:

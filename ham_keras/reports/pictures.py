@@ -11,13 +11,16 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
+from ham_keras.data.masks import resize_mask
+from ham_keras.data.overlay import draw_outline
 from ham_keras.files import replacing
 
-TRUTH, PREDICTION = "#00a087", "#e64b35"
+TRUTH, PREDICTION, WHITE = "#00a087", "#e64b35", (255, 255, 255)
+OUTLINE_FRACTION = 1 / 150  # of the image's longer side
+Pixels = npt.NDArray[np.uint8]
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -57,7 +60,7 @@ def best_median_worst(rows: Sequence[Mapping[str, Any]], each: int = 3) -> dict[
 
 
 Lesion = npt.NDArray[np.uint8]
-Case = tuple[str, npt.NDArray[np.uint8], Lesion, Lesion, float | None]
+Case = tuple[str, Pixels, Lesion, Lesion, float | None]
 
 
 def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("truth", "prediction")) -> None:
@@ -69,14 +72,13 @@ def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("tr
     figure = Figure(figsize=(9, 2.35 * len(cases)))
     grid = np.atleast_2d(figure.subplots(len(cases), 3))
     for axes, (caption, image, first, second, jaccard) in zip(grid, cases, strict=True):
-        axes[0].imshow(image)
+        axes[0].imshow(outlined(outlined(image, first, TRUTH), second, PREDICTION))
         axes[0].set_title(caption, fontsize=9, loc="left")
         score = "" if jaccard is None else f", Jaccard {jaccard:.4f}"
         for ax, lesion, title, colour in (
             (axes[1], first, titles[0], TRUTH),
             (axes[2], second, titles[1] + score, PREDICTION),
         ):
-            outline(axes[0], lesion, colour, image.shape[:2])
             ax.imshow(lesion, cmap="gray", vmin=0, vmax=1)
             ax.set_title(title, fontsize=9, color=colour)
         for ax in axes:
@@ -85,14 +87,14 @@ def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("tr
     save_figure(figure, path)
 
 
+def outlined(image: Pixels, lesion: Lesion, colour: str) -> Pixels:
+    """An image, uint8 RGB [H, W, 3], with a mask, uint8 {0, 1} of any size, outlined on it in a light halo."""
+    red, green, blue = ImageColor.getrgb(colour)[:3]
+    thickness_px = max(1, round(max(image.shape[:2]) * OUTLINE_FRACTION))
+    return draw_outline(image, resize_mask(lesion, *image.shape[:2]), thickness_px, (red, green, blue), WHITE)
+
+
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     """An image file, upright, as uint8 RGB [H, W, 3], for showing."""
     with Image.open(path) as image:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-
-
-def outline(axes: Axes, lesion: Lesion, colour: str, size: tuple[int, int]) -> None:
-    """Draw the outline over an image of another (height, width) than the mask's, too."""
-    if lesion.min() != lesion.max():
-        y, x = ((np.arange(n) + 0.5) * whole / n - 0.5 for n, whole in zip(lesion.shape, size, strict=True))
-        axes.contour(x, y, lesion, levels=[0.5], colors=[colour], linewidths=1.2)

@@ -17,7 +17,6 @@ from ham_keras.reports.cases import (
     TOO_MUCH,
     case_panels,
     difference,
-    outlined,
     pair_panels,
     photograph,
     save_panels,
@@ -31,16 +30,6 @@ def test_differences_have_the_legends_colours_which_differ_in_grey_too() -> None
     assert drawn == [[list(ImageColor.getrgb(colour)) for colour in row] for row in expected]
     greys = sorted(ImageColor.getcolor(colour, "L") for colour in (NEITHER, BOTH, TOO_MUCH, MISSED))
     assert min(b - a for a, b in itertools.pairwise(greys)) > 40
-
-
-def test_an_outline_lies_on_the_masks_edge_and_nowhere_else() -> None:
-    lesion = np.zeros((30, 40), np.uint8)
-    lesion[10:20, 10:30] = 1
-    panel = np.full((300, 400, 3), 128, np.uint8)
-    changed = (outlined(panel, lesion, "#00a087") != panel).any(axis=2)
-    assert changed[150, 97:104].any() and changed[100, 200]
-    assert not changed[150, 200] and not changed[50, 50]
-    assert not (outlined(panel, 0 * lesion, "#00a087") != panel).any()
 
 
 def test_four_panels_stand_two_by_two(tmp_path: Path) -> None:

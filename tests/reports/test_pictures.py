@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
-from ham_keras.reports.pictures import best_median_worst, outline, save_cases, save_curves
+from ham_keras.reports.pictures import best_median_worst, outlined, save_cases, save_curves
 
 
 @pytest.mark.parametrize(
@@ -43,11 +42,11 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_an_outline_lies_on_the_image_whatever_the_masks_size() -> None:
-    axes = Figure().subplots()
-    mask = np.zeros((4, 6), np.uint8)
-    mask[1:3, 2:4] = 1
-    outline(axes, mask, "red", (40, 60))
-    corners = axes.collections[0].get_paths()[0].get_extents()
-    # Halfway between pixel centres: rows 1 to 2 of 4 and columns 2 to 3 of 6 are 10 to 30 and 20 to 40 of the image.
-    assert (corners.y0, corners.y1, corners.x0, corners.x1) == pytest.approx((9.5, 29.5, 19.5, 39.5))
+def test_an_outline_lies_on_the_masks_edge_and_nowhere_else() -> None:
+    lesion = np.zeros((30, 40), np.uint8)
+    lesion[10:20, 10:30] = 1
+    panel = np.full((300, 400, 3), 128, np.uint8)
+    changed = (outlined(panel, lesion, "#00a087") != panel).any(axis=2)
+    assert changed[150, 97:104].any() and changed[100, 200]
+    assert not changed[150, 200] and not changed[50, 50]
+    assert not (outlined(panel, 0 * lesion, "#00a087") != panel).any()

@@ -1,13 +1,11 @@
-"""Scores of hand-drawn masks, and their summary."""
+"""Scores of hand-drawn masks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.scores.scores import count, score
-from ham_keras.scores.summary import size_group, summarise
 
 TRUTH = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
 LESION = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
@@ -54,52 +52,3 @@ def test_counts_match_the_official_scorer() -> None:
 def test_shapes_must_match() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         count(TRUTH, LESION[:2])
-
-
-def test_interval_of_constant_and_of_one_group() -> None:
-    assert bootstrap_interval([0.5] * 9, list("aabbccdde")) == (0.5, 0.5)
-    assert bootstrap_interval([0.0, 1.0], ["a", "a"]) == (0.5, 0.5)
-
-
-def test_interval_has_the_width_of_the_normal_approximation() -> None:
-    values = np.random.default_rng(0).normal(0.8, 0.1, 900)
-    low, high = bootstrap_interval(values, [str(i) for i in range(900)], resamples=4000)
-    assert (low + high) / 2 == pytest.approx(values.mean(), abs=1e-3)
-    assert high - low == pytest.approx(2 * 1.96 * 0.1 / 30, rel=0.08)
-
-
-def test_images_of_one_lesion_widen_the_interval() -> None:
-    values = np.repeat(np.random.default_rng(0).normal(0.8, 0.1, 100), 4)
-    alone = bootstrap_interval(values, [str(i) for i in range(400)])
-    grouped = bootstrap_interval(values, [str(i // 4) for i in range(400)])
-    assert (grouped[1] - grouped[0]) / (alone[1] - alone[0]) == pytest.approx(2, rel=0.15)
-
-
-@pytest.mark.parametrize(
-    ("fraction", "name"), [(0.0, "0% to 5%"), (0.05, "5% to 10%"), (0.39, "20% to 40%"), (1.0, "40% to 100%")]
-)
-def test_size_groups(fraction: float, name: str) -> None:
-    assert size_group(fraction) == name
-
-
-def row(lesion: str, diagnosis: str, fraction: float, native: float, network: float) -> dict[str, object]:
-    names = ("jaccard", "dice", "sensitivity", "specificity", "accuracy", "threshold_jaccard")
-    scores = {f"{name}_{size}": value for name in names for size, value in (("native", native), ("network", network))}
-    return {"lesion_id": lesion, "diagnosis": diagnosis, "lesion_fraction": fraction, **scores}
-
-
-def test_summary_worked_out_by_hand() -> None:
-    rows = [row("a", "nv", 0.02, 0.9, 0.8), row("a", "nv", 0.3, 0.6, 0.5), row("b", "mel", 0.3, 0.9, 0.8)]
-    summary = summarise(rows, resamples=100)
-    assert (summary["images"], summary["lesions"]) == (3, 2)
-    assert summary["native"]["jaccard"]["mean"] == pytest.approx(0.8)
-    assert summary["native"]["jaccard"]["median"] == 0.9
-    assert summary["native"]["jaccard"]["interval"] == pytest.approx([0.75, 0.9])
-    assert summary["native"]["below_0.65"] == pytest.approx(1 / 3)
-    assert summary["network"]["jaccard"]["mean"] == pytest.approx(0.7)
-    assert summary["by_diagnosis"]["nv"]["jaccard"]["mean"] == pytest.approx(0.75)
-    assert summary["by_diagnosis"]["mel"]["images"] == 1
-    assert summary["by_diagnosis"]["mel"]["jaccard"]["interval"] is None  # of one lesion nothing can be told
-    assert list(summary["by_diagnosis"]) == ["mel", "nv"]
-    assert list(summary["by_size"]) == ["0% to 5%", "20% to 40%"]
-    assert summary["by_size"]["20% to 40%"]["below_0.65"] == 0.5

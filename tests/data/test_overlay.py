@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ham_keras.data.outline import HALO, OUTLINE, draw_outline
+from ham_keras.data.overlay import HALO, OUTLINE, draw_outline
 
 
 def test_the_border_is_coloured_and_what_is_far_from_it_stays() -> None:

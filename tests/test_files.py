@@ -1,0 +1,118 @@
+"""Files and folders: whole or not at all, one process at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ham_keras.files import (
+    creating_folder,
+    locked,
+    part_of,
+    remove_parts,
+    replacing,
+    replacing_folder,
+    save_csv,
+    save_json,
+    save_text,
+)
+
+
+def killed_in(block: str, folder: Path) -> None:
+    """Run a block of code in a process of its own that kills itself where the block calls `die()`."""
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom ham_keras import files\n"
+        f"folder, die = Path({str(folder)!r}), lambda: os.kill(os.getpid(), signal.SIGKILL)\n{block}"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    code = f"from pathlib import Path; from ham_keras.files import locked\nwith locked(Path({str(tmp_path)!r})): pass"
+    with locked(tmp_path):
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert other.returncode == 1 and "another process is working on it" in other.stderr
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_text(tmp_path / "a.txt", "old")
+
+    def broken(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_csv_and_json(tmp_path: Path) -> None:
+    save_csv(tmp_path / "deep" / "a.csv", [{"id": "a,b", "n": 1}, {"id": "c", "n": 2}])
+    assert (tmp_path / "deep" / "a.csv").read_text() == 'id,n\n"a,b",1\nc,2\n'
+    save_json(tmp_path / "a.json", {"b": [1]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1]}
+
+
+def test_an_error_names_the_file_even_where_the_system_does_not(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as caught, replacing(tmp_path / "a.txt"):
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_killed_while_writing_loses_nothing_and_its_rest_is_cleaned_up(tmp_path: Path) -> None:
+    save_text(tmp_path / "a.txt", "old")
+    killed_in("with files.replacing(folder / 'a.txt') as part:\n    part.write_text('half'); die()", tmp_path)
+    assert (tmp_path / "a.txt").read_text() == "old" and len(list(tmp_path.iterdir())) == 2
+    mine = part_of(tmp_path / "b.txt")
+    mine.touch()
+    remove_parts(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.txt", mine])  # this process still runs
+
+
+def test_a_folder_is_created_whole_or_not_at_all_and_never_over_another(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), creating_folder(tmp_path / "a") as part:
+        (part / "half").touch()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+    with creating_folder(tmp_path / "a") as part:
+        (part / "whole").touch()
+    with pytest.raises(OSError, match="not empty"), creating_folder(tmp_path / "a"):
+        pass
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["whole"]
+
+
+def test_a_folder_survives_a_kill_while_its_replacement_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    killed_in("with files.replacing_folder(folder / 'a') as part:\n    (part / 'new').touch(); die()", tmp_path)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["old"]
+
+
+def test_a_folder_survives_a_kill_between_the_two_renames(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    block = """
+rename = Path.rename
+Path.rename = lambda path, target: die() if path.name.startswith(".part") else rename(path, target)
+with files.replacing_folder(folder / "a"):
+    pass
+"""
+    killed_in(block, tmp_path)
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "a"):
+        raise ZeroDivisionError
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["old"]
+    with replacing_folder(tmp_path / "a") as part:
+        (part / "new").touch()
+    remove_parts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
