@@ -34,7 +34,7 @@ def in_tensorflow(engine: str, images: int, threads: int) -> Work:
     """An engine as training calls it: on batches, in so many threads of tf.data."""
     import tensorflow as tf
 
-    from ham_keras.data.augment import augment_batch
+    from ham_keras.data.augmentation.batch import augment_batch
     from ham_keras.settings import Augment
 
     settings = Augment.model_validate({"engine": engine})
@@ -57,7 +57,7 @@ def in_python(steps: tuple[str, ...], images: int, threads: int) -> Work:
     import albumentations as A
     import cv2
 
-    from ham_keras.data.augment import build_albumentations
+    from ham_keras.data.augmentation.albumentations_engine import build_albumentations
     from ham_keras.settings import Augment
 
     def build() -> Any:

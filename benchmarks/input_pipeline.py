@@ -65,7 +65,7 @@ def peer(records: Sequence[Record], augmented: bool, kind: str, workers: int) ->
 
     augment = None
     if augmented:
-        from ham_keras.data.augment import build_albumentations
+        from ham_keras.data.augmentation.albumentations_engine import build_albumentations
         from ham_keras.settings import Augment
 
         augment = build_albumentations(Augment(engine="albumentations"))

@@ -93,6 +93,18 @@ class Augment(Section):
     brightness: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Add +- this fraction of 255.")
     contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Stretch around the mean by 1 +- this.")
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="Turn the hue by +- this fraction of 360.")
+    rotation: Annotated[float, Field(ge=0, le=180)] = Field(0, description="Rotate by +- this many degrees.")
+    gamma: Annotated[float, Field(ge=0, lt=4)] = Field(0, description="Gamma between 1 / (1 + this) and 1 + this.")
+    saturation: Annotated[float, Field(ge=0, le=1)] = Field(0, description="Stretch the chroma by 1 +- this.")
+    colour_cast: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0, description="Multiply red, green and blue by 1 +- this, each for itself."
+    )
+    blur_px: Annotated[float, Field(ge=0, le=8)] = Field(
+        0, description="Blur half of the images by a Gaussian of at most this many pixels at the network's size."
+    )
+    noise: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0, description="Add noise to half of the images, of a standard deviation of at most this fraction of 255."
+    )
 
 
 class Data(Section):
