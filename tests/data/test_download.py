@@ -201,7 +201,7 @@ def test_needed_space(tmp_path: Path) -> None:
 
 def test_a_dataset_without_an_expected_file(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     del dataverse.files[f"{MASKS}.zip"]
-    with pytest.raises(HamError, match=rf"expected one file {MASKS}, found 0; the dataset holds: {PART_1}\.zip, "):
+    with pytest.raises(HamError, match=rf"expected one file {MASKS}, found 0; the dataset holds: '{PART_1}\.zip', "):
         download(tmp_path / "new", server=server, other_release=True)
     assert not (tmp_path / "new").exists()
 
