@@ -265,16 +265,17 @@ def test_another_image_of_a_name_is_not_taken_for_it(trained: Run, photos: list[
 # Kills its own process, as hard as the system can, when the third row is noted, half of it written.
 KILLED = """
 import os, signal, sys
-from ham_keras import predict, predictions
-add = predictions.Predictions.add
+from ham_keras.predict import main
+from ham_keras.prediction.folder import Predictions
+add = Predictions.add
 def add_or_die(self, row):
     if len(self.rows) == 3:
         with open(self.journal, "a") as file:
             file.write('{"image_id": "PHAN')
         os.kill(os.getpid(), signal.SIGKILL)
     add(self, row)
-predictions.Predictions.add = add_or_die
-predict.main(sys.argv[1:])
+Predictions.add = add_or_die
+main(sys.argv[1:])
 """
 
 

@@ -112,7 +112,8 @@ def test_command_lays_overrides_over_the_file(tmp_path: Path, monkeypatch: pytes
 # Kills its own process, as hard as the system can, at the step or just before the file that argv names.
 KILLED = """
 import os, signal, sys
-from ham_keras.training import checkpoint, fit, progress, train
+from ham_keras.train import main
+from ham_keras.training import loop, progress
 place = sys.argv.pop(1)
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -122,7 +123,7 @@ if place.startswith("step"):
             super().on_train_batch_end(batch, logs)
             if f"step {self.epoch}.{batch + 1}" == place:
                 die()
-    fit.EpochBar = Bar
+    loop.EpochBar = Bar
 else:
     kept = os.replace
     def replace(source, target):
@@ -130,7 +131,7 @@ else:
             die()
         kept(source, target)
     os.replace = replace
-train.main(sys.argv[1:])
+main(sys.argv[1:])
 """
 
 
