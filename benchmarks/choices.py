@@ -1,11 +1,11 @@
-"""Show what the choices in preprocessing, arithmetic and precision are worth, on real data.
+"""Ablate preprocessing, fused operations and precision on real data.
 
     python benchmarks/choices.py HAM10000 SPLIT.json [--images 1500] [--epochs 6] [--seeds 2]
 
-Trains a U-Net at 64 pixels from random weights, once for each variant and seed, on the first images of the
-split's training side, and scores its test side at the masks' own size. Each variant differs from `ours` in one
-thing. Prints paired differences (bootstrap over lesions; a test image's score is its mean over the seeds) and
-writes benchmarks/results/choices.json. Scorings that are done are not repeated.
+Trains a U-Net at 64x64 from random weights for each variant and seed, on the first images of the training split, and
+scores the test split at the masks' own size. Each variant differs from `ours` in one thing. Prints paired differences
+(bootstrap over lesions; a test image's score is its mean over seeds) and writes benchmarks/results/choices.json.
+Finished scorings are not repeated.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/freeze.py [--backbone resnet34] [--size 128] [--batch 1 16] [--rounds 30]
 
-Both are saved, loaded and called in turn, in float32. Prints milliseconds and ratios of medians, and writes
+Both are saved, loaded and called alternately, in float32. Prints milliseconds and ratios of medians, and writes
 benchmarks/results/freeze.json.
 """
 

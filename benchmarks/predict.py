@@ -1,4 +1,4 @@
-"""Predict every image of a folder and watch speed and memory on the way.
+"""Predict every image of a folder and record speed and memory.
 
     python benchmarks/predict.py runs/base path/to/ham10000/images
 

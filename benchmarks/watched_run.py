@@ -1,4 +1,4 @@
-"""Training by the package's own loop on any number of images, watched: memory after each part, seconds of epochs."""
+"""Train with the package's loop on any number of images; record memory after each part and seconds per epoch."""
 
 from __future__ import annotations
 
