@@ -119,8 +119,8 @@ def load_model(run: Run, config: Config) -> keras.Model:
     Raises:
         HamError: the run has no weights yet, or they are of another network.
     """
+    from ham_keras.models.build import build_model
     from ham_keras.models.precision import dtype_policy
-    from ham_keras.models.unet import build_model
 
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
