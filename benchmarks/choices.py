@@ -29,11 +29,11 @@ from ham_keras.data import pipeline
 from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
 from ham_keras.files import load_csv, save_json
-from ham_keras.models import unet
+from ham_keras.models import build, qubvel
 from ham_keras.runs import Run
 from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.train import train
-from ham_keras.training import loop
+from ham_keras.training import optimizer
 
 
 def sampled_image(image: tf.Tensor, height_px: int, width_px: int) -> tf.Tensor:
@@ -50,10 +50,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "masks by nearest neighbour": {"patches": [(pipeline, "resize_mask", nearest_mask)]},
     "Keras' layers and Adam, all weights learnt": {
         "patches": [
-            (unet.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
-            (unet.KERAS["layers"], "Conv2D", keras.layers.Conv2D),
-            (unet, "IMAGE_NORMALIZATION", None),
-            (loop, "Adam", keras.optimizers.Adam),
+            (qubvel.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
+            (qubvel.KERAS["layers"], "Conv2D", keras.layers.Conv2D),
+            (build, "IMAGE_NORMALIZATION", None),
+            (optimizer, "Adam", keras.optimizers.Adam),
         ]
     },
     "float32": {"train": {"precision": "float32"}},

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
-from ham_keras.models.unet import build_model
+from ham_keras.models.build import build_model
 from ham_keras.serving.signatures import freeze, serve_network
 from ham_keras.settings import Model
 

@@ -56,7 +56,7 @@ def build(size_px: int) -> tuple[Any, Any]:
     import keras
 
     from ham_keras.config import parse_config
-    from ham_keras.models.unet import build_model
+    from ham_keras.models.build import build_model
 
     settings = {"data": {"image_size": size_px}, "model": {"encoder_weights": None, "batchnorm_momentum": 0.0}}
     config = parse_config(settings, "benchmark")

@@ -68,7 +68,7 @@ def watch_training(
 
     loop.EpochBar, loop.log_to_tensorboard = Bar, log_and_look
     if network == ONE_CONVOLUTION:
-        loop.build_model = one_convolution
+        loop.build_training_model = one_convolution
     with tempfile.TemporaryDirectory() as folder:
         settings = {
             "data": {"image_size": size_px, "cache": cache, "cache_dir": f"{folder}/cache"},
