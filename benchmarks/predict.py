@@ -18,8 +18,9 @@ from typing import Any
 from resident import rss_mb
 
 from ham_keras.environment import describe_environment
-from ham_keras.predict import find_images, predict
+from ham_keras.predict import predict
 from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.inputs import find_images
 from ham_keras.runs import load_run, save_json
 
 PARTS = 10

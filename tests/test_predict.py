@@ -20,8 +20,9 @@ from ham_keras.data.records import find_records
 from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
-from ham_keras.predict import find_images, main, predict
+from ham_keras.predict import main, predict
 from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.inputs import find_images
 from ham_keras.prediction.outline import Outlining, measure
 from ham_keras.prediction.predictor import Segmenter
 from ham_keras.runs import Run, load_csv, load_json
@@ -308,9 +309,6 @@ def test_options_reach_the_masks(trained: Run, predicted: Predictions, photos: l
     assert {row["components"] for row in load_csv(tmp_path / "predictions.csv")} <= {"0", "1"}
 
 
-OWN = ("out/gone_segmentation.png", "out/overlays/a.jpg")
-
-
 def test_masks_may_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     (tmp_path / "a b [1].jpg").write_bytes(photos[0].read_bytes())
     for predicted, skipped in ((1, 0), (0, 1)):
@@ -318,34 +316,6 @@ def test_masks_may_lie_beside_the_images(trained: Run, photos: list[Path], tmp_p
         assert (outcome.images, outcome.predicted, outcome.skipped) == (1, predicted, skipped)
     assert (tmp_path / "a b [1]_segmentation.png").exists()
     assert find_images([tmp_path / "a b [1].jpg"], Predictions(tmp_path)) == [tmp_path / "a b [1].jpg"]
-
-
-def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Path, tmp_path: Path) -> None:
-    images = sorted((phantoms / "images").iterdir())
-    out = Predictions(tmp_path / "out")
-    assert find_images([phantoms / "images"], out) == images
-    assert find_images([images[3], str(phantoms / "im*" / "*1.jpg"), phantoms / "images"], out)[:2] == [
-        images[3],
-        images[0],
-    ]
-    for name in ("a.jpg", "a_segmentation.png", "b_lesion.png", ".hidden.jpg", "sub/c.TIF", "notes.txt", *OWN):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert [path.name for path in find_images([tmp_path], out)] == ["a.jpg", "b_lesion.png", "c.TIF"]
-    assert [path.name for path in find_images([tmp_path / "*"], out)] == ["a.jpg", "b_lesion.png"]
-    assert [path.name for path in find_images([tmp_path / "a_segmentation.png", tmp_path / "a.jpg"], out)] == ["a.jpg"]
-    Predictions(tmp_path / "out").settings.touch()
-    assert find_images([tmp_path / "out"], Predictions(tmp_path / "elsewhere")) == [tmp_path / OWN[0]]
-    (tmp_path / "dangling.jpg").symlink_to("nowhere")
-    assert find_images([tmp_path / "dangling.jpg"], out) == [tmp_path / "dangling.jpg"]  # told when it is read
-    (tmp_path / "dangling.jpg").unlink()
-    assert find_images([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # named, so read it
-    (tmp_path / "sub" / "A.png").touch()
-    with pytest.raises(HamError, match=r"a\.jpg and .*A\.png: their masks would have one name"):
-        find_images([tmp_path], out)
-    for nothing in (tmp_path / "gone.jpg", tmp_path / "*.bmp", tmp_path / "out"):
-        with pytest.raises(HamError, match=f"{nothing.name.replace('*', '.')}: no image there; expected"):
-            find_images([nothing], out)
 
 
 def test_mistakes_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
