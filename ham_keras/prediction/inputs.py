@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from ham_keras.data.records import SUFFIXES, image_files, without_mask_ending
+from ham_keras.data.folders import image_files
+from ham_keras.data.layouts import SUFFIXES, without_mask_ending
 from ham_keras.errors import HamError
 from ham_keras.prediction.folder import Predictions
 

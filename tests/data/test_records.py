@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ham_keras.data.records import Record, find_records, read_metadata
+from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 
 
@@ -173,25 +173,3 @@ def test_a_missing_folder_is_an_error_that_lists_the_known_names(tmp_path: Path,
 def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HamError, match="nowhere: no such data folder"):
         find_records(tmp_path / "nowhere")
-
-
-def test_metadata_joins_tables_and_skips_those_without_ids(tmp_path: Path) -> None:
-    # A table of pixels has no id column: none of its rows is read, not even those that are not text.
-    (tmp_path / "pixels.csv").write_bytes(b"pixel0000,pixel0001,label\n1,2,3\n\xff\xfe,1,2\n")
-    (tmp_path / "empty.csv").touch()
-    (tmp_path / "a.csv").write_text("\ufeffimage_id,lesion_id\nISIC_1,HAM_1\n,HAM_2\n", encoding="utf-8")
-    (tmp_path / "b.tsv").write_text("image\tMEL\tVASC\nISIC_1\t0\t1\nISIC_2\t1\t0\n")
-    assert read_metadata(tmp_path) == {"isic_1": ("HAM_1", "vasc"), "isic_2": ("", "mel")}
-
-
-def test_tables_that_disagree_on_a_lesion_are_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("image_id,lesion_id\nISIC_1,HAM_1\n")
-    (tmp_path / "b.csv").write_text("image_id,lesion_id\nISIC_1,HAM_2\n")
-    with pytest.raises(HamError, match=r"b\.csv: isic_1 is of lesion HAM_2 here and of HAM_1 elsewhere"):
-        read_metadata(tmp_path)
-
-
-def test_a_table_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_bytes(b"image_id,dx\nISIC_1,n\xe6vus\n")
-    with pytest.raises(HamError, match=r"table\.csv: cannot be read as a UTF-8 table"):
-        read_metadata(tmp_path)
