@@ -100,7 +100,8 @@ def _find(folder: Path, depth: int) -> Contents:
     found = _look(folder)
     if found.has_images or found.has_masks or depth == DEEPEST:
         return found
-    inside = {child: _find(child, depth + 1) for child in visible_folders(folder)}
+    children = {child.resolve(): child for child in reversed(visible_folders(folder))}  # each once, for all its links
+    inside = {child: _find(child, depth + 1) for child in reversed(children.values())}
     inside = {child: contents for child, contents in inside.items() if contents.has_images and contents.has_masks}
     if len(inside) > 1:
         raise HamError(f"{folder}: holds several data folders, {' and '.join(map(str, inside))}; name one of them")

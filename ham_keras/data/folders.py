@@ -41,9 +41,10 @@ def is_utf8(path: Path) -> bool:
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted, links to folders among them; hidden ones and those of systems left out."""
+    """The folders in a folder, sorted; hidden ones, those of systems and links to what holds it are left out."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not _is_hidden(entry.name))
+        found = [entry for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
+    return sorted(Path(entry.path) for entry in found if not entry.is_symlink() or not _holds(Path(entry.path), folder))
 
 
 def visible_files(folder: Path) -> list[Path]:
@@ -59,7 +60,8 @@ def walk_files(folder: Path) -> Iterator[Path]:
     while waiting:
         parent = waiting.pop()
         status = parent.stat()
-        if (status.st_dev, status.st_ino) in walked:
+        leads_out = parent != folder and parent.is_symlink() and _holds(parent, folder)
+        if leads_out or (status.st_dev, status.st_ino) in walked:
             continue
         walked.add((status.st_dev, status.st_ino))
         yield from visible_files(parent)
@@ -126,3 +128,7 @@ def looks_like_mask(path: Path) -> bool | None:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in SYSTEM_FOLDERS
+
+
+def _holds(outer: Path, inner: Path) -> bool:
+    return inner.resolve().is_relative_to(outer.resolve())
