@@ -19,9 +19,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, run_command, warn
 from ham_keras.prediction.folder import Predictions, describe_settings
-from ham_keras.prediction.inputs import find_images
+from ham_keras.prediction.inputs import find_inputs
 from ham_keras.prediction.outline import Outlining
 from ham_keras.runs import load_run, save_csv
 
@@ -58,7 +58,8 @@ def predict(
     no longer be read goes. `how` defaults to the threshold of the run's config and nothing else.
 
     Args:
-        inputs: files, folders (searched with all below them; masks beside their images are left out), globs.
+        inputs: files, folders (searched with all below them; masks beside their images are left out), globs. Where
+            names repeat, ids keep the folders, see `inputs.find_inputs`.
         engine: "local", or "ray" for `workers` processes on Ray, on this machine or the cluster that RAY_ADDRESS
             names, whose machines all see run, images and output under the same paths.
 
@@ -71,12 +72,15 @@ def predict(
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
     predictions = Predictions(Path(output))
-    found = find_images(inputs, predictions)
-    failures = {path: reason for path in found if (reason := _misnamed(path))}
+    found = find_inputs(inputs, predictions)
+    for line in found.warnings():
+        warn(line)
+    failures = {path: reason for path in found.ids if (reason := _misnamed(path))}
     for reason in failures.values():
         _tell(reason)
-    paths = [path for path in found if path not in failures]
+    paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
+        predictions.name(found.ids)
         made_with = describe_settings(run, how)
         anew = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         waiting = [path for path in paths if anew or not predictions.holds(path)]
@@ -95,7 +99,9 @@ def predict(
         if failures:
             save_csv(predictions.failures, [{"image": _shown(path), "error": failures[path]} for path in failures])
     failed = len(failures)
-    return Outcome(len(found), len(waiting) + len(found) - len(paths) - failed, len(paths) - len(waiting), failures)
+    return Outcome(
+        len(found.ids), len(waiting) + len(found.ids) - len(paths) - failed, len(paths) - len(waiting), failures
+    )
 
 
 def _tell(reason: str) -> None:
@@ -121,7 +127,7 @@ def _segment(
     if engine == "ray":
         from ham_keras.prediction.ray_engine import segment_on_ray
 
-        return segment_on_ray(folder, how, paths, predictions.folder, workers)
+        return segment_on_ray(folder, how, paths, predictions, workers)
     from ham_keras.prediction.predictor import Segmenter
 
     return Segmenter(folder, how).segment_files(paths, predictions.save)

@@ -22,7 +22,7 @@ from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
 from ham_keras.predict import main, predict
 from ham_keras.prediction.folder import Predictions
-from ham_keras.prediction.inputs import find_images
+from ham_keras.prediction.inputs import find_inputs
 from ham_keras.prediction.outline import Outlining, measure
 from ham_keras.prediction.predictor import Segmenter
 from ham_keras.runs import Run, load_csv, load_json
@@ -265,7 +265,8 @@ def test_another_image_of_a_name_is_not_taken_for_it(trained: Run, photos: list[
 # Kills its own process, as hard as the system can, when the third row is noted, half of it written.
 KILLED = """
 import os, signal, sys
-from ham_keras import predict, predictions
+from ham_keras import predict
+from ham_keras.prediction import folder as predictions
 add = predictions.Predictions.add
 def add_or_die(self, row):
     if len(self.rows) == 3:
@@ -315,7 +316,56 @@ def test_masks_may_lie_beside_the_images(trained: Run, photos: list[Path], tmp_p
         outcome = predict(trained.folder, [tmp_path], tmp_path, visible=False)
         assert (outcome.images, outcome.predicted, outcome.skipped) == (1, predicted, skipped)
     assert (tmp_path / "a b [1]_segmentation.png").exists()
-    assert find_images([tmp_path / "a b [1].jpg"], Predictions(tmp_path)) == [tmp_path / "a b [1].jpg"]
+    assert list(find_inputs([tmp_path / "a b [1].jpg"], Predictions(tmp_path)).ids) == [tmp_path / "a b [1].jpg"]
+
+
+def test_a_folder_a_patient_keeps_its_folders_goes_on_and_makes_anew(
+    trained: Run, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, photo in enumerate(photos[:3]):
+        (tmp_path / "in" / f"p{number}").mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "in" / f"p{number}" / "DSC0001.jpg")
+    shutil.copy(photos[3], tmp_path / "in" / "other.jpg")
+    (tmp_path / "in" / "p0" / "DSC0002.HEIC").touch()
+    ids = ["other", "p0/DSC0001", "p1/DSC0001", "p2/DSC0001"]
+    out = Predictions(tmp_path / "out")
+    assert predict(trained.folder, [tmp_path / "in"], out.folder, visible=False).predicted == 4
+    assert "warning: 1 files are of kinds that are not read (.heic), the first: " in capsys.readouterr().err
+    assert [row["image_id"] for row in load_csv(out.table)] == ids
+    predict(trained.folder, photos[:4], tmp_path / "flat", visible=False)
+    flat = [Predictions(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]
+    assert [(out.folder / f"{image_id}_segmentation.png").read_bytes() for image_id in ids] == flat
+    assert all((out.folder / "overlays" / f"{image_id}.jpg").exists() for image_id in ids)
+
+    out.mask("p1/DSC0001").unlink()
+    outcome = predict(trained.folder, [tmp_path / "in"], out.folder, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (1, 3)
+    # Alone its name does not repeat, but its mask has a place already.
+    outcome = predict(trained.folder, [tmp_path / "in" / "p2"], out.folder, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (0, 1)
+    outcome = predict(trained.folder, [tmp_path / "in"], out.folder, Outlining(0.4), overwrite=True, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (4, 0)
+    assert [row["image_id"] for row in load_csv(out.table)] == ids
+
+
+def test_folders_are_kept_where_masks_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    for name in ("p1", "p2"):
+        (tmp_path / name).mkdir()
+        shutil.copy(photos[0], tmp_path / name / "a.jpg")
+    for predicted, skipped in ((2, 0), (0, 2)):
+        outcome = predict(trained.folder, [tmp_path], tmp_path, visible=False)
+        assert (outcome.images, outcome.predicted, outcome.skipped) == (2, predicted, skipped)
+    assert (tmp_path / "p2" / "a_segmentation.png").exists()
+
+
+def test_a_name_that_repeats_later_leaves_the_first_mask_where_it_is(
+    trained: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    for name, photo in (("p1", photos[0]), ("p2", photos[1])):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "in" / name / "a.jpg")
+        predict(trained.folder, [tmp_path / "in"], tmp_path / "out", visible=False)
+    assert [row["image_id"] for row in load_csv(tmp_path / "out" / "predictions.csv")] == ["a", "p2/a"]
 
 
 def test_mistakes_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,4 +96,4 @@ def test_a_cluster_that_does_not_answer_is_named(
 def test_without_ray_the_extra_is_named(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(HamError, match=r"ray is not installed; pip install 'ham_keras\[ray\]'"):
-        next(ray_engine.segment_on_ray(trained.folder, Outlining(0.5), [tmp_path / "a.jpg"], tmp_path))
+        next(ray_engine.segment_on_ray(trained.folder, Outlining(0.5), [tmp_path / "a.jpg"], Predictions(tmp_path)))
