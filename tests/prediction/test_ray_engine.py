@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def two_cores() -> Iterator[None]:
 
 
 def masks(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*.png")}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.png")}
 
 
 def workers() -> set[int]:
@@ -53,6 +54,10 @@ def test_two_workers_one_killed_leave_the_same_folder(
     broken = tmp_path / "broken.jpg"
     broken.write_text("no image")
     paths = [record.image_path for record in find_records(phantoms).records] + [broken]
+    repeated = tmp_path / "p1" / paths[0].name  # so that ids have folders
+    repeated.parent.mkdir()
+    shutil.copy(paths[1], repeated)
+    paths.append(repeated)
     alone = predict(trained.folder, paths, tmp_path / "alone", visible=False)
     monkeypatch.setattr(ray_engine, "BLOCK", 2)
     seen: list[set[int]] = []
@@ -69,6 +74,7 @@ def test_two_workers_one_killed_leave_the_same_folder(
     assert len(seen[0]) == 2
     assert len(seen[0] | seen[-1]) > 2 or len(seen[-1]) == 1  # replaced, or the other one did the rest
     assert shared == alone and list(shared.failures) == [broken]
+    assert any(name.endswith(f"p1/{paths[0].stem}_segmentation.png") for name in masks(tmp_path / "shared"))
     assert masks(tmp_path / "shared") == masks(tmp_path / "alone")
     assert load_csv(tmp_path / "shared" / "predictions.csv") == load_csv(tmp_path / "alone" / "predictions.csv")
 
