@@ -57,6 +57,7 @@ TABLE_FOLDERS = ("isic*groundtruth*", "isic*metadata*", "isic*lesiongroupings*",
 # What is behind an image's id in the name of its mask. `lesion` alone may name a photograph, too.
 MASK_ENDING = re.compile(r"[ _.-](?:segmentations?|masks?|seg|ground_?truth|gt|lesion)$")
 PHOTOGRAPH_ENDING = re.compile(r"[ _.-]lesion$")
+MASK_BEGINNING = re.compile(r"^(?:segmentation|mask|seg|gt)[ _.-]")
 SUPERPIXELS = "_superpixels"  # ISIC 2016 and 2017 lay them beside the photographs
 
 

@@ -12,7 +12,7 @@ from ham_keras.data.discovery import Contents, find_contents
 from ham_keras.data.findings import Finding, odd_files, odd_lesions, odd_tables
 from ham_keras.data.folders import describe_unread, key
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
-from ham_keras.data.layouts import SUFFIXES, without_mask_ending
+from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
 from ham_keras.data.tables import Facts, read_tables
 from ham_keras.errors import HamError
 
@@ -120,7 +120,7 @@ def mask_key(path: Path, images: Mapping[str, Path]) -> str:
     """The key of the image that a mask belongs to: the first of those it may mean that is there."""
     stem = key(path.stem)
     # `a_lesion.png` is the mask of `a_lesion.jpg` where there is one; some tools write `a.jpg_mask.png`.
-    meant = [stem, without_mask_ending(stem)]
+    meant = [stem, without_mask_ending(stem), MASK_BEGINNING.sub("", stem)]
     meant += [name[: -len(Path(name).suffix)] for name in meant if Path(name).suffix in SUFFIXES]
     return next((name for name in meant if name in images), without_mask_ending(stem))
 

@@ -261,7 +261,10 @@ LAYOUTS = {
     ),
     "images and masks in the folder of images": (["images/a.jpg", "images/a_mask.png"], [("a.jpg", "a_mask.png")]),
     "images beside the folder of masks": (["a.jpg", "b.jpg", "masks/a.png"], [("a.jpg", "a.png")]),
-    "names that others use": (["imgs/a.jpg", "Ground Truth/a.png"], [("a.jpg", "a.png")]),
+    "names that others use": (
+        ["imgs/a.jpg", "imgs/b.jpg", "Ground Truth/a.png", "Ground Truth/mask_b.png"],
+        [("a.jpg", "a.png"), ("b.jpg", "mask_b.png")],
+    ),
 }
 
 
