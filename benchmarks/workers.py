@@ -33,7 +33,7 @@ from typing import Any
 from resident import PeakWatch
 from side_by_side import Row, alone, measured, save
 
-from ham_keras.data.records import image_files
+from ham_keras.data.folders import image_files
 from ham_keras.files import save_json
 from ham_keras.runs import load_run
 

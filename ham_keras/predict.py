@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import glob
 import os
 import sys
-from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ham_keras.data.records import SUFFIXES, image_files, without_mask_ending
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, run_command, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
 from ham_keras.prediction.folder import Predictions, describe_settings
+from ham_keras.prediction.inputs import find_inputs
 from ham_keras.prediction.outline import Outlining
 from ham_keras.runs import load_run
 
@@ -61,7 +59,8 @@ def predict(
     no longer be read goes. `how` defaults to the threshold of the run's config and nothing else.
 
     Args:
-        inputs: files, folders (searched with all below them; masks beside their images are left out), globs.
+        inputs: files, folders (searched with all below them; masks beside their images are left out), globs. Where
+            names repeat, ids keep the folders, see `inputs.find_inputs`.
         engine: "local", or "ray" for `workers` processes on Ray, on this machine or the cluster that RAY_ADDRESS
             names, whose machines all see run, images and output under the same paths.
 
@@ -74,12 +73,15 @@ def predict(
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
     predictions = Predictions(Path(output))
-    found = find_images(inputs, predictions)
-    failures = {path: reason for path in found if (reason := _misnamed(path))}
+    found = find_inputs(inputs, predictions)
+    for line in found.warnings():
+        warn(line)
+    failures = {path: reason for path in found.ids if (reason := _misnamed(path))}
     for reason in failures.values():
         _tell(reason)
-    paths = [path for path in found if path not in failures]
+    paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
+        predictions.name(found.ids)
         made_with = describe_settings(run, how)
         anew = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         waiting = [path for path in paths if anew or not predictions.holds(path)]
@@ -98,7 +100,9 @@ def predict(
         if failures:
             save_csv(predictions.failures, [{"image": _shown(path), "error": failures[path]} for path in failures])
     failed = len(failures)
-    return Outcome(len(found), len(waiting) + len(found) - len(paths) - failed, len(paths) - len(waiting), failures)
+    return Outcome(
+        len(found.ids), len(waiting) + len(found.ids) - len(paths) - failed, len(paths) - len(waiting), failures
+    )
 
 
 def _tell(reason: str) -> None:
@@ -124,57 +128,10 @@ def _segment(
     if engine == "ray":
         from ham_keras.prediction.ray_engine import segment_on_ray
 
-        return segment_on_ray(folder, how, paths, predictions.folder, workers)
+        return segment_on_ray(folder, how, paths, predictions, workers)
     from ham_keras.prediction.predictor import Segmenter
 
     return Segmenter(folder, how).segment_files(paths, predictions.save)
-
-
-def find_images(inputs: Sequence[Path | str], output: Predictions) -> list[Path]:
-    """The image files that inputs name, sorted within each.
-
-    Not among them: masks beside their images, and masks and overlays of `output`.
-
-    Raises:
-        HamError: an input names none, or two files have one name.
-    """
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        paths = [path for path in _images_of(str(given)) if not output.is_product(path)]
-        if not paths:
-            raise HamError(
-                f"{given}: no image there; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
-            )
-        for path in paths:
-            found.setdefault(path.resolve(), path)
-    names = Counter(path.stem.lower() for path in found.values())
-    images = [path for path in found.values() if not _is_mask_of_another(path.stem.lower(), names)]
-    twice = [path for path in images if names[path.stem.lower()] > 1]
-    if twice:
-        first, second = [path for path in twice if path.stem.lower() == twice[0].stem.lower()][:2]
-        raise HamError(f"{first} and {second}: their masks would have one name; rename one, or use another -o for it")
-    return images
-
-
-def _images_of(given: str) -> list[Path]:
-    path = Path(given)
-    if path.is_dir():
-        return [file for file in image_files(path) if not _is_overlay(file)]
-    if path.exists() or path.is_symlink():
-        return [path]
-    matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]
-    return [match for match in matches if match.suffix.lower() in SUFFIXES and match.is_file()]
-
-
-def _is_overlay(path: Path) -> bool:
-    """Of whichever folder of predictions."""
-    overlays = Predictions(path.parent.parent)
-    return path.parent == overlays.overlay(path.stem).parent and overlays.settings.exists()
-
-
-def _is_mask_of_another(stem: str, names: Container[str]) -> bool:
-    image = without_mask_ending(stem)
-    return image != stem and image in names
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,7 +28,9 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """The paths of such a folder, and its rows by image id.
+    """The paths of such a folder, its rows by image id, and the ids of the images that are predicted.
+
+    An id may have folders: "p1/DSC0001". An image without one has its file's name without the ending.
 
     While a prediction runs, a journal holds, one line of JSON each, the ids it has begun with and each row; at its
     end, however it ends, the rows become the table. What a killed one leaves in the journal is read by the next.
@@ -37,6 +39,7 @@ class Predictions:
     folder: Path
     rows: dict[str, Row] = dataclasses.field(default_factory=dict)
     begun: set[str] = dataclasses.field(default_factory=set)
+    ids: dict[Path, str] = dataclasses.field(default_factory=dict)
 
     @property
     def table(self) -> Path:
@@ -55,18 +58,40 @@ class Predictions:
         return self.folder / ".journal.jsonl"
 
     def mask(self, image_id: str) -> Path:
-        """Directly in the folder, for the ISIC challenge's scorer; it takes no other file that has the id."""
+        """In the folder itself, unless the id has folders; the ISIC challenge's scorer takes no other file of an id."""
         return self.folder / f"{image_id}_segmentation.png"
 
     def overlay(self, image_id: str) -> Path:
         return self.folder / "overlays" / f"{image_id}.jpg"
 
     def is_product(self, path: Path) -> bool:
-        """Whether a file is, by its place and name, a mask or an overlay of this folder."""
-        return path.resolve() in (
-            self.mask(path.stem.removesuffix("_segmentation")).resolve(),
-            self.overlay(path.stem).resolve(),
-        )
+        """Whether a file is, by its place and name, a mask or an overlay of this folder.
+
+        In folders within it a mask is one that has an overlay, and an overlay one that has a mask.
+        """
+        folder, real = self.folder.resolve(), path.resolve()
+        if not real.is_relative_to(folder):
+            return False
+        *parents, name = real.relative_to(folder).parts
+        is_overlay = parents[:1] == ["overlays"]
+        ending = ".jpg" if is_overlay else "_segmentation.png"
+        image_id = "/".join([*parents[is_overlay:], name.removesuffix(ending)])
+        counterpart = self.mask(image_id) if is_overlay else self.overlay(image_id)
+        return name.endswith(ending) and (len(parents) == is_overlay or counterpart.exists())
+
+    def name(self, ids: Mapping[Path, str]) -> None:
+        """Take these ids for files, but for a file that has a row keep that row's: its mask is found there."""
+        by_image = {row["image"]: image_id for image_id, row in self.rows.items()}
+        taken = set(ids.values())
+        for path, image_id in ids.items():
+            real = path.resolve()
+            there = by_image.get(str(real), image_id)
+            is_its_name = f"/{real.with_suffix('').as_posix()}".endswith(f"/{there}")
+            self.ids[path] = there if is_its_name and there not in taken else image_id
+
+    def id_of(self, path: Path) -> str:
+        """The id of an image file: that of `name`, else its name without the ending."""
+        return self.ids.get(path, path.stem)
 
     def holds(self, path: Path) -> bool:
         """Whether this file's mask, overlay and row are all there.
@@ -74,7 +99,7 @@ class Predictions:
         Raises:
             HamError: they are those of another file of this name.
         """
-        image_id = path.stem
+        image_id = self.id_of(path)
         if image_id not in self.rows or not self.mask(image_id).exists() or not self.overlay(image_id).exists():
             return False
         there = self.rows[image_id]["image"]
@@ -87,7 +112,7 @@ class Predictions:
 
     def save(self, path: Path, segmented: Segmented) -> Row:
         """Write mask and overlay of an image file; returns its row of the table."""
-        image_id = path.stem
+        image_id = self.id_of(path)
         save_bytes(self.mask(image_id), _encode(255 * segmented.lesion, "PNG"))
         thickness_px = max(1, round(max(segmented.lesion.shape) * OUTLINE_FRACTION))
         drawn = draw_outline(segmented.image, segmented.lesion, thickness_px)
@@ -142,7 +167,7 @@ class Predictions:
         there = ", ".join(f"{key} {before.get(key)}" for key in different)
         if not overwrite:
             raise HamError(f"{self.folder}: holds predictions made with {there}; choose another -o, or --overwrite")
-        others = self.rows.keys() - {path.stem for path in paths}
+        others = self.rows.keys() - {self.id_of(path) for path in paths}
         if others:
             raise HamError(
                 f"{self.folder}: holds {len(others)} predictions of other images made with {there}, which --overwrite "
@@ -156,7 +181,7 @@ class Predictions:
         Raises:
             HamError: a file is there that no prediction has written.
         """
-        ids = [path.stem for path in paths]
+        ids = [self.id_of(path) for path in paths]
         for image_id in ids:
             there = next((path for path in (self.mask(image_id), self.overlay(image_id)) if path.exists()), None)
             if there is not None and image_id not in self.rows and image_id not in self.begun:
