@@ -17,6 +17,11 @@ class DivergedError(HamError):
     """The loss of a training is not a number."""
 
 
+def shown(path: object) -> str:
+    """A path as text that every stream and file takes: bytes of a name that are not UTF-8 as \\xNN."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def warn(line: str) -> None:
     """Tell the user of something that goes on all the same."""
     print(f"warning: {line}", file=sys.stderr)

@@ -17,7 +17,9 @@ from typing import Any
 
 from ham_keras.config import json_schema, load_config_as, to_json
 from ham_keras.data.records import find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import select
+from ham_keras.data.truth import mask_warnings
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.reference.tables import settings_tables
@@ -58,9 +60,12 @@ def _run_trials(config: TuneConfig, search: SearchFolder) -> None:
     pairing = find_records(str(config.data.root))
     for line in pairing.warnings():
         warn(line)
-    split = choose_split(config.data, search.split, pairing.records)
+    known = decide_masks(pairing.records, config.data.repair_masks, config.data.lesion_values)
+    split = choose_split(config.data, search.split, known)
     for side in ("train", "val"):
-        select(pairing.records, split[side], f"{search.split}: {side}")
+        select(known, split[side], f"{search.split}: {side}")
+    for line in mask_warnings(select(known, split["train"] + split["val"], str(search.split))):
+        warn(line)
     print(f"{search.folder}: {describe_search(config)}; {len(split['train'])} train, {len(split['val'])} val images")
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.

@@ -42,7 +42,9 @@ UNKNOWN = "unknown"
 class Record:
     """One photograph, its mask, and what the metadata says of it.
 
-    `lesion_id` is the image's own id and `diagnosis` is "unknown" where no metadata names them.
+    `lesion_id` is the image's own id and `diagnosis` is "unknown" where no metadata names them. How the mask is to be
+    read, `repair.decide_masks` says for a folder as a whole: `mask_inverted` where the file holds the skin, and
+    `lesion_values` where it holds several classes.
     """
 
     image_id: str
@@ -50,6 +52,8 @@ class Record:
     diagnosis: str
     image_path: Path
     mask_path: Path
+    mask_inverted: bool = False
+    lesion_values: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

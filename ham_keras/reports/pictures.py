@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
 
 TRUTH, PREDICTION = "#00a087", "#e64b35"
 
@@ -82,12 +81,6 @@ def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("tr
             ax.set_axis_off()
     figure.tight_layout()
     save_figure(figure, path)
-
-
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """An image file, upright, as uint8 RGB [H, W, 3], for showing."""
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def outline(axes: Axes, lesion: Lesion, colour: str, size: tuple[int, int]) -> None:

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from ham_keras.data.contact_sheet import KINDS
 from PIL import Image
 
 from ham_keras.data.audit import audit, main, save_audit
-from ham_keras.data.contact_sheet import KINDS
 from ham_keras.errors import HamError
 
 WIDTH_PX, HEIGHT_PX = 96, 72
