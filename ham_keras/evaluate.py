@@ -16,10 +16,11 @@ import numpy as np
 from PIL import Image
 
 from ham_keras.config import Config
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import NAMES, load_split, select
-from ham_keras.data.truth import mask_warnings, read_truth
+from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.runs import Run, load_json, load_run, save_csv, save_json
 from ham_keras.scores.scores import SCORES, count, score, show_interval, summarise

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.config import Config, load_config
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import Split, load_split, make_split, select, shared_lesions
-from ham_keras.data.truth import mask_warnings
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.runs import Run, load_json, open_run, save_json, with_data_root

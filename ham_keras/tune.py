@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ham_keras.config import json_schema, load_config_as, to_json
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import select
-from ham_keras.data.truth import mask_warnings
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.reference.tables import settings_tables

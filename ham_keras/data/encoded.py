@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from ham_keras.errors import HamError, shown
 
 # Pillow reports broken bytes by several exceptions.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+WARNINGS = threading.Lock()
 EXIF_ORIENTATION = 0x0112
 # What turns stored pixels upright, by EXIF orientation; 1, and what is none of them, is upright already.
 TURNS = {
@@ -78,12 +83,13 @@ def open_image(data: bytes) -> Image.Image:
     Raises:
         one of BROKEN: Pillow knows no such file.
     """
-    try:
-        return Image.open(io.BytesIO(data))
-    except BROKEN:
-        if not data.startswith(PNG):
-            raise
-        return Image.open(io.BytesIO(without_notes(data)))
+    with _quiet():
+        try:
+            return Image.open(io.BytesIO(data))
+        except BROKEN:
+            if not data.startswith(PNG):
+                raise
+            return Image.open(io.BytesIO(without_notes(data)))
 
 
 def read_head(path: Path | str) -> Head | None:
@@ -92,7 +98,7 @@ def read_head(path: Path | str) -> Head | None:
         with open(path, "rb") as file:
             start = file.read(len(PNG))
             data = start + file.read() if start == PNG else start
-        with open_image(data) if start == PNG else Image.open(path) as image:
+        with open_image(data) if start == PNG else _open_file(path) as image:
             orientation = read_orientation(image, data)
             # Pillow says of a TIFF, and of it alone, the size after the turn.
             swapped = image.format == "TIFF" and orientation in SIDEWAYS
@@ -109,7 +115,8 @@ def read_orientation(image: Image.Image, data: bytes) -> int:
     if data.startswith(PNG) and not any(mark in data for mark in PNG_EXIF):
         return 1  # to look for EXIF Pillow would decode the whole PNG
     try:
-        orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+        with _quiet():
+            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     except (*BROKEN, TypeError, KeyError, IndexError, AttributeError):
         return 1
     return orientation if orientation in TURNS else 1
@@ -133,6 +140,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in {"I", "F"}:
         raise ValueError("32 bits a pixel have no fixed range; save it with 8 or 16")
     return image.convert("RGB")
+
+
+def _open_file(path: Path | str) -> Image.Image:
+    with _quiet():
+        return Image.open(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings of damaged EXIF and of large images, which are read all the same."""
+    with WARNINGS, warnings.catch_warnings():  # it changes a list that all threads share
+        warnings.simplefilter("ignore")
+        yield
 
 
 def reason(error: BaseException) -> str:

@@ -54,7 +54,7 @@ def read_grey(image: Image.Image, data: bytes) -> Grey:
         return np.asarray(image).view(np.uint8)
     if image.mode == "L" or image.mode.startswith("I;16"):
         return np.asarray(image)
-    return np.asarray(image.convert("L"))
+    return _luminance(image)
 
 
 def find_lesion(grey: Grey, lesion_values: Sequence[int] | None = None, *, lossy: bool = False) -> tuple[Lesion, int]:
@@ -107,6 +107,15 @@ def _has_soft_edges(grey: Grey, values: Grey, lossy: bool) -> bool:
         # JPEG makes one level of what was black and one of what was white: the second one is noise, or a class.
         and all(np.sort(shares[near])[:-1].max(initial=0) <= noise for near in (near_lowest, near_highest))
     )
+
+
+def _luminance(image: Image.Image) -> Grey:
+    grey = np.asarray(image.convert("L"))
+    if grey.min() == grey.max():
+        colours = np.asarray(image.convert("RGB"))
+        if (colours != colours[0, 0]).any():
+            raise ValueError("its colours are of one brightness; save it in black and white")
+    return grey
 
 
 def _is_label_palette(image: Image.Image) -> bool:

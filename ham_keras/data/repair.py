@@ -164,15 +164,15 @@ def marks_lighter_side(image: npt.NDArray[np.uint8], lesion: Lesion) -> bool | N
 
 def _inverted_folder(records: Sequence[Record]) -> set[str]:
     """The inverted masks of a folder in which nearly all are: all but those that both signs call right."""
-    sample = _spread(records, SAMPLED)
-    for chosen in (_spread(sample, FIRST_SAMPLED), sample):
+    sample = spread(records, SAMPLED)
+    for chosen in (spread(sample, FIRST_SAMPLED), sample):
         shapes = _known(_shapes(chosen))
         if len(shapes) < FEWEST or np.mean(shapes) < INVERTED_SHARE:
             return set()
-    lighter = _known(signs.photograph for signs in _in_threads(read_signs, sample))
+    lighter = _known(signs.photograph for signs in in_threads(read_signs, sample))
     if len(lighter) < FEWEST or np.mean(lighter) < LIGHTER_SHARE:
         return set()
-    signs = _in_threads(read_signs, records)
+    signs = in_threads(read_signs, records)
     return {
         record.image_id
         for record, found in zip(records, signs, strict=True)
@@ -187,12 +187,12 @@ def _reversed_run(records: Sequence[Record]) -> set[str]:
     suspects = [record for record, shape in zip(run, shapes, strict=True) if shape]
     if not suspects:
         return set()
-    others = _spread([record for record in records if not _in_reversed_run(record)], SAMPLED)
+    others = spread([record for record in records if not _in_reversed_run(record)], SAMPLED)
     elsewhere = _known(_shapes(others))
     share = float(np.mean(elsewhere)) if elsewhere else 0.0
     if len(elsewhere) >= DECENTRED_FEWEST and share > DECENTRED_SHARE:
         return set()  # the shape says nothing in this folder
-    lighter = _known(signs.photograph for signs in _in_threads(read_signs, suspects))
+    lighter = _known(signs.photograph for signs in in_threads(read_signs, suspects))
     if lighter and np.mean(lighter) >= LIGHTER_SHARE:
         return {record.image_id for record in suspects}
     # Of one or two photographs each may be an exception; a folder of centred lesions says as much.
@@ -206,7 +206,7 @@ def _in_reversed_run(record: Record) -> bool:
 
 
 def _shapes(records: Sequence[Record]) -> list[bool | None]:
-    return _in_threads(lambda record: _shape_sign(_stored(record)), records)
+    return in_threads(lambda record: _shape_sign(_stored(record)), records)
 
 
 def _known(signs: Iterable[bool | None]) -> list[bool]:
@@ -222,19 +222,21 @@ def _stored(record: Record) -> Lesion | None:
 
 
 def _check_values(records: Sequence[Record], values: tuple[int, ...]) -> None:
-    for chosen in (_spread(records, FIRST_SAMPLED), records):
-        lesions = [lesion for lesion in _in_threads(_stored, chosen) if lesion is not None]
+    for chosen in (spread(records, FIRST_SAMPLED), records):
+        lesions = [lesion for lesion in in_threads(_stored, chosen) if lesion is not None]
         if not lesions or any(lesion.any() for lesion in lesions):
             return
     raise HamError(f"data.lesion_values: no mask of this folder has any of {list(values)}")
 
 
-def _spread(records: Sequence[T], count: int) -> Sequence[T]:
+def spread(records: Sequence[T], count: int) -> Sequence[T]:
+    """At most so many of these, evenly spread over them."""
     if len(records) <= count:
         return records
     return [records[index] for index in np.linspace(0, len(records) - 1, count).round().astype(int)]
 
 
-def _in_threads(function: Callable[[Record], T], records: Sequence[Record]) -> list[T]:
+def in_threads(function: Callable[[Record], T], records: Sequence[Record]) -> list[T]:
+    """What a function that waits for files makes of each record."""
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
         return list(threads.map(function, records))

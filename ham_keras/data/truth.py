@@ -7,9 +7,6 @@ photograph the shape cannot tell; such masks are read as they are, and counted.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from PIL import Image
@@ -18,7 +15,6 @@ from ham_keras.data.encoded import TURNS, Head, read_head
 from ham_keras.data.levels import Lesion
 from ham_keras.data.masks import Mask, read_mask, read_stored
 from ham_keras.data.records import Record
-from ham_keras.errors import shown
 
 ASPECT_TOLERANCE = 0.01
 Size = tuple[int, int]  # width, height
@@ -68,27 +64,6 @@ def read_stored_truth(record: Record) -> Lesion:
 def fit_mask(record: Record) -> Fit:
     """How the mask of a record lies on its photograph, from the heads of both files."""
     return _fit(read_head(record.image_path), read_head(record.mask_path))
-
-
-def mask_warnings(records: Sequence[Record]) -> list[str]:
-    """One counted line for each oddity in how the masks of these records are read, with an example."""
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
-        fits = list(threads.map(fit_mask, records))
-    found = (
-        (
-            "masks were inverted and are repaired (data.repair_masks)",
-            [record for record in records if record.mask_inverted],
-        ),
-        (
-            "masks have another aspect ratio than their image and are stretched to it",
-            [record for record, fit in zip(records, fits, strict=True) if fit.other_aspect],
-        ),
-        (
-            "images are turned by EXIF and do not tell whether their masks are too: these are read as they are",
-            [record for record, fit in zip(records, fits, strict=True) if fit.unclear_turn],
-        ),
-    )
-    return [f"{len(odd)} of {len(records)} {what}, the first: {shown(odd[0].mask_path)}" for what, odd in found if odd]
 
 
 def _turn(record: Record) -> Image.Transpose | None:
