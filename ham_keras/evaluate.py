@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import Record, find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.files import load_json
 from ham_keras.runs import load_run
 from ham_keras.scores.summary import describe_scoring, format_summary
+
+MASK_KEYS = ("repair_masks", "lesion_values")  # of the config's data section: how masks are read
 
 
 def evaluate(
@@ -34,8 +38,8 @@ def evaluate(
     Scored are the images of this split of the run's own, "test" when none is named. With `data_root` it is all
     images of that folder, or those of the split that now lie there. `name` defaults to the split's, the folder's,
     or <folder>-<split>. Each image is scored at the network's size and at its mask's own size, to which the
-    probability is resized. `overrides` are score.key=value. `save_masks` also writes
-    masks/<id>_segmentation.png.
+    probability is resized. `overrides` are score.key=value, data.repair_masks=... and data.lesion_values=...
+    `save_masks` also writes masks/<id>_segmentation.png.
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
@@ -48,16 +52,20 @@ def evaluate(
     pairing = find_records(root)
     for line in pairing.warnings() if data_root is not None else ():  # of its own data training has told
         warn(line)
-    records, sides = pairing.records, load_split(run.split)
+    masks = {key: getattr(config.data, key) for key in MASK_KEYS}
+    records, sides = decide_masks(pairing.records, **masks), load_split(run.split)
     if split is not None or data_root is None:
         split = split or "test"
         records = select(records, sides[split], f"{run.split}: {split}")
     else:
         warn_of_trained(records, {*sides["train"], *sides["val"]})
+    for line in mask_warnings(records):
+        warn(line)
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
     if data_root is not None and name in NAMES:
         raise HamError(f"{root}: its scores cannot be kept as {name!r}, the run's own; choose --name NAME")
-    made_from = describe_scoring(root, split, config)
+    read_otherwise = any(override.startswith("data.") for override in overrides)
+    made_from = describe_scoring(root, split, config, masks if read_otherwise else None)
     _refuse_other_scores(run.scores(name), made_from)
     from ham_keras.prediction.scoring import score_run
 
@@ -66,7 +74,8 @@ def evaluate(
 
 def _only_scores(overrides: Sequence[str]) -> Sequence[str]:
     for override in overrides:
-        if not override.startswith("score."):
+        key = override.partition("=")[0]
+        if not key.startswith("score.") and key not in {f"data.{name}" for name in MASK_KEYS}:
             raise HamError(f"{override}: a trained run can only be scored otherwise: score.threshold=0.4")
     return overrides
 

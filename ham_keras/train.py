@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ham_keras.config import Config, load_config
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import choose_split, select
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
@@ -68,8 +70,11 @@ def _train_and_score(config: Config, run: Run, callbacks: Sequence[keras.callbac
     pairing = find_records(str(config.data.root))
     for line in pairing.warnings():
         warn(line)
-    split = choose_split(config.data, run.split, pairing.records)
-    records = {name: select(pairing.records, ids, f"{run.split}: {name}") for name, ids in split.items()}
+    known = decide_masks(pairing.records, config.data.repair_masks, config.data.lesion_values)
+    split = choose_split(config.data, run.split, known)
+    records = {name: select(known, ids, f"{run.split}: {name}") for name, ids in split.items()}
+    for line in mask_warnings([record for side in records.values() for record in side]):
+        warn(line)
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
     from ham_keras.models.precision import choose_precision, describe_device

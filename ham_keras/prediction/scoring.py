@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from ham_keras.config import Config
 from ham_keras.data.images import resize_probability
-from ham_keras.data.masks import read_mask
 from ham_keras.data.pipeline import Examples, make_eval_dataset
 from ham_keras.data.records import Record
+from ham_keras.data.truth import read_truth
 from ham_keras.files import replacing_folder, save_csv, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.runs import Run
@@ -78,7 +78,7 @@ def score_images(
         for images, masks in make_eval_dataset(examples, batch_size=BATCH_SIZE):
             for probability, small in zip(predict(images), masks.numpy(), strict=True):
                 record = next(remaining)
-                mask = read_mask(record.mask_path)
+                mask = read_truth(record)
                 height, width = mask.lesion.shape
                 native = resize(probability[None], height, width).numpy()[0, ..., 0] > config.score.threshold
                 network = probability.numpy() > config.score.threshold

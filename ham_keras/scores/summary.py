@@ -16,9 +16,14 @@ from ham_keras.scores.scores import SCORES, THRESHOLD
 SIZE_EDGES = (0.05, 0.10, 0.20, 0.40)  # lesion fractions of the image that part the size groups
 
 
-def describe_scoring(root: Path | str, split: str | None, config: Config) -> dict[str, Any]:
-    """What scores depend on besides the network: the images and how they are scored. Part of summary.json."""
-    return {"data": str(root), "split": split, "threshold": config.score.threshold}
+def describe_scoring(
+    root: Path | str, split: str | None, config: Config, masks: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What scores depend on besides the network: the images and how they are scored. Part of summary.json.
+
+    `masks` are the settings by which masks were read, where they are not the run's own.
+    """
+    return {"data": str(root), "split": split, "threshold": config.score.threshold, "masks": masks}
 
 
 def size_group(lesion_fraction: float) -> str:
