@@ -57,7 +57,7 @@ class Predictions:
         return self.folder / ".journal.jsonl"
 
     def mask(self, image_id: str) -> Path:
-        """Directly in the folder unless the id has folders; the ISIC challenge's scorer takes no other file of an id."""
+        """Directly in the folder unless the id has folders: the ISIC challenge's scorer takes no other file of it."""
         return self.folder / f"{image_id}_segmentation.png"
 
     def overlay(self, image_id: str) -> Path:
