@@ -28,7 +28,7 @@ from tqdm import tqdm
 from ham_keras.data.contact_sheet import KINDS, Problem, save_contact_sheet, summary_table
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Pairing, Record, find_records
-from ham_keras.errors import HamError, run_command, warn
+from ham_keras.errors import HamError, program, run_command, warn
 
 CSV_COLUMNS = ["image_id", "lesion_id", "diagnosis", "image_size", "mask_size", "palette", "repaired"]
 CSV_COLUMNS += ["levels", "lesion_fraction", "problems", "phash", "sha256"]
@@ -233,7 +233,7 @@ def _size(size: tuple[int, int] | None) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 1 when a file cannot be read."""
     description = str(__doc__).partition("\n")[0]
-    parser = argparse.ArgumentParser("python -m ham_keras.data.audit", description=description)
+    parser = argparse.ArgumentParser(program("data.audit"), description=description)
     parser.add_argument("root", metavar="ROOT", help="data folder, in any layout the project reads")
     parser.add_argument("--output", default="audit", metavar="DIR", help="default: %(default)s")
     arguments = parser.parse_args(argv)

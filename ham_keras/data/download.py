@@ -16,7 +16,7 @@ from pathlib import Path
 from ham_keras.data import audit
 from ham_keras.data.sources.archive import check_space, is_unpacked, unpack
 from ham_keras.data.sources.dataverse import Dataset, RemoteFile, fetch, read_dataset
-from ham_keras.errors import HamError, run_command, warn
+from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.files import locked, save_json
 
 SERVER = "https://dataverse.harvard.edu"
@@ -136,7 +136,7 @@ def needed_bytes(missing: Sequence[RemoteFile], archives: Path, keep_archives: b
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the status is the audit's, 1 when a file cannot be read."""
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.data.download",
+        prog=program("data.download"),
         description=f"Download HAM10000 (3 GB, {LICENCE}) from Harvard Dataverse, verify, unpack and audit it.",
         epilog="The same command again keeps and verifies what is there and fetches what is missing.",
     )
