@@ -27,7 +27,7 @@ def read_encoded(path: Path | str) -> bytes:
         with Image.open(io.BytesIO(data)) as image:
             if image.format in {"JPEG", "PNG"} and image.getexif().get(EXIF_ORIENTATION, 1) == 1:
                 return data
-            upright = _rgb(ImageOps.exif_transpose(image))
+            upright = upright_rgb(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "of no known format" if isinstance(error, UnidentifiedImageError) else error
         raise HamError(f"{path}: not a readable image ({reason}); fetch it again or leave it out") from None
@@ -36,7 +36,14 @@ def read_encoded(path: Path | str) -> bytes:
     return png.getvalue()
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF says, in RGB with 8 bits a channel; alpha is dropped, 16 bits are cut.
+
+    Raises:
+        OSError: its file is truncated.
+        ValueError: its brightness has no fixed range (32 bits).
+    """
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):  # Pillow would clip it to 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in {"I", "F"}:
