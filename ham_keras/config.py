@@ -8,30 +8,42 @@ python -m ham_keras.config configs/base.json   # the file with `extends` and def
 from __future__ import annotations
 
 import argparse
+import copy
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, program, run_command
 from ham_keras.reference.tables import settings_tables
 from ham_keras.settings import Config
 
 __all__ = [
-    "Config", "config_reference", "json_schema", "load_config", "load_config_as", "parse_config", "parse_config_as",
-    "to_json",
+    "Config", "Overrides", "as_config", "config_reference", "json_schema", "load_config", "load_config_as",
+    "parse_config", "parse_config_as", "shipped_configs", "to_json",
 ]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
+Overrides = Sequence[str] | Mapping[str, Any]  # ["train.epochs=5"] or {"train.epochs": 5}
+
+# setup.py installs the repository's configs/ into the package; in a clone they are beside it.
+SHIPPED = Path(__file__).with_name("configs")
+if not SHIPPED.is_dir():
+    SHIPPED = Path(__file__).parents[1] / "configs"
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file, what it extends, and `section.key=value` overrides, in that order.
+def load_config(path: Path | str, overrides: Overrides = ()) -> Config:
+    """Read a config file, what it extends, and overrides, in that order.
 
-    A value is read as JSON, and as plain text where it is not JSON. `run.name` defaults to the file's name.
+    Args:
+        path: a file, or the name of a shipped config, e.g. "base". A file of that name comes first.
+        overrides: `section.key=value` texts, whose values are read as JSON, and as plain text where they are not
+            JSON; or values by `section.key`, or by section, `{"train": {"epochs": 5}}`.
+
+    `run.name` defaults to the file's name.
 
     Raises:
         HamError: names the file or key, what was expected and what was found.
@@ -39,16 +51,33 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     return load_config_as(Config, path, overrides)
 
 
-def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
+def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Overrides = ()) -> AnyConfig:
     """`load_config` for configs that hold more than those of a run."""
     path = Path(path)
-    settings = _read_with_parents(path, ())
-    for override in overrides:
-        _apply(settings, override)
+    settings = _read_with_parents(_find(str(path)), ())
+    _override(settings, overrides)
     settings.setdefault("run", {})
     if isinstance(settings["run"], dict) and settings["run"].get("name") is None:
         settings["run"]["name"] = path.stem
     return parse_config_as(kind, settings, str(path))
+
+
+def as_config(config: Config | Path | str, overrides: Overrides = ()) -> Config:
+    """A config, or what `load_config` reads, with overrides laid over it.
+
+    Raises:
+        HamError: see `load_config`.
+    """
+    if not isinstance(config, Config):
+        return load_config(config, overrides)
+    settings = config.model_dump(by_alias=True)
+    _override(settings, overrides)
+    return parse_config(settings, str(config.run.name)) if overrides else config
+
+
+def shipped_configs() -> list[str]:
+    """The names of the configs that are installed with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.json") if not path.name.endswith("schema.json"))
 
 
 def parse_config(settings: dict[str, Any], source: str) -> Config:
@@ -80,7 +109,7 @@ def json_schema(kind: type[Config] = Config) -> str:
     schema = kind.model_json_schema(by_alias=True)
     schema["properties"]["extends"] = {
         "type": "string",
-        "description": "A config whose settings these are laid over; relative to this file.",
+        "description": "A config that these settings are laid over: relative to this file, or a shipped one's name.",
     }
     size = schema["$defs"]["Data"]["properties"]["image_size"]
     side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
@@ -109,7 +138,8 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     except HamError as error:
         raise HamError(f"{path}: {error}") from None
     except FileNotFoundError:
-        raise HamError(f"{path}: no such config file") from None
+        names = ", ".join(shipped_configs())
+        raise HamError(f"{path}: no such config file; expected a file, or a shipped config's name: {names}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise HamError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
@@ -121,9 +151,15 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         return settings
     if not isinstance(parent, str):
         raise HamError(f"{path}: extends: expected the path of a config file, got {json.dumps(parent)}")
-    base = _read_with_parents(path.parent / parent, (*seen, path.resolve()))
+    base = _read_with_parents(_find(parent, path.parent), (*seen, path.resolve()))
     base.pop("description", None)
     return _merge(base, settings)
+
+
+def _find(name: str, folder: Path = Path()) -> Path:
+    """The file, relative to `folder`, or where there is none the shipped config of this name."""
+    path = folder / name
+    return SHIPPED / f"{name}.json" if not path.is_file() and name in shipped_configs() else path
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -142,20 +178,30 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _apply(settings: dict[str, Any], override: str) -> None:
+def _override(settings: dict[str, Any], overrides: Overrides) -> None:
+    if isinstance(overrides, str):
+        raise HamError(f"{overrides}: expected a list of section.key=value, or values by section.key")
+    given = overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides)
+    for key, value in given:
+        *sections, last = key.split(".")
+        place = settings
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise HamError(f"{key}: {section} is not a section")
+        if isinstance(overrides, Mapping) and isinstance(value, dict) and isinstance(place.get(last), dict):
+            value = _merge(place[last], value)
+        place[last] = copy.deepcopy(value)
+
+
+def _read_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise HamError(f"{override}: expected section.key=value")
     try:
-        value = json.loads(text)
+        return key, json.loads(text)
     except json.JSONDecodeError:
-        value = text
-    *sections, last = key.split(".")
-    for section in sections:
-        settings = settings.setdefault(section, {})
-        if not isinstance(settings, dict):
-            raise HamError(f"{override}: {section} is not a section")
-    settings[last] = value
+        return key, text
 
 
 def _explain(item: Any, kind: type[BaseModel]) -> str:
@@ -182,8 +228,8 @@ def _known_keys(parents: Sequence[str], kind: type[BaseModel]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ham_keras.config", description="Check and show a config.")
-    parser.add_argument("config", nargs="?", help="a config file")
+    parser = argparse.ArgumentParser(prog=program("config"), description="Check and show a config.")
+    parser.add_argument("config", nargs="?", help="a config file, or a shipped config's name")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a run's config files")
     parser.add_argument("--reference", action="store_true", help="print every key as a Markdown table")

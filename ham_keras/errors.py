@@ -1,9 +1,10 @@
-"""Errors that a user can fix, warnings, and how a command ends."""
+"""Errors that a user can fix, warnings, and how a command starts and ends."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 
 class HamError(Exception):
@@ -37,6 +38,16 @@ def shown(path: object) -> str:
 def warn(line: str) -> None:
     """Print a warning to standard error."""
     print(f"warning: {shown(line)}", file=sys.stderr)
+
+
+def program(command: str) -> str:
+    """What starts this command in this process, for usage lines: `ham-keras train` or `python -m ham_keras.train`."""
+    started = Path(sys.argv[0])
+    if started.name == "ham-keras":
+        return f"ham-keras {command}"
+    if started.parts[-2:] == ("ham_keras", "__main__.py"):
+        return f"python -m ham_keras {command}"
+    return f"python -m ham_keras.{command}"
 
 
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:

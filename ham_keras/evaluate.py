@@ -15,7 +15,7 @@ from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import NAMES, load_split, select
-from ham_keras.errors import HamError, run_command, warn
+from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.files import load_json
 from ham_keras.runs import load_run
 from ham_keras.scores.summary import describe_scoring, format_summary
@@ -103,7 +103,7 @@ def _refuse_other_scores(target: Path, made_from: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.evaluate", description="Score a run on its own split or on another data folder."
+        prog=program("evaluate"), description="Score a run on its own split or on another data folder."
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
     parser.add_argument("overrides", nargs="*", metavar="score.key=value", help="score otherwise than in training")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ham_keras.config import Config
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, program, run_command
 from ham_keras.files import creating_folder, load_json, remove_parts, save_json
 from ham_keras.runs import Run, load_run
 from ham_keras.serving.metadata import INTENDED_USE, describe_service
@@ -72,7 +72,7 @@ def _write(run: Run, config: Config, part: Path, form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.export",
+        prog=program("export"),
         description="Write a run's network for TensorFlow Serving or another runtime.",
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")

@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ham_keras.errors import HamError, run_command, shown, warn
+from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
 from ham_keras.prediction.folder import Predictions, describe_settings
 from ham_keras.prediction.inputs import find_inputs
@@ -133,7 +133,7 @@ def _segment(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 1 when an image failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.predict",
+        prog=program("predict"),
         description="Outline lesions in image files: masks, overlays and measurements. Not a medical device.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")

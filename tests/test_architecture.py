@@ -19,7 +19,11 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
-SOURCES = {module_name(path): path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+SOURCES = {
+    module_name(path): path.read_text(encoding="utf-8")
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name != "__main__.py"  # starts the commands
+}
 COMMANDS = {name for name, text in SOURCES.items() if text.rstrip().endswith("run_command(main)")} - {"config"}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from ham_keras.data.repair import Repair
-from ham_keras.errors import run_command, warn
+from ham_keras.errors import program, run_command, warn
 
 if TYPE_CHECKING:
     from ham_keras.data.inspection.folder import Audit
@@ -37,7 +37,7 @@ def audit(root: Path | str, *, repair_masks: Repair = "auto", lesion_values: Seq
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 1 when a file cannot be read."""
     description = str(__doc__).partition("\n")[0]
-    parser = argparse.ArgumentParser("python -m ham_keras.data.audit", description=description)
+    parser = argparse.ArgumentParser(program("data.audit"), description=description)
     parser.add_argument("root", metavar="ROOT", help="data folder, in any layout the project reads")
     parser.add_argument("--output", default="audit", metavar="DIR", help="default: %(default)s")
     parser.add_argument(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ham_keras.data import audit
 from ham_keras.data.sources.ham10000 import LICENCE, SERVER, get_ham10000
-from ham_keras.errors import run_command
+from ham_keras.errors import program, run_command
 
 
 def download(
@@ -42,7 +42,7 @@ def download(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the status is the audit's, 1 when a file cannot be read."""
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.data.download",
+        prog=program("data.download"),
         description=f"Download HAM10000 (3 GB, {LICENCE}) from Harvard Dataverse, verify, unpack and audit it.",
         epilog="The same command again keeps and verifies what is there and fetches what is missing.",
     )

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from ham_keras.data.phantoms.artefacts import add_bubbles, add_hairs, add_ruler, draw_light
 from ham_keras.data.phantoms.drawing import LOOKS, REFERENCE_WIDTH_PX, Mask, Size, draw_lesion, make_lesion
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, program, run_command
 
 VERSION = 2  # of the pictures: raise it with every change that draws other bytes
 RECORD = "phantoms.json"
@@ -201,7 +201,7 @@ def _holds(root: Path, made_from: dict[str, Any]) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line: draw a set, or say that it is there already."""
-    parser = argparse.ArgumentParser("python -m ham_keras.data.phantom", description="Draw dermoscopy phantoms.")
+    parser = argparse.ArgumentParser(program("data.phantom"), description="Draw dermoscopy phantoms.")
     parser.add_argument("root", type=Path, metavar="OUT", help="a new folder")
     for name, default, what in (
         ("count", 40, "images"), ("seed", 0, "the same seed draws the same bytes"),
