@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ham_keras.config import Config, parse_config
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.runs import Run
 
 

@@ -20,7 +20,7 @@ import requests
 from PIL import Image
 
 from ham_keras.app import main
-from ham_keras.data.phantom import draw_phantom
+from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.demo.server import serve
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv

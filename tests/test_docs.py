@@ -22,7 +22,7 @@ import pytest
 import tensorflow as tf
 from serving import serve
 
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 
 ROOT = Path.cwd()
 ORDER = ("download", "train", "score", "predict", "predict-on-ray", "report", "app", "serve", "tune")

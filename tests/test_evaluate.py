@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ham_keras.data.masks import read_mask
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, main, warn_of_trained

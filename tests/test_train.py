@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ham_keras.config import to_json
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
 from ham_keras.export import export

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from ham_keras.data.repair import Repair
-from ham_keras.errors import program, run_command, warn
+from ham_keras.errors import program, run_command
 
 if TYPE_CHECKING:
     from ham_keras.data.inspection.folder import Audit
@@ -46,15 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lesion-values", type=int, nargs="+", metavar="VALUE", help="as data.lesion_values")
     arguments = parser.parse_args(argv)
     audited = audit(arguments.root, repair_masks=arguments.repair_masks, lesion_values=arguments.lesion_values)
-    from ham_keras.data.inspection.findings import UNREADABLE
-    from ham_keras.data.inspection.tables import save_audit, summary_table
+    from ham_keras.data.inspection.tables import report_audit
 
-    save_audit(audited, arguments.output)
-    print(summary_table(audited))
-    for line in audited.pairing.warnings():
-        warn(line)
-    print(f"wrote {arguments.output}/audit.json, audit.csv and contact_sheet.png")
-    return int(any(problem.kind in UNREADABLE for problem in audited.problems))
+    return int(not report_audit(audited, Path(arguments.output)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ham_keras.data.oddities import mask_warnings
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.truth import fit_mask, read_truth
 

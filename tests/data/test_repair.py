@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from ham_keras.data.masks import looks_inverted
-from ham_keras.data.phantom import draw_phantom, draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
+from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks, marks_lighter_side, read_signs
 from ham_keras.errors import HamError

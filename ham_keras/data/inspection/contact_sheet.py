@@ -19,6 +19,7 @@ from ham_keras.data.overlay import draw_outline
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError, shown
+from ham_keras.files import replacing
 
 COLUMNS = 6
 TILES_PER_KIND, TILES_PER_PANEL = 12, 3
@@ -77,9 +78,8 @@ def save_contact_sheet(path: Path, root: Path, records: Sequence[Record], proble
                 _draw_panel(sheet, draw, panel, left, top)
                 left += len(panel) * CELL_WIDTH_PX + GAP_PX
             top += CELL_HEIGHT_PX + GAP_PX
-    part = path.with_name(path.name + ".part")
-    sheet.save(part, format="PNG")
-    part.replace(path)
+    with replacing(path) as part:
+        sheet.save(part, format="PNG")
 
 
 def _panels(problems: Sequence[Problem], records: dict[str, Record]) -> Iterator[list[Tile]]:

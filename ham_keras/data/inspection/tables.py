@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import textwrap
 from collections import defaultdict
 from pathlib import Path
 
 from ham_keras.data.inspection.contact_sheet import save_contact_sheet
-from ham_keras.data.inspection.findings import KINDS, by_kind
+from ham_keras.data.inspection.findings import KINDS, UNREADABLE, by_kind
 from ham_keras.data.inspection.folder import Audit
 from ham_keras.data.inspection.pairs import show_size
-from ham_keras.errors import HamError, shown
+from ham_keras.errors import HamError, shown, warn
+from ham_keras.files import save_json, save_text
 
 CSV_COLUMNS = ["image_id", "lesion_id", "diagnosis", "image_size", "mask_size", "palette", "repaired"]
 CSV_COLUMNS += ["levels", "lesion_fraction", "problems", "phash", "sha256"]
+
+
+def report_audit(audited: Audit, output: Path) -> bool:
+    """Save and print an audit; returns whether every file can be read.
+
+    Raises:
+        HamError: as `save_audit`.
+    """
+    save_audit(audited, output)
+    print(summary_table(audited))
+    for line in audited.pairing.warnings():
+        warn(line)
+    print(f"wrote {output}/audit.json, audit.csv and contact_sheet.png")
+    return not any(problem.kind in UNREADABLE for problem in audited.problems)
 
 
 def summary_table(audited: Audit) -> str:
@@ -50,11 +64,8 @@ def save_audit(audited: Audit, output: Path | str) -> None:
         raise HamError(f"{shown(output)}: audit.csv would be read as metadata there; name another --output")
     content = audited.facts() | {"problems": [problem.to_json() for problem in audited.problems]}
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        for name, text in ("audit.json", json.dumps(content, indent=2)), ("audit.csv", _csv(audited)):
-            part = output / f"{name}.part"
-            part.write_text(text, encoding="utf-8")
-            part.replace(output / name)
+        save_json(output / "audit.json", content)
+        save_text(output / "audit.csv", _csv(audited))
         records = [pair.record for pair in audited.pairs]
         save_contact_sheet(output / "contact_sheet.png", root, records, audited.problems)
     except OSError as error:
