@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ham_keras.data import phantom
 from ham_keras.data.masks import read_mask
 from ham_keras.data.phantoms import dataset
 from ham_keras.data.phantoms.artefacts import add_hairs
