@@ -18,12 +18,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ham_keras.errors import HamError, program, run_command
-from ham_keras.reference.tables import settings_tables
 from ham_keras.settings import Config
 
 __all__ = [
-    "Config", "Overrides", "as_config", "config_reference", "json_schema", "load_config", "load_config_as",
-    "parse_config", "parse_config_as", "shipped_configs", "to_json",
+    "Config", "Overrides", "as_config", "load_config", "load_config_as", "parse_config", "parse_config_as",
+    "shipped_configs", "to_json",
 ]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -102,32 +101,6 @@ def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str
 def to_json(config: Config) -> str:
     """The config as JSON text that `load_config` reads back to an equal config."""
     return json.dumps(config.model_dump(by_alias=True, exclude={"schema_"}), indent=2) + "\n"
-
-
-def json_schema(kind: type[Config] = Config) -> str:
-    """The JSON Schema of a config file of this kind, `extends` included."""
-    schema = kind.model_json_schema(by_alias=True)
-    schema["properties"]["extends"] = {
-        "type": "string",
-        "description": "A config that these settings are laid over: relative to this file, or a shipped one's name.",
-    }
-    size = schema["$defs"]["Data"]["properties"]["image_size"]
-    side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
-    schema["$defs"]["Data"]["properties"]["image_size"] = {
-        "description": size["description"],
-        "default": size["default"],
-        "anyOf": [side, {"type": "array", "items": side, "minItems": 2, "maxItems": 2}],
-    }
-    return json.dumps(schema, indent=2) + "\n"
-
-
-def config_reference() -> str:
-    """Every key of a run's config as Markdown."""
-    return (
-        "# Config of a run\n\nWritten by `python -m ham_keras.config --reference` from the models that check a "
-        "config; a search has [more](search.md).\nAny key can be set on the command line as `section.key=value`.\n\n"
-        + settings_tables(json.loads(json_schema()))
-    )
 
 
 def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -235,6 +208,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference", action="store_true", help="print every key as a Markdown table")
     args = parser.parse_intermixed_args(argv)
     if args.schema or args.reference:
+        from ham_keras.reference.schema import config_reference, json_schema
+
         print(json_schema() if args.schema else config_reference(), end="")
     elif args.config:
         print(to_json(load_config(args.config, args.overrides)), end="")

@@ -14,8 +14,9 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from ham_keras.config import json_schema, load_config_as
+from ham_keras.config import load_config_as
 from ham_keras.errors import program, run_command
+from ham_keras.reference.schema import json_schema
 from ham_keras.reference.tables import settings_tables
 from ham_keras.runs import with_data_root
 from ham_keras.search.folder import SearchFolder, open_search, role

@@ -12,18 +12,9 @@ from typing import Any
 
 import pytest
 
-from ham_keras.config import (
-    Config,
-    as_config,
-    config_reference,
-    json_schema,
-    load_config,
-    load_config_as,
-    main,
-    shipped_configs,
-    to_json,
-)
+from ham_keras.config import Config, as_config, load_config, load_config_as, main, shipped_configs, to_json
 from ham_keras.errors import HamError
+from ham_keras.reference.schema import config_reference, json_schema
 from ham_keras.search.space import TuneConfig, check_space
 from ham_keras.tune import search_reference
 
