@@ -22,11 +22,12 @@ from ham_keras.reference.tables import settings_tables
 from ham_keras.settings import Config
 
 __all__ = [
-    "Config", "config_reference", "json_schema", "load_config", "load_config_as", "parse_config", "parse_config_as",
-    "to_json",
+    "Config", "check_sections", "config_reference", "json_schema", "load_config", "load_config_as", "parse_config",
+    "parse_config_as", "to_json",
 ]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
+RENAMED = {"score.threshold": "outline.threshold"}  # keys of earlier versions: section.key, old to new
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -64,11 +65,25 @@ def parse_config(settings: dict[str, Any], source: str) -> Config:
 def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str) -> AnyConfig:
     """`parse_config` for configs that hold more than those of a run."""
     try:
-        return kind.model_validate(settings)
+        return kind.model_validate(_rename(settings, source))
     except ValidationError as error:
         lines = list(dict.fromkeys(_explain(item, kind) for item in error.errors()))
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
         raise HamError(f"{source}: " + "; ".join(lines[:3]) + more) from None
+
+
+def check_sections(overrides: Sequence[str], sections: Sequence[str]) -> Sequence[str]:
+    """The overrides of a trained run, which may be of these sections alone.
+
+    Raises:
+        HamError: one is of another section.
+    """
+    for override in overrides:
+        key = RENAMED.get(override.partition("=")[0], override)
+        if key.split(".")[0] not in sections:
+            names = " and ".join(f"{section}.*" for section in sections)
+            raise HamError(f"{override}: of a trained run only {names} can be set here, e.g. outline.threshold=0.4")
+    return overrides
 
 
 def to_json(config: Config) -> str:
@@ -119,6 +134,7 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise HamError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     if not isinstance(settings, dict):
         raise HamError(f"{path}: expected a JSON object")
+    settings = _rename(settings, str(path))
     parent = settings.pop("extends", None)
     if parent is None:
         return settings
@@ -127,6 +143,28 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = _read_with_parents(path.parent / parent, (*seen, path.resolve()))
     base.pop("description", None)
     return _merge(base, settings)
+
+
+def _rename(settings: dict[str, Any], source: str) -> dict[str, Any]:
+    """The settings with the keys of `RENAMED` under their new names.
+
+    Raises:
+        HamError: old and new name are both there, with different values.
+    """
+    for old, new in RENAMED.items():
+        (section, key), (new_section, new_key) = old.split("."), new.split(".")
+        before, after = settings.get(section), settings.get(new_section, {})
+        if not isinstance(before, dict) or key not in before or not isinstance(after, dict):
+            continue
+        value = before[key]
+        if after.get(new_key, value) != value:
+            raise HamError(
+                f"{source}: {old}: is called {new} now, and the two differ ({json.dumps(value)} and "
+                f"{json.dumps(after[new_key])}); remove {old}"
+            )
+        rest = {name: setting for name, setting in before.items() if name != key}
+        settings = {**settings, section: rest, new_section: {**after, new_key: value}}
+    return settings
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -153,7 +191,7 @@ def _apply(settings: dict[str, Any], override: str) -> None:
         value = json.loads(text)
     except json.JSONDecodeError:
         value = text
-    *sections, last = key.split(".")
+    *sections, last = RENAMED.get(key, key).split(".")
     for section in sections:
         settings = settings.setdefault(section, {})
         if not isinstance(settings, dict):

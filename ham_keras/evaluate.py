@@ -2,6 +2,7 @@
 
 python -m ham_keras.evaluate runs/base --split val
 python -m ham_keras.evaluate runs/base --data PH2
+python -m ham_keras.evaluate runs/base outline.tta=true outline.fill_holes=true --name tta
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ham_keras.config import check_sections
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.files import load_json
 from ham_keras.runs import load_run
-from ham_keras.scores.summary import describe_scoring, format_summary
+from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
 
 def evaluate(
@@ -34,7 +36,7 @@ def evaluate(
     Scored are the images of this split of the run's own, "test" when none is named. With `data_root` it is all
     images of that folder, or those of the split that now lie there. `name` defaults to the split's, the folder's,
     or <folder>-<split>. Each image is scored at the network's size and at its mask's own size, to which the
-    probability is resized. `overrides` are score.key=value. `save_masks` also writes
+    probability is resized. `overrides` are outline.key=value or score.key=value. `save_masks` also writes
     masks/<id>_segmentation.png.
 
     Returns:
@@ -43,7 +45,7 @@ def evaluate(
     Raises:
         HamError: not a run, no weights yet, a file that cannot be read, the name holds other scores.
     """
-    run, config = load_run(folder, _only_scores(overrides))
+    run, config = load_run(folder, check_sections(overrides, ("outline", "score")))
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
     for line in pairing.warnings() if data_root is not None else ():  # of its own data training has told
@@ -64,13 +66,6 @@ def evaluate(
     return score_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
 
 
-def _only_scores(overrides: Sequence[str]) -> Sequence[str]:
-    for override in overrides:
-        if not override.startswith("score."):
-            raise HamError(f"{override}: a trained run can only be scored otherwise: score.threshold=0.4")
-    return overrides
-
-
 def warn_of_trained(records: Sequence[Record], image_ids: set[str]) -> None:
     """Tell how many records are of these ids, or of the lesions that these ids show."""
     lesions = {record.lesion_id for record in records if record.image_id in image_ids}
@@ -85,7 +80,8 @@ def warn_of_trained(records: Sequence[Record], image_ids: set[str]) -> None:
 def _refuse_other_scores(target: Path, made_from: dict[str, Any]) -> None:
     if not (target / "summary.json").exists():
         return
-    found = load_json(target / "summary.json")
+    summary = load_json(target / "summary.json")
+    found = {**summary, **scored_outline(summary).model_dump()}
     different = [key for key in made_from if found.get(key) != made_from[key]]
     if different:
         there = ", ".join(f"{key} {found.get(key)}" for key in different)
@@ -97,7 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m ham_keras.evaluate", description="Score a run on its own split or on another data folder."
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
-    parser.add_argument("overrides", nargs="*", metavar="score.key=value", help="score otherwise than in training")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="outline.key=value", help="score with another outline, e.g. outline.tta=true"
+    )
     parser.add_argument("--data", metavar="ROOT", help="score this folder of images and masks")
     parser.add_argument(
         "--split", choices=NAMES, help="only these of the run's own images (default without --data: test)"

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ham_keras"
 FOUNDATION = ("errors", "files", "models.backbones", "reference", "settings", "config", "environment", "runs")
 # Each wing may import itself and those before it.
-WINGS = ("data", "models", "training", "scores", "prediction", "serving", "reports", "search", "demo")
+WINGS = ("preprocessing", "data", "models", "training", "scores", "prediction", "serving", "reports", "search", "demo")
 
 
 def module_name(path: Path) -> str:

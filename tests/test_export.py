@@ -21,7 +21,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from ham_keras import client
 from ham_keras import export as export_module
-from ham_keras.data.images import decode_image, load_image
+from ham_keras.data.images import decode_image, read_image
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
@@ -29,6 +29,7 @@ from ham_keras.evaluate import evaluate
 from ham_keras.export import export, main
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
+from ham_keras.preprocessing.resize import resize_image
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import count, score
 
@@ -65,7 +66,7 @@ def test_every_signature_gives_the_probabilities_of_the_run(
     trained: Run, tested: list[Record], signatures: Any
 ) -> None:
     model = load_model(*load_run(trained.folder))
-    images = np.stack([load_image(record.image_path, 32, 32) for record in tested]).astype(np.float32)
+    images = np.stack([resize_image(read_image(record.image_path), 32, 32) for record in tested]).astype(np.float32)
     expected = model(images, training=False).numpy()[..., 0]
     probability, _ = serve_bytes(signatures, *(record.image_path.read_bytes() for record in tested))
     np.testing.assert_allclose(probability, expected, atol=1e-3)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ham_keras.errors import HamError
 from ham_keras.prediction.folder import Predictions
-from ham_keras.prediction.outline import Outlining
+from ham_keras.settings import Outline
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray would report its use to its makers
 
@@ -23,11 +23,11 @@ CORES_OF_A_WORKER = 2  # that the network keeps busy
 class Worker:
     """A process of Ray's: the network, loaded once, for any number of blocks of files."""
 
-    def __init__(self, folder: str, how: Outlining, output: str) -> None:
-        from ham_keras.prediction.predictor import Segmenter
+    def __init__(self, folder: str, outline: Outline, output: str, probability_bits: int | None) -> None:
+        from ham_keras.prediction.predictor import load_segmenter
 
-        self.segmenter = Segmenter(folder, how)
-        self.predictions = Predictions(Path(output))
+        self.segmenter = load_segmenter(folder, outline)
+        self.predictions = Predictions(Path(output), probability_bits)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
         """Predict a block's files, {"path": [N]}, to texts {"path": [N], "row": [N], "error": [N]}.
@@ -47,7 +47,7 @@ class Worker:
 
 
 def segment_on_ray(
-    folder: Path, how: Outlining, paths: Sequence[Path], output: Path, workers: int | None = None
+    folder: Path, outline: Outline, paths: Sequence[Path], output: Predictions, workers: int | None = None
 ) -> Iterator[tuple[Path, Any]]:
     """As `Segmenter.segment_files` with `Predictions.save`, in `workers` processes; in any order.
 
@@ -63,9 +63,10 @@ def segment_on_ray(
         blocks = -(-len(paths) // BLOCK)
         # Absolute paths, for a worker has a working folder of its own.
         named = {str(path.absolute()): path for path in paths}
+        absolute = str(output.folder.absolute())
         dataset = ray.data.from_items([{"path": name} for name in named], override_num_blocks=blocks).map_batches(
             Worker,
-            fn_constructor_args=(str(folder.absolute()), how, str(output.absolute())),
+            fn_constructor_args=(str(folder.absolute()), outline, absolute, output.probability_bits),
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
             num_cpus=1,

@@ -16,6 +16,7 @@ from ham_keras.data.splits import select
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
 from ham_keras.runs import Run, load_run
+from ham_keras.scores.summary import scored_outline
 
 SAME = 1e-3  # batches of other images round otherwise; a pixel or two may change sides
 
@@ -25,7 +26,7 @@ class Scoring:
     """What `evaluate` left in scores/<name>/, and the records that it scored.
 
     Attributes:
-        config: the run's, with the threshold of this scoring.
+        config: the run's, with the outline of this scoring.
         summary: summary.json.
         rows: per_image.csv, by image id.
         records: by image id, in the order of the rows.
@@ -75,7 +76,7 @@ def load_scoring(folder: Path | str, name: str = "test", *, data_root: Path | st
     Raises:
         HamError: not a run, not scored, or the images are not there.
     """
-    run, _ = load_run(folder)
+    run, config = load_run(folder)
     if not run.summary(name).exists():
         split = f" --split {name}" if name in {"test", "val", "train"} else " --name " + name
         raise HamError(
@@ -88,5 +89,5 @@ def load_scoring(folder: Path | str, name: str = "test", *, data_root: Path | st
         raise HamError(f"{root}: the images that were scored lay there; say where they are now with --data ROOT")
     rows = {row["image_id"]: row for row in table}
     records = select(find_records(root).records, list(rows), str(run.scores(name) / "per_image.csv"))
-    config = load_run(folder, [f"score.threshold={summary['threshold']}"])[1]
+    config = config.model_copy(update={"outline": scored_outline(summary)})
     return Scoring(run, config, name, summary, rows, {record.image_id: record for record in records})

@@ -47,7 +47,7 @@ def describe_service(run: Run, config: Config, form: str = "saved_model") -> dic
         "format": form,
         "signatures": signatures,
         "preprocessing": f"RGB 0..255, bilinear with antialias to {height_px}x{width_px}, rounded; nothing is divided",
-        "threshold": config.score.threshold,
+        "threshold": config.outline.threshold,
         "precision": "float32",
         "config": config.model_dump(by_alias=True, exclude={"schema_"}),
         "trained": load_json(run.environment),

@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from ham_keras.data.images import decode_image, resize_image, resize_probability
+from ham_keras.data.images import decode_image, resize_probability
+from ham_keras.preprocessing.resize import resize_image
 
 Network = Callable[[tf.Tensor], tf.Tensor]
 Signature = Callable[..., dict[str, tf.Tensor]]

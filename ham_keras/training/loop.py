@@ -39,7 +39,7 @@ def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -
         model.compile(
             build_optimizer(config.train, steps_per_epoch),
             loss=build_loss(config.train.loss),
-            metrics=build_metrics(config.score.threshold),
+            metrics=build_metrics(config.outline.threshold),
         )
     model.optimizer.build(model.trainable_variables)
     return model
@@ -126,7 +126,7 @@ def train_model(
         progress = load_state(run.resume_state, state) if run.resume_state.exists() else Progress()
         log_to_tensorboard(run.tensorboard, progress.history, anew=True)
     validator = keras.Model(model.inputs, model.outputs)
-    validator.compile(loss=build_loss(settings.loss), metrics=build_metrics(config.score.threshold))
+    validator.compile(loss=build_loss(settings.loss), metrics=build_metrics(config.outline.threshold))
     if progress.epoch:
         print(f"continuing after epoch {progress.epoch} of {settings.epochs}")
     else:
