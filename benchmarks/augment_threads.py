@@ -1,11 +1,11 @@
-"""What a second thread gains in augmentation: little where Python's lock is held, the double where it is not.
+"""What a second thread gains in augmentation: little where the GIL is held, up to twice the speed where it is not.
 
     python benchmarks/augment_threads.py [--images 512] [--threads 2] [--rounds 10] [--steps HorizontalFlip ...]
 
-Pairs of 128x128 are augmented with the config's defaults by one thread and by several of the same process. A ratio
-near 1 means that the threads wait for each other. Rows: our two engines as tf.data calls them, the albumentations
-Compose in plain Python threads, a Compose of nothing, and each of its steps in a Compose of its own. Prints one table
-and writes benchmarks/results/augment_threads.json.
+One thread and several threads of the same process augment pairs of 128x128 with the config's defaults. A ratio near 1
+means that the threads wait for each other. Rows: our two engines as tf.data calls them, the albumentations Compose in
+plain Python threads, an empty Compose, and each step in a Compose of its own. Prints one table and writes
+benchmarks/results/augment_threads.json.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def in_tensorflow(engine: str, images: int, threads: int) -> Work:
     """An engine as training calls it: on batches, in so many threads of tf.data."""
     import tensorflow as tf
 
-    from ham_keras.data.augment import augment_batch
+    from ham_keras.data.augmentation.batch import augment_batch
     from ham_keras.settings import Augment
 
     settings = Augment.model_validate({"engine": engine})
@@ -57,7 +57,7 @@ def in_python(steps: tuple[str, ...], images: int, threads: int) -> Work:
     import albumentations as A
     import cv2
 
-    from ham_keras.data.augment import build_albumentations
+    from ham_keras.data.augmentation.albumentations_engine import build_albumentations
     from ham_keras.settings import Augment
 
     def build() -> Any:

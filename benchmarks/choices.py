@@ -1,11 +1,11 @@
-"""Show what the choices in preprocessing, arithmetic and precision are worth, on real data.
+"""Ablate preprocessing, fused operations and precision on real data.
 
     python benchmarks/choices.py HAM10000 SPLIT.json [--images 1500] [--epochs 6] [--seeds 2]
 
-Trains a U-Net at 64 pixels from random weights, once for each variant and seed, on the first images of the
-split's training side, and scores its test side at the masks' own size. Each variant differs from `ours` in one
-thing. Prints paired differences (bootstrap over lesions; a test image's score is its mean over the seeds) and
-writes benchmarks/results/choices.json. Scorings that are done are not repeated.
+Trains a U-Net at 64x64 from random weights for each variant and seed, on the first images of the training split, and
+scores the test split at the masks' own size. Each variant differs from `ours` in one thing. Prints paired differences
+(bootstrap over lesions; a test image's score is its mean over seeds) and writes benchmarks/results/choices.json.
+Finished scorings are not repeated.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from ham_keras.data import pipeline
 from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
 from ham_keras.files import load_csv, save_json
-from ham_keras.models import unet
+from ham_keras.models import build, qubvel
 from ham_keras.preprocessing import steps
 from ham_keras.runs import Run
 from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.train import train
-from ham_keras.training import loop
+from ham_keras.training import optimizer
 
 
 def sampled_image(image: tf.Tensor, height_px: int, width_px: int) -> tf.Tensor:
@@ -51,10 +51,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "masks by nearest neighbour": {"patches": [(pipeline, "resize_mask", nearest_mask)]},
     "Keras' layers and Adam, all weights learnt": {
         "patches": [
-            (unet.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
-            (unet.KERAS["layers"], "Conv2D", keras.layers.Conv2D),
-            (unet, "IMAGE_NORMALIZATION", None),
-            (loop, "Adam", keras.optimizers.Adam),
+            (qubvel.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
+            (qubvel.KERAS["layers"], "Conv2D", keras.layers.Conv2D),
+            (build, "IMAGE_NORMALIZATION", None),
+            (optimizer, "Adam", keras.optimizers.Adam),
         ]
     },
     "float32": {"train": {"precision": "float32"}},

@@ -5,13 +5,13 @@
 
 The base recipe from random weights: U-Net with ResNet34 at 128x128, batch 16, Dice, Adam at 1e-4, no augmentation. Ours
 is `ham_keras.training.loop`, with all that it saves after each epoch: weights, optimizer, history. The peer saves
-nothing, or with --peer-saves its weights and optimizer as Lightning does by default. Its number of DataLoader workers
-is the fastest of 0, 1 and 2 in an epoch measured before. The epochs alternate: one of each contestant, then the next.
+nothing, or with --peer-saves its weights and optimizer, as is Lightning's default. Its number of DataLoader workers is
+the fastest of 0, 1 and 2 in an epoch measured beforehand. The contestants alternate, one epoch each.
 
-Both fit one batch before time counts, so that no graph is traced nor kernel chosen within it, but for that of our
-validation, which is traced in our first epoch; the peer's first one has Lightning's two batches of trial validation.
-There is one first epoch, in which our cache is filled, hence one sample; the others are the samples of "later".
-Prints one table and writes benchmarks/results/epoch.json.
+Both fit one warm-up batch first, so that no timed epoch traces a graph or selects kernels, with one exception each: our
+first epoch traces the validation graph, and the peer's includes Lightning's two batches of sanity checking. There is
+one first epoch, in which our cache is filled, hence one sample; the others are the samples of "later". Prints one table
+and writes benchmarks/results/epoch.json.
 
 defaults      our `train.precision=auto` against Lightning's 32-true
 float32, ...  the same precision on both sides

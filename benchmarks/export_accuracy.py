@@ -1,10 +1,10 @@
-"""What an exported network's arithmetic costs in accuracy: OpenVINO in float32 and in its own choice, on a test split.
+"""What reduced precision in an export costs in accuracy: OpenVINO on a test split.
 
     python benchmarks/export_accuracy.py runs/base [--data HAM10000]
 
-Scores the run's test images at the masks' own size with the run's network in float32 and with its OpenVINO export, in
-float32 and in what OpenVINO chooses (bfloat16 where the CPU has it). Prints mean Jaccard and the paired difference
-(bootstrap over lesions) and writes benchmarks/results/export_accuracy.json.
+Scores the run's test images at the masks' own size with its network in float32 and with its OpenVINO export, in float32
+and in OpenVINO's default (bfloat16 where the CPU supports it). Prints mean Jaccard and the paired difference (bootstrap
+over lesions) and writes benchmarks/results/export_accuracy.json.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/freeze.py [--backbone resnet34] [--size 128] [--batch 1 16] [--rounds 30]
 
-Both are saved, loaded and called in turn, in float32. Prints milliseconds and ratios of medians, and writes
+Both are saved, loaded and called alternately, in float32. Prints milliseconds and ratios of medians, and writes
 benchmarks/results/freeze.json.
 """
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
-from ham_keras.models.unet import build_model
+from ham_keras.models.build import build_model
 from ham_keras.serving.signatures import freeze, serve_network
 from ham_keras.settings import Model
 

@@ -1,15 +1,15 @@
-"""How training's time and memory grow: an epoch with the number of images, a step with the number of pixels.
+"""How training scales: an epoch with the number of images, a step with the number of pixels.
 
     python benchmarks/growth.py [DATA_ROOT] [--counts 1000 2000 5000 10000] [--sizes 64 128 192 256 320 384]
         [--batch 4] [--rounds 5] [--without-peer]
 
 Counts: `ham_keras.training.loop.fit` in a process of its own, U-Net with ResNet18 at 64x64, batch 16, cache in memory,
-native augmentation; the seconds are the last epoch's. DATA_ROOT's files are repeated under other ids until there are
-enough; without it phantoms are. Sizes: the training step of training_step.py, U-Net with ResNet34, against the peer's
-as it is; a batch small enough that the memory holds the largest.
+native augmentation; seconds are of the last epoch. DATA_ROOT's files, or phantoms, are repeated under other ids until
+there are enough. Sizes: the training step of training_step.py, U-Net with ResNet34, against the peer as it is, with a
+batch small enough for the largest size to fit in memory.
 
-Growth is the exponent of a power law, fitted to the logarithms: 1 is linear, and at most that is the goal.
-Prints one table and writes benchmarks/results/growth.json.
+The exponent of a power law is fitted in logarithms: 1 is linear, and the goal is at most that. Prints one table and
+writes benchmarks/results/growth.json.
 """
 
 from __future__ import annotations

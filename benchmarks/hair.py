@@ -1,11 +1,11 @@
-"""Hold the hair measure to phantoms, whose hairs are known, and look for the threshold of a hairy image.
+"""Validate the hair measure on phantoms, whose hairs are known, and choose the threshold of a hairy image.
 
     python benchmarks/hair.py [--count 240] [--choose 101] [--report 102]
 
-On the phantoms of the first seed: how many without dark hair each threshold calls hairy, and how many with dark hair
-on more than a hundredth of the image. On those of the second, which nothing was chosen on, with the package's
-threshold: rank correlation of measured and true fraction, AUC and error rates. Dark hairs are told from light ones by
-drawing the same phantoms without the latter. Writes benchmarks/results/hair.json.
+On phantoms of the first seed: for each threshold, how many without dark hair are called hairy, and how many with dark
+hair on more than a hundredth of the image. On phantoms of the second seed, held out, with the package's threshold: rank
+correlation of measured and true fraction, AUC and error rates. Dark hairs are separated from light ones by drawing the
+same phantoms without the latter. Writes benchmarks/results/hair.json.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
     python benchmarks/inference.py [--rounds 20] [--batches 1 16] [--size 128] [--without-peer]
 
-Float32 images in memory to float32 probabilities: the latency of one image, p50 and p99 of all calls, and the
-throughput in batches of 16. Everyone computes with as many threads as there are cores. Ours are the files that
-`export` writes and Keras' own `predict`; ours normalise the image, the peer gets it normalised. OpenVINO as it is
-chooses bfloat16 where the CPU has it: such rows say how far probabilities then are from float32's
-at most, which in this untrained network on noise is much further than in a trained one on photographs.
-Prints one table and writes benchmarks/results/inference.json.
+From float32 images in memory to float32 probabilities: the latency of one image, p50 and p99 over all calls, and the
+throughput in batches of 16. All use as many threads as there are cores. Ours are the files that `export` writes and
+Keras' own `predict`; ours normalise the image, the peer receives it normalised. OpenVINO as it is uses bfloat16 where
+the CPU supports it: such rows give the largest difference of probabilities to float32, which is much larger in this
+untrained network on noise than in a trained one on photographs. Prints one table and writes
+benchmarks/results/inference.json.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def build(size_px: int) -> tuple[Any, Any]:
     import keras
 
     from ham_keras.config import parse_config
-    from ham_keras.models.unet import build_model
+    from ham_keras.models.build import build_model
 
     settings = {"data": {"image_size": size_px}, "model": {"encoder_weights": None, "batchnorm_momentum": 0.0}}
     config = parse_config(settings, "benchmark")

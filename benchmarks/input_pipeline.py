@@ -2,17 +2,17 @@
 
     python benchmarks/input_pipeline.py HAM10000 [--images 1000] [--rounds 5] [--without-peer]
 
-Batches of 16 at 128x128, with no augmentation and with that of our two engines at the config's defaults; the peer
-augments with the very same albumentations Compose. One call is one epoch, its dataset or workers set up anew as in
-training. The files are in the system's cache on both sides. The peer's number of workers is the fastest of 0, 1 and 2
-in each row. Prints one table and writes benchmarks/results/input_pipeline.json.
+Batches of 16 at 128x128, without augmentation and with our two engines at the config's defaults; the peer augments with
+the same albumentations Compose. One call is one epoch, with dataset or workers set up again as in training. Files are
+in the page cache on both sides. The peer's number of workers is the fastest of 0, 1 and 2 in each row. Prints one table
+and writes benchmarks/results/input_pipeline.json.
 
-first epoch   ours decodes everything into its memory cache, then gives an epoch from it
-uncached      ours decodes on the way, as with data.cache=none
-cached        ours gives an epoch from the memory cache
+first epoch   ours decodes everything into its memory cache, then yields an epoch from it
+uncached      ours decodes during the epoch, as with data.cache=none
+cached        ours yields an epoch from the memory cache
 
 The peer as it is resizes by sampled pixels and has no cache: it decodes each epoch. `averages` is the peer resizing by
-area, so that all pixels count, as with ours; `held` is the peer with its decoded and resized uint8 pairs in a list.
+area, so that all pixels count, as in ours; `held` is the peer with decoded and resized uint8 pairs in a list.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def peer(records: Sequence[Record], augmented: bool, kind: str, workers: int) ->
 
     augment = None
     if augmented:
-        from ham_keras.data.augment import build_albumentations
+        from ham_keras.data.augmentation.albumentations_engine import build_albumentations
         from ham_keras.settings import Augment
 
         augment = build_albumentations(Augment(engine="albumentations"))

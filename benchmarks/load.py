@@ -1,10 +1,9 @@
-"""Call an exported model's signatures from many threads, as a server does, and compare every answer.
+"""Call an exported model's signatures from many threads, as a server does, and compare every result.
 
     python benchmarks/load.py export/base/1 [--calls 2000] [--threads 16] [--broken 0.02]
 
-Images of mixed sizes, some of them broken, go to all three signatures. Each answer must equal the one that a
-single thread got, each broken image must fail, and the process' memory must not grow. Prints the figures and writes
-benchmarks/results/load.json.
+Images of mixed sizes, some of them broken, go to all three signatures. Each result must equal that of a single thread,
+each broken image must fail, and memory must not grow. Prints the figures and writes benchmarks/results/load.json.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""What data costs in memory: the peak of training on 10,015 images over that of the same training on 64.
+"""Memory cost of the data: peak of training on 10,015 images minus that of the same training on 64.
 
     python benchmarks/memory.py [DATA_ROOT] [--images 10015] [--epochs 3] [--cache memory disk none]
 
-Each run is `ham_keras.training.loop.fit` on records, in a process of its own, with native augmentation. DATA_ROOT's
-files are repeated under other ids until there are enough; without it phantoms are. By default the network is one
-convolution, so that hours of arithmetic do not hide in minutes of data; everything else, the pipeline with every image
-in every epoch included, is as in any training. A MB has 2**20 bytes. Prints one table and writes
-benchmarks/results/memory.json.
+Each run is `ham_keras.training.loop.fit` in a process of its own, with native augmentation. DATA_ROOT's files, or
+phantoms, are repeated under other ids until there are enough. By default the network is one convolution, which saves
+hours of arithmetic; the rest, including a pipeline with every image in every epoch, is as in any training. 1 MB is
+2**20 bytes. Prints one table and writes benchmarks/results/memory.json.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The stack to beat: segmentation_models_pytorch, as its users write it.
+"""The peer: segmentation_models_pytorch, as its users write it.
 
 U-Net with a ResNet34 encoder in channels_last, Dice loss, Adam; files read by OpenCV, augmented by albumentations,
 batched by torch's DataLoader.

@@ -1,8 +1,8 @@
-"""Draw docs/images/performance.png from benchmarks/results: what is quicker than the peer, and how training grows.
+"""Draw docs/images/performance.png from benchmarks/results: speed against the peer, and how training scales.
 
     python benchmarks/plot.py [--results benchmarks/results] [--output docs/images/performance.png]
 
-Panels whose results are missing are left out.
+Panels without results are left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Predict every image of a folder and watch speed and memory on the way.
+"""Predict every image of a folder and record speed and memory.
 
     python benchmarks/predict.py runs/base path/to/ham10000/images
 
@@ -19,8 +19,9 @@ from resident import rss_mb
 
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
-from ham_keras.predict import find_images, predict
+from ham_keras.predict import predict
 from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.inputs import find_inputs
 from ham_keras.runs import load_run
 
 PARTS = 10
@@ -33,7 +34,7 @@ def main() -> None:
     args = parser.parse_args()
     model = load_run(args.run)[1].model_dump(include={"model": {"architecture", "backbone"}, "data": {"image_size"}})
     with tempfile.TemporaryDirectory() as folder:
-        count = len(find_images([args.images], Predictions(Path(folder))))
+        count = len(find_inputs([args.images], Predictions(Path(folder))).ids)
         memory, times = [], [time.perf_counter()]
         add = Predictions.add
 

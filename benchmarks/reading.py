@@ -1,9 +1,9 @@
-"""What reading one pair of files costs in one thread, part by part, ours beside what the peer's users write.
+"""What reading one pair of files costs in one thread, step by step, ours against the peer.
 
     python benchmarks/reading.py HAM10000 [--images 200] [--rounds 5]
 
-The peer's is OpenCV: an image resized by sampled pixels, a mask by the nearest one. Files are in the system's cache.
-Prints one table and writes benchmarks/results/reading.json.
+The peer uses OpenCV: images resized by sampled pixels, masks by nearest neighbour. Files are in the page cache. Prints
+one table and writes benchmarks/results/reading.json.
 """
 
 from __future__ import annotations

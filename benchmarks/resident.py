@@ -1,6 +1,6 @@
-"""How much memory processes hold: resident set size (RSS) in MB of 2**20 bytes, as Linux tells it in /proc.
+"""Resident set size (RSS) of processes in MB of 2**20 bytes, from Linux' /proc.
 
-RSS counts pages that processes share in each of them, so a sum over processes is an upper bound.
+RSS counts shared pages in each process, so a sum over processes is an upper bound.
 """
 
 from __future__ import annotations

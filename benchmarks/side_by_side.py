@@ -1,8 +1,7 @@
-"""Time contestants by turns, each in a process of its own, and write down what they took.
+"""Time contestants alternately, each in a process of its own, and save the results.
 
-What one process does to itself (threads, memory, a second framework) does not touch the other, and what the machine
-does meanwhile touches both: a round of ours is followed by a round of the peer's, and only the ratio of the medians
-is worth quoting.
+Separate processes keep threads, memory and frameworks apart, and alternating rounds expose both sides to the same load
+of the machine: only the ratio of the medians is worth quoting.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def alternate(
     `warm_up` calls of each are not counted.
 
     Raises:
-        RuntimeError: a contestant ended before it answered; its own traceback stands above.
+        RuntimeError: a contestant ended before it answered; its traceback is printed above.
     """
     context = multiprocessing.get_context("spawn")
     links: dict[str, Connection] = {}
@@ -73,7 +72,7 @@ def alone(function: Callable[..., Any], **settings: Any) -> Any:
     """What a function of a module returns, called in a process of its own: its memory is that of this call.
 
     Raises:
-        RuntimeError: the process ended before it answered; its own traceback stands above.
+        RuntimeError: the process ended before it answered; its traceback is printed above.
     """
     context = multiprocessing.get_context("spawn")
     link, theirs = context.Pipe()
@@ -177,7 +176,7 @@ def save(
     precision: str = "float32",
     columns: tuple[str, str] = ("ours", "peer"),
 ) -> None:
-    """Print the table and write benchmarks/results/<name>.json; `columns` says what "ours" and "peer" stand for."""
+    """Print the table and write benchmarks/results/<name>.json; `columns` names "ours" and "peer"."""
     width = max(len(row["name"]) for row in rows)
     print(f"{'':{width}}  {columns[0]:>9} {columns[1]:>9}  {'unit':9} {'ratio':>6}  {'(quartiles)':15} {'goal':>6}")
     for row in rows:

@@ -1,13 +1,13 @@
-"""How light the skin around the lesions of a data folder is, as far as uncalibrated photographs tell.
+"""Estimate how light the skin around the lesions of a data folder is, as far as uncalibrated photographs allow.
 
     python benchmarks/skin_tone.py path/to/ham10000 [--scores runs/base/scores/test/per_image.csv]
 
-Of each image the individual typology angle ITA = arctan((L* - 50) / b*) * 180 / pi (Chardon, Cretois, Hourseau 1991)
-of the median skin: outside the lesion and a margin around it, inside the ellipse that dark corners leave, without
-hairs. Where the light was so blue that b* is not above 0, the formula has no meaning: these images stand apart. The
-method follows Kinyanjui et al. 2020, "Fairness of classifiers across skin tones in dermatology"; that such estimates
-disagree with each other was shown by Kalb et al. 2023, "Revisiting skin tone fairness in dermatological lesion
-classification". With --scores, mean Jaccard by class too. Prints all and writes benchmarks/results/skin_tone.json.
+For each image, the individual typology angle ITA = arctan((L* - 50) / b*) * 180 / pi (Chardon, Cretois, Hourseau 1991)
+of the median skin: outside the lesion and a margin around it, inside the ellipse left by dark corners, without hairs.
+Where the light is so blue that b* is not above 0, the formula is meaningless: these images are counted separately. The
+method follows Kinyanjui et al. 2020, "Fairness of classifiers across skin tones in dermatology"; Kalb et al. 2023,
+"Revisiting skin tone fairness in dermatological lesion classification", showed that such estimates disagree with each
+other. With --scores, also mean Jaccard by class. Prints all and writes benchmarks/results/skin_tone.json.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def find_skin(lightness: np.ndarray, lesion: np.ndarray) -> np.ndarray:
 
 
 def measure(record: Record) -> tuple[str, float | None, float | None]:
-    """The image's class, and L* and ITA of its skin where they can be told."""
+    """The image's class, and L* and ITA of its skin where they can be estimated."""
     image, lesion = read_rgb(record.image_path), read_mask(record.mask_path).lesion
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     skin = find_skin(lab[..., 0], lesion)

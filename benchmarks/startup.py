@@ -1,12 +1,11 @@
-"""How long one waits: for `--help` of every command, for imports, and for the first training step.
+"""Start-up time: `--help` of every command, imports, and the first training step.
 
     python benchmarks/startup.py [--rounds 5] [--without-peer]
 
-Each is timed in processes of its own, started for it: `--help` and the first step with Python's start, imports without.
-The first step is that of `ham_keras.train` on phantoms, after TensorFlow's import, reading, the network and its
-compilation, against Lightning's with segmentation_models_pytorch: U-Net with ResNet34, batch 16 at 128x128, float32,
-files read by OpenCV. Rows list the heavy modules that were imported by then. Prints one table and writes
-benchmarks/results/startup.json.
+Each is timed in new processes; `--help` and the first step include Python's start, imports do not. The first step is
+that of `ham_keras.train` on phantoms, including TensorFlow's import, reading, and building and compiling the network,
+against Lightning's with segmentation_models_pytorch: U-Net with ResNet34, batch 16 at 128x128, float32, files read by
+OpenCV. Rows list the heavy modules imported by then. Prints one table and writes benchmarks/results/startup.json.
 """
 
 from __future__ import annotations

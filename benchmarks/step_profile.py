@@ -1,11 +1,10 @@
-"""Where a training step's time goes: milliseconds by operation, beside what the machine can do at most.
+"""Where a training step's time goes: milliseconds by operation, beside what the machine could do at best.
 
     python benchmarks/step_profile.py [--precision float32 mixed_bfloat16] [--steps 5]
 
-The step is that of benchmarks/training_step.py. Times are of TensorFlow's profiler, added up over an operation's
-calls; several run side by side, so together they are more than the step. Convolutions are set against the measured
-rate of a large matrix multiplication, all else against that of reading and writing memory. Prints tables and writes
-benchmarks/results/step_profile.json.
+The step is that of training_step.py. Times are TensorFlow's profiler's, summed over an operation's calls; operations
+overlap, so together they exceed the step. Convolutions are compared with the measured rate of a large matrix
+multiplication, everything else with memory bandwidth. Prints tables and writes benchmarks/results/step_profile.json.
 """
 
 from __future__ import annotations

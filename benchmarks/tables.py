@@ -1,9 +1,9 @@
-"""Bring the tables of a document up to date with benchmarks/results.
+"""Update a document's tables from benchmarks/results.
 
     python benchmarks/tables.py [docs/performance.md]
 
-A table stands below a line `<!-- NAME -->` or `<!-- NAME: PREFIX -->`: the rows of benchmarks/results/NAME.json, all or
-those whose names begin with PREFIX, which is then left out.
+A table follows a line `<!-- NAME -->` or `<!-- NAME: PREFIX -->`: the rows of benchmarks/results/NAME.json, either all
+or those whose names begin with PREFIX, which is then left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def update(document: str, results: Path = RESULTS) -> str:
 
 
 def render(rows: list[Row], columns: list[str]) -> str:
-    """A Markdown table, without columns in which nothing stands."""
+    """A Markdown table without empty columns."""
     heads = ["", *columns, "unit", "ratio (quartiles)", "goal"]
     body = [
         [row["name"], *(digits(row[key]) for key in ("ours", "peer")), row["unit"], ratio(row), digits(row["goal"])]

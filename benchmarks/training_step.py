@@ -2,8 +2,8 @@
 
     python benchmarks/training_step.py [--precision float32 mixed_bfloat16] [--rounds 20] [--without-peer]
 
-Batch 16 at 128x128, U-Net with ResNet34, Dice loss, Adam, metrics of ours included. The peer runs in channels_last,
-as it is and compiled. Prints one table and writes benchmarks/results/training_step.json.
+Batch 16 at 128x128, U-Net with ResNet34, Dice loss, Adam, including our metrics. The peer runs in channels_last, as it
+is and compiled. Prints one table and writes benchmarks/results/training_step.json.
 """
 
 from __future__ import annotations

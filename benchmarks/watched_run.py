@@ -1,4 +1,4 @@
-"""Training by the package's own loop on any number of images, watched: memory after each part, seconds of epochs."""
+"""Train with the package's loop on any number of images; record memory after each part and seconds per epoch."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def watch_training(
 
     loop.EpochBar, loop.log_to_tensorboard = Bar, log_and_look
     if network == ONE_CONVOLUTION:
-        loop.build_model = one_convolution
+        loop.build_training_model = one_convolution
     with tempfile.TemporaryDirectory() as folder:
         settings = {
             "data": {"image_size": size_px, "cache": cache, "cache_dir": f"{folder}/cache"},

@@ -1,17 +1,16 @@
-"""What a second worker brings to bulk prediction on Ray and to a shared search, and what millions of images would need.
+"""What a second worker gains in bulk prediction on Ray and in a shared search, and what millions of images would need.
 
     python benchmarks/workers.py RUN IMAGES [--limit 1024] [--trials 6] [--epochs 3]
 
-Prediction: `ham_keras.predict` of the first `--limit` files of the folder IMAGES; speed is that after the first
-quarter, which holds the start. Ray's workers take 64 files at a time: of few files one gets more than the other.
-Search: `python -m ham_keras.tune` on phantoms at 64x64, a chief and its workers on this machine, from the first
-trial's start to the last one's end. A worker is kept to a core, so that the second brings a core with it, as on
-another machine; one that is alone with two cores uses both.
+Prediction: `ham_keras.predict` of the first `--limit` files of the folder IMAGES; speed excludes the first quarter,
+which contains the start. Ray's workers take 64 files at a time, so with few files their shares differ. Search:
+`python -m ham_keras.tune` on phantoms at 64x64, a chief and its workers on this machine, from the first trial's start
+to the last one's end. Each worker is pinned to a core, so that the second brings its own core, as on another machine;
+a single worker with two cores uses both.
 
-The rows for 1 and 100 million images are worked out from what an image takes: processor seconds and bytes on disk of
-the local engine, the peak_mb of one of Ray's workers on a core, and its row of the table, which `predict` holds in
-memory until all are done. A GB has 10**9 bytes, a MB 2**20. Prints one table and writes
-benchmarks/results/workers.json.
+Rows for 1 and 100 million images are extrapolated from one image: processor seconds and bytes on disk of the local
+engine, the peak_mb of a Ray worker on one core, and the table row, which `predict` holds in memory until the end. 1 GB
+is 10**9 bytes, 1 MB 2**20. Prints one table and writes benchmarks/results/workers.json.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from typing import Any
 from resident import PeakWatch
 from side_by_side import Row, alone, measured, save
 
-from ham_keras.data.records import image_files
+from ham_keras.data.folders import image_files
 from ham_keras.files import save_json
 from ham_keras.runs import load_run
 
@@ -140,7 +139,7 @@ def _when(folder: Path, pattern: str, count: int, processes: Sequence[subprocess
     """The time at which so many files are there."""
     while len(list(folder.glob(pattern))) < count:
         if any(process.poll() for process in processes):
-            raise RuntimeError("a process of the search failed; its own words stand above")
+            raise RuntimeError("a process of the search failed; its output is above")
         time.sleep(0.1)
     return time.perf_counter()
 

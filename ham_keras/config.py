@@ -17,7 +17,6 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ham_keras.errors import HamError, run_command
-from ham_keras.models.backbones import SUPPORTED_BACKBONES
 from ham_keras.reference.tables import settings_tables
 from ham_keras.settings import Config
 
@@ -98,8 +97,6 @@ def json_schema(kind: type[Config] = Config) -> str:
         "type": "string",
         "description": "A config whose settings these are laid over; relative to this file.",
     }
-    backbone = schema["$defs"]["Model"]["properties"]["backbone"]
-    backbone["enum"] = list(SUPPORTED_BACKBONES)
     size = schema["$defs"]["Data"]["properties"]["image_size"]
     side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
     schema["$defs"]["Data"]["properties"]["image_size"] = {

@@ -10,22 +10,20 @@ starts again. Research use; not a medical device.
 from __future__ import annotations
 
 import argparse
-import glob
 import os
 import sys
-from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from ham_keras.data.records import SUFFIXES, image_files, without_mask_ending
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, run_command, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
 from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
 from ham_keras.prediction.folder import Predictions, describe_settings
+from ham_keras.prediction.inputs import find_inputs
 from ham_keras.runs import load_run
 from ham_keras.settings import Outline
 
@@ -63,7 +61,8 @@ def predict(
     that can no longer be read goes.
 
     Args:
-        inputs: files, folders (searched with all below them; masks beside their images are left out), globs.
+        inputs: files, folders (searched with all below them; masks beside their images are left out), globs. Where
+            names repeat, ids keep the folders, see `inputs.find_inputs`.
         outline: how probabilities become masks; the run's config decides when None.
         probability_bits: 8 or 16 also writes probabilities/<id>.png, 0 to 255 or to 65535, at the image's own size.
         engine: "local", or "ray" for `workers` processes on Ray, on this machine or the cluster that RAY_ADDRESS
@@ -78,12 +77,15 @@ def predict(
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
     predictions = Predictions(Path(output), probability_bits)
-    found = find_images(inputs, predictions)
-    failures = {path: reason for path in found if (reason := _misnamed(path))}
+    found = find_inputs(inputs, predictions)
+    for line in found.warnings():
+        warn(line)
+    failures = {path: reason for path in found.ids if (reason := _misnamed(path))}
     for reason in failures.values():
         _tell(reason)
-    paths = [path for path in found if path not in failures]
+    paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
+        predictions.name(found.ids)
         made_with = describe_settings(run, outline, probability_bits)
         anew = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         waiting = [path for path in paths if anew or not predictions.holds(path)]
@@ -102,7 +104,9 @@ def predict(
         if failures:
             save_csv(predictions.failures, [{"image": _shown(path), "error": failures[path]} for path in failures])
     failed = len(failures)
-    return Outcome(len(found), len(waiting) + len(found) - len(paths) - failed, len(paths) - len(waiting), failures)
+    return Outcome(
+        len(found.ids), len(waiting) + len(found.ids) - len(paths) - failed, len(paths) - len(waiting), failures
+    )
 
 
 def _tell(reason: str) -> None:
@@ -132,53 +136,6 @@ def _segment(
     from ham_keras.prediction.predictor import load_segmenter
 
     return load_segmenter(folder, outline).segment_files(paths, predictions.save)
-
-
-def find_images(inputs: Sequence[Path | str], output: Predictions) -> list[Path]:
-    """The image files that inputs name, sorted within each.
-
-    Not among them: masks beside their images, and masks and overlays of `output`.
-
-    Raises:
-        HamError: an input names none, or two files have one name.
-    """
-    found: dict[Path, Path] = {}
-    for given in inputs:
-        paths = [path for path in _images_of(str(given)) if not output.is_product(path)]
-        if not paths:
-            raise HamError(
-                f"{given}: no image there; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
-            )
-        for path in paths:
-            found.setdefault(path.resolve(), path)
-    names = Counter(path.stem.lower() for path in found.values())
-    images = [path for path in found.values() if not _is_mask_of_another(path.stem.lower(), names)]
-    twice = [path for path in images if names[path.stem.lower()] > 1]
-    if twice:
-        first, second = [path for path in twice if path.stem.lower() == twice[0].stem.lower()][:2]
-        raise HamError(f"{first} and {second}: their masks would have one name; rename one, or use another -o for it")
-    return images
-
-
-def _images_of(given: str) -> list[Path]:
-    path = Path(given)
-    if path.is_dir():
-        return [file for file in image_files(path) if not _is_overlay(file)]
-    if path.exists() or path.is_symlink():
-        return [path]
-    matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]
-    return [match for match in matches if match.suffix.lower() in SUFFIXES and match.is_file()]
-
-
-def _is_overlay(path: Path) -> bool:
-    """An overlay or probabilities, of any folder of predictions."""
-    there = Predictions(path.parent.parent)
-    return path.parent in {product.parent for product in there.products("")[1:]} and there.settings.exists()
-
-
-def _is_mask_of_another(stem: str, names: Container[str]) -> bool:
-    image = without_mask_ending(stem)
-    return image != stem and image in names
 
 
 def main(argv: Sequence[str] | None = None) -> int:

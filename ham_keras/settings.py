@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ham_keras.models.backbones import SUPPORTED_BACKBONES
+from ham_keras.models.registry import ARCHITECTURES, LOSSES, check_name
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -37,17 +39,25 @@ ImageSize = Annotated[
 Text = Annotated[str, Field(min_length=1), BeforeValidator(_text)]
 
 
-def _known_backbone(name: str) -> str:
-    if name not in SUPPORTED_BACKBONES:
-        near = difflib.get_close_matches(name, SUPPORTED_BACKBONES, 1, 0.8)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(
-            f"is not among those that build and reload under Keras 3; {hint}known are {', '.join(SUPPORTED_BACKBONES)}"
-        )
-    return name
+def _one_of(names: Callable[[], list[str]]) -> Any:
+    """JSON Schema of these names, asked for when the schema is made."""
+
+    def add_names(schema: dict[str, Any]) -> None:
+        schema["enum"] = names()
+
+    return Field(json_schema_extra=add_names)
 
 
-Backbone = Annotated[str, AfterValidator(_known_backbone)]
+def _backbones() -> list[str]:
+    return list(SUPPORTED_BACKBONES)
+
+
+_known_backbone = partial(
+    check_name, known=_backbones(), problem="is not among those that build and reload under Keras 3"
+)
+Backbone = Annotated[str, AfterValidator(_known_backbone), _one_of(_backbones)]
+Architecture = Annotated[str, AfterValidator(ARCHITECTURES.check), _one_of(ARCHITECTURES.names)]
+Loss = Annotated[str, AfterValidator(LOSSES.check), _one_of(LOSSES.names)]
 
 
 def _one_name(name: str) -> str:
@@ -93,6 +103,18 @@ class Augment(Section):
     brightness: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Add +- this fraction of 255.")
     contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Stretch around the mean by 1 +- this.")
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="Turn the hue by +- this fraction of 360.")
+    rotation: Annotated[float, Field(ge=0, le=180)] = Field(0, description="Rotate by +- this many degrees.")
+    gamma: Annotated[float, Field(ge=0, lt=4)] = Field(0, description="Gamma between 1 / (1 + this) and 1 + this.")
+    saturation: Annotated[float, Field(ge=0, le=1)] = Field(0, description="Stretch the chroma by 1 +- this.")
+    colour_cast: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0, description="Multiply red, green and blue by 1 +- this, each for itself."
+    )
+    blur_px: Annotated[float, Field(ge=0, le=8)] = Field(
+        0, description="Blur half of the images by a Gaussian of at most this many pixels at the network's size."
+    )
+    noise: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0, description="Add noise to half of the images, of a standard deviation of at most this fraction of 255."
+    )
 
 
 class Data(Section):
@@ -122,10 +144,15 @@ class Data(Section):
 
 
 class Model(Section):
-    architecture: Literal["unet", "fpn", "linknet"] = Field("unet", description="How encoder and decoder are joined.")
+    architecture: Architecture = Field("unet", description="How encoder and decoder are joined.")
     backbone: Backbone = Field("resnet34", description="The encoder.")
     encoder_weights: Text | None = Field(
         "imagenet", description='"imagenet" (downloaded once), null (random), or the path of an encoder .h5 file.'
+    )
+    initial_weights: Text | None = Field(
+        None,
+        description="A run folder or a .weights.h5 file whose weights training starts from, encoder and decoder; "
+        "`encoder_weights` is then not loaded. Size, data and everything in `train` may differ from that run's.",
     )
     encoder_freeze: bool = Field(
         False, description="Keep the encoder's convolutions as loaded; BatchNormalization still trains."
@@ -135,6 +162,14 @@ class Model(Section):
         description="Of BatchNormalization's moving statistics. Keras' 0.99 lags for hundreds of steps, which "
         "breaks validation in short runs.",
     )
+    deep_supervision: bool = Field(
+        False,
+        description="Also train coarser outputs of the decoder, in unet at 1/2, 1/4 and 1/8 of the size; the other "
+        "architectures have none. They are dropped from the trained network.",
+    )
+
+
+ADAMW_WEIGHT_DECAY = 0.01
 
 
 class Schedule(Section):
@@ -147,22 +182,52 @@ class Schedule(Section):
 class Train(Section):
     epochs: Annotated[int, Field(ge=1)] = Field(20, description="Times that all training images are seen.")
     batch_size: Annotated[int, Field(ge=1)] = Field(16, description="Images a step, on all devices together.")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-4, description="Adam's; with a schedule its highest.")
-    adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-7, description="Added to Adam's denominator.")
+    optimizer: Literal["adam", "adamw"] = Field(
+        "adam",
+        description="adam (Kingma and Ba 2015), or adamw (Loshchilov and Hutter 2019), whose weights also decay.",
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-4, description="With a schedule its highest.")
+    weight_decay: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description=f"adamw takes off this fraction of a weight times the learning rate each step, of kernels only; "
+        f"null is {ADAMW_WEIGHT_DECAY:g} with adamw.",
+    )
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Scale the gradient down to this norm, over all weights, where it is larger; null never does."
+    )
+    adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-7, description="Added to the denominator of adam and adamw.")
     schedule: Schedule = Schedule()
-    loss: Literal["dice", "dice_bce", "jaccard", "focal"] = Field(
+    loss: Loss = Field(
         "dice", description="What training minimises, over a whole batch; dice_bce adds binary cross-entropy."
     )
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "auto", description="auto: mixed_float16 on GPUs with tensor cores, mixed_bfloat16 on CPUs with bf16."
     )
+    monitor: Literal["jaccard", "loss"] = Field(
+        "jaccard", description="What chooses the best epoch, in validation: the highest Jaccard or the lowest loss."
+    )
     early_stopping_epochs: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Stop after this many epochs without a better validation Jaccard; null never stops."
+        None, description="Stop after this many epochs without a better one, as `monitor` says; null never stops."
     )
     ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Validate and keep an exponential moving average of the weights, e.g. 0.999."
     )
     seed: Seed = Field(0, description="Draws initial weights, order and augmentation.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decay_of_adamw(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("optimizer") == "adamw" and settings.get("weight_decay") is None:
+            return {**settings, "weight_decay": ADAMW_WEIGHT_DECAY}
+        return settings
+
+    @model_validator(mode="after")
+    def _decay_is_used(self) -> Train:
+        if self.optimizer == "adam" and self.weight_decay is not None:
+            raise ValueError(
+                f"weight_decay is {self.weight_decay:g}, which adam does not use; set it to null, or optimizer to adamw"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> Train:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ham_keras.config import Config, load_config
 from ham_keras.data.records import find_records
@@ -18,8 +18,12 @@ from ham_keras.data.splits import choose_split, select
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, run_command, warn
 from ham_keras.files import load_json, save_json
+from ham_keras.models.initial_weights import with_initial_weights
 from ham_keras.runs import Run, open_run, with_data_root
 from ham_keras.scores.summary import describe_scoring, format_summary
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -30,25 +34,37 @@ class RunResult:
     summary: dict[str, Any]
 
 
-def train(config: Config, *, overwrite: bool = False, visible: bool = True) -> RunResult:
-    """Train, keep the weights of the best validation Jaccard, score the test split, draw pictures, write the report.
+def train(
+    config: Config,
+    *,
+    overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    visible: bool = True,
+) -> RunResult:
+    """Train, keep the weights of the best epoch, score the test split, draw pictures, write the report.
 
     An unfinished run of the same config continues; a finished one is returned as it is. `visible` shows
     progress bars.
 
+    `callbacks` are called as by `model.fit`: `on_train_begin` and `on_train_end` once for each call of `train` that
+    trains, `on_epoch_end` after validation with `val_` values in its logs, epochs counted from 0 and on where a run
+    continues. Their `model` is the network in training, with optimizer; the weights of the last epoch, not the best.
+    `model.stop_training = True` ends the training after that epoch is validated and kept; scores and report follow.
+    What a callback itself remembers is not kept for a run that continues.
+
     Raises:
         HamError: a user's fault in config or data, or a loss that is not a number.
     """
-    config = with_data_root(config)
+    config = with_initial_weights(with_data_root(config), overwrite=overwrite)
     with open_run(config, overwrite=overwrite) as run:
         if run.finished:
             print(f"{run.folder} is finished; --overwrite trains it again")
         else:
-            _train_and_score(config, run, visible)
+            _train_and_score(config, run, callbacks, visible)
     return RunResult(run, load_json(run.summary("test")))
 
 
-def _train_and_score(config: Config, run: Run, visible: bool) -> None:
+def _train_and_score(config: Config, run: Run, callbacks: Sequence[keras.callbacks.Callback], visible: bool) -> None:
     pairing = find_records(str(config.data.root))
     for line in pairing.warnings():
         warn(line)
@@ -64,7 +80,7 @@ def _train_and_score(config: Config, run: Run, visible: bool) -> None:
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in split.items())
     print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
-    progress = fit(config, run, records, precision, visible=visible)
+    progress = fit(config, run, records, precision, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)
     made_from = describe_scoring(str(config.data.root), "test", config)
     summary = score_run(run, config, records["test"], "test", made_from, visible=visible)

@@ -150,6 +150,15 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
             "model.backbone: is not among those that build and reload under Keras 3; did you mean resnet34?",
         ),
         ({"augment": {"engine": "native"}, "data": {"image_size": [64, 96]}}, "augment.quarter_turns needs a square"),
+        (
+            {"model": {"architecture": "unnet"}},
+            'model.architecture: is unknown; did you mean unet? known are fpn, linknet, unet, got "unnet"',
+        ),
+        ({"train": {"loss": "dicebce"}}, "train.loss: is unknown; did you mean dice_bce? known are "),
+        (
+            {"train": {"weight_decay": 0.1}},
+            "train: weight_decay is 0.1, which adam does not use; set it to null, or optimizer to adamw",
+        ),
     ],
 )
 def test_a_mistake_names_its_key(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
@@ -159,6 +168,15 @@ def test_a_mistake_names_its_key(tmp_path: Path, settings: dict[str, Any], messa
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_adamw_decays_by_its_default_or_as_told(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", {"train": {"optimizer": "adamw"}})
+    config = load_config(path)
+    assert config.train.weight_decay == 0.01
+    assert load_config(write(tmp_path, "b.json", to_json(config)), ["run.name=a"]) == config
+    assert load_config(path, ["train.weight_decay=0.1"]).train.weight_decay == 0.1
+    assert load_config(path, ["train.optimizer=adam"]).train.weight_decay is None
 
 
 @pytest.mark.parametrize(
@@ -197,7 +215,7 @@ def test_command_prints_resolved_config(tmp_path: Path, capsys: pytest.CaptureFi
 PURE = (
     "config", "settings", "data.records", "data.masks", "data.splits", "data.audit", "data.phantom",
     "scores.summary", "scores.pairing", "scores.table", "files", "runs", "errors", "train", "evaluate",
-    "compare", "results", "export", "client", "environment", "app",
+    "compare", "results", "export", "client", "environment", "app", "models.registry", "models.initial_weights",
 )  # fmt: skip
 
 

@@ -21,8 +21,9 @@ from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
 from ham_keras.files import load_csv, load_json, save_json
-from ham_keras.predict import find_images, main, predict
+from ham_keras.predict import main, predict
 from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.inputs import find_inputs
 from ham_keras.prediction.outline import measure
 from ham_keras.prediction.predictor import load_segmenter
 from ham_keras.runs import Run
@@ -266,16 +267,17 @@ def test_another_image_of_a_name_is_not_taken_for_it(trained: Run, photos: list[
 # Kills its own process, as hard as the system can, when the third row is noted, half of it written.
 KILLED = """
 import os, signal, sys
-from ham_keras import predict, predictions
-add = predictions.Predictions.add
+from ham_keras.predict import main
+from ham_keras.prediction.folder import Predictions
+add = Predictions.add
 def add_or_die(self, row):
     if len(self.rows) == 3:
         with open(self.journal, "a") as file:
             file.write('{"image_id": "PHAN')
         os.kill(os.getpid(), signal.SIGKILL)
     add(self, row)
-predictions.Predictions.add = add_or_die
-predict.main(sys.argv[1:])
+Predictions.add = add_or_die
+main(sys.argv[1:])
 """
 
 
@@ -339,7 +341,7 @@ def test_probabilities_are_saved_at_the_images_size(
         np.testing.assert_allclose(levels / (2**bits - 1), found.probability, atol=0.5 / (2**bits - 1) + 1e-5)
         assert predictions.mask(path.stem).read_bytes() == predicted.mask(path.stem).read_bytes()
     with pytest.raises(HamError, match="probabilities: no image there"):
-        find_images([tmp_path / "probabilities"], Predictions(tmp_path / "elsewhere"))
+        find_inputs([tmp_path / "probabilities"], Predictions(tmp_path / "elsewhere"))
 
 
 def test_probabilities_are_finished_refused_and_removed_like_masks(
@@ -361,44 +363,64 @@ def test_probabilities_are_finished_refused_and_removed_like_masks(
         predict(trained.folder, photos[:3], tmp_path, probability_bits=16, overwrite=True, visible=False)
 
 
-OWN = ("out/gone_segmentation.png", "out/overlays/a.jpg")
-
-
 def test_masks_may_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     (tmp_path / "a b [1].jpg").write_bytes(photos[0].read_bytes())
     for predicted, skipped in ((1, 0), (0, 1)):
         outcome = predict(trained.folder, [tmp_path], tmp_path, visible=False)
         assert (outcome.images, outcome.predicted, outcome.skipped) == (1, predicted, skipped)
     assert (tmp_path / "a b [1]_segmentation.png").exists()
-    assert find_images([tmp_path / "a b [1].jpg"], Predictions(tmp_path)) == [tmp_path / "a b [1].jpg"]
+    assert list(find_inputs([tmp_path / "a b [1].jpg"], Predictions(tmp_path)).ids) == [tmp_path / "a b [1].jpg"]
 
 
-def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Path, tmp_path: Path) -> None:
-    images = sorted((phantoms / "images").iterdir())
+def test_a_folder_a_patient_keeps_its_folders_goes_on_and_makes_anew(
+    trained: Run, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, photo in enumerate(photos[:3]):
+        (tmp_path / "in" / f"p{number}").mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "in" / f"p{number}" / "DSC0001.jpg")
+    shutil.copy(photos[3], tmp_path / "in" / "other.jpg")
+    (tmp_path / "in" / "p0" / "DSC0002.HEIC").touch()
+    ids = ["other", "p0/DSC0001", "p1/DSC0001", "p2/DSC0001"]
     out = Predictions(tmp_path / "out")
-    assert find_images([phantoms / "images"], out) == images
-    assert find_images([images[3], str(phantoms / "im*" / "*1.jpg"), phantoms / "images"], out)[:2] == [
-        images[3],
-        images[0],
-    ]
-    for name in ("a.jpg", "a_segmentation.png", "b_lesion.png", ".hidden.jpg", "sub/c.TIF", "notes.txt", *OWN):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert [path.name for path in find_images([tmp_path], out)] == ["a.jpg", "b_lesion.png", "c.TIF"]
-    assert [path.name for path in find_images([tmp_path / "*"], out)] == ["a.jpg", "b_lesion.png"]
-    assert [path.name for path in find_images([tmp_path / "a_segmentation.png", tmp_path / "a.jpg"], out)] == ["a.jpg"]
-    Predictions(tmp_path / "out").settings.touch()
-    assert find_images([tmp_path / "out"], Predictions(tmp_path / "elsewhere")) == [tmp_path / OWN[0]]
-    (tmp_path / "dangling.jpg").symlink_to("nowhere")
-    assert find_images([tmp_path / "dangling.jpg"], out) == [tmp_path / "dangling.jpg"]  # told when it is read
-    (tmp_path / "dangling.jpg").unlink()
-    assert find_images([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # named, so read it
-    (tmp_path / "sub" / "A.png").touch()
-    with pytest.raises(HamError, match=r"a\.jpg and .*A\.png: their masks would have one name"):
-        find_images([tmp_path], out)
-    for nothing in (tmp_path / "gone.jpg", tmp_path / "*.bmp", tmp_path / "out"):
-        with pytest.raises(HamError, match=f"{nothing.name.replace('*', '.')}: no image there; expected"):
-            find_images([nothing], out)
+    assert predict(trained.folder, [tmp_path / "in"], out.folder, visible=False).predicted == 4
+    assert "warning: 1 files are of kinds that are not read (.heic), the first: " in capsys.readouterr().err
+    assert [row["image_id"] for row in load_csv(out.table)] == ids
+    predict(trained.folder, photos[:4], tmp_path / "flat", visible=False)
+    flat = [Predictions(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]
+    assert [(out.folder / f"{image_id}_segmentation.png").read_bytes() for image_id in ids] == flat
+    assert all((out.folder / "overlays" / f"{image_id}.jpg").exists() for image_id in ids)
+
+    out.mask("p1/DSC0001").unlink()
+    outcome = predict(trained.folder, [tmp_path / "in"], out.folder, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (1, 3)
+    # Alone its name does not repeat, but its mask has a place already.
+    outcome = predict(trained.folder, [tmp_path / "in" / "p2"], out.folder, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (0, 1)
+    outcome = predict(
+        trained.folder, [tmp_path / "in"], out.folder, Outline(threshold=0.4), overwrite=True, visible=False
+    )
+    assert (outcome.predicted, outcome.skipped) == (4, 0)
+    assert [row["image_id"] for row in load_csv(out.table)] == ids
+
+
+def test_folders_are_kept_where_masks_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    for name in ("p1", "p2"):
+        (tmp_path / name).mkdir()
+        shutil.copy(photos[0], tmp_path / name / "a.jpg")
+    for predicted, skipped in ((2, 0), (0, 2)):
+        outcome = predict(trained.folder, [tmp_path], tmp_path, visible=False)
+        assert (outcome.images, outcome.predicted, outcome.skipped) == (2, predicted, skipped)
+    assert (tmp_path / "p2" / "a_segmentation.png").exists()
+
+
+def test_a_name_that_repeats_later_leaves_the_first_mask_where_it_is(
+    trained: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    for name, photo in (("p1", photos[0]), ("p2", photos[1])):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        shutil.copy(photo, tmp_path / "in" / name / "a.jpg")
+        predict(trained.folder, [tmp_path / "in"], tmp_path / "out", visible=False)
+    assert [row["image_id"] for row in load_csv(tmp_path / "out" / "predictions.csv")] == ["a", "p2/a"]
 
 
 def test_mistakes_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from ham_keras.config import to_json
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
+from ham_keras.export import export
 from ham_keras.files import load_json, save_json
 from ham_keras.runs import Run, load_run
 from ham_keras.train import choose_split, main, train, write_report
@@ -109,10 +112,46 @@ def test_command_lays_overrides_over_the_file(tmp_path: Path, monkeypatch: pytes
         assert (config.train.epochs, config.run.name, options) == (7, "2024", {"overwrite": True})
 
 
+def test_fine_tuning_starts_from_another_run_at_another_size(
+    trained: Run, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a learning rate to speak of, the kernels stay those of the other run."""
+    source = tmp_path / "source"
+    shutil.copytree(trained.folder, source)
+    monkeypatch.chdir(tmp_path)
+    config = tiny(
+        model={"initial_weights": "source", "encoder_weights": "imagenet"},
+        data={"image_size": 64},
+        train={"epochs": 1, "learning_rate": 1e-12, "loss": "focal"},
+    )
+    run = train(config, visible=False).run
+    assert load_run(run.folder)[1].model.initial_weights == str(source)
+    expected, found = weights(trained.weights), weights(run.weights)
+    for name, value in expected.items():
+        if value.ndim == 4:
+            np.testing.assert_allclose(found[name], value, atol=1e-9)
+    shutil.rmtree(source)  # a run that is trained needs it no more
+    assert train(config, visible=False).run == run
+
+
+def test_a_wrong_start_is_told_before_anything_is_deleted(trained: Run, tiny: Any) -> None:
+    before = trained.weights.stat().st_mtime_ns
+    itself = load_run(trained.folder)[1]
+    for source, line in (
+        (str(trained.folder), "is this run itself; choose run.name=NAME"),
+        ("gone", "no such run fol"),
+    ):
+        model = itself.model.model_copy(update={"initial_weights": source})
+        with pytest.raises(HamError, match=rf"^model\.initial_weights: .*{line}"):
+            train(itself.model_copy(update={"model": model}), overwrite=True, visible=False)
+    assert trained.weights.stat().st_mtime_ns == before
+
+
 # Kills its own process, as hard as the system can, at the step or just before the file that argv names.
 KILLED = """
 import os, signal, sys
-from ham_keras.training import checkpoint, fit, progress, train
+from ham_keras.train import main
+from ham_keras.training import loop, progress
 place = sys.argv.pop(1)
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -122,7 +161,7 @@ if place.startswith("step"):
             super().on_train_batch_end(batch, logs)
             if f"step {self.epoch}.{batch + 1}" == place:
                 die()
-    fit.EpochBar = Bar
+    loop.EpochBar = Bar
 else:
     kept = os.replace
     def replace(source, target):
@@ -130,7 +169,7 @@ else:
             die()
         kept(source, target)
     os.replace = replace
-train.main(sys.argv[1:])
+main(sys.argv[1:])
 """
 
 
@@ -140,21 +179,27 @@ LONG: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def never_killed(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(tiny_config(tmp_path_factory.mktemp("whole"), **LONG), visible=False).run
-
+DEEP: dict[str, Any] = {
+    "train": {"epochs": 2, "optimizer": "adamw", "clip_norm": 1.0},
+    "model": {"deep_supervision": True},
+}
 
 # Each start goes on where the one before was killed: the third gets into epoch 2, the sixth into epoch 3.
 PLACES = ("config.json", "step 1.2", "model.weights.h5", "history.csv", "resume.npz", "step 3.2")
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_ends_with_the_same_weights(tiny: Any, never_killed: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sections", "places"), [(LONG, PLACES), (DEEP, ("resume.npz", "step 2.2"))], ids=["plain", "deep supervision"]
+)
+def test_killed_again_and_again_it_ends_with_the_same_weights(
+    tiny_config: Any, tmp_path: Path, sections: dict[str, Any], places: Sequence[str]
+) -> None:
+    never_killed = train(tiny_config(tmp_path / "whole", **sections), visible=False).run
+    config = tiny_config(tmp_path, **sections)
     path = tmp_path / "killed.json"
-    config = tiny(**LONG)
     path.write_text(to_json(config))
-    for place in PLACES:
+    for place in places:
         start = subprocess.run([sys.executable, "-c", KILLED, place, str(path)], capture_output=True, text=True)
         assert start.returncode == -signal.SIGKILL, place + start.stderr[-2000:]
     last = subprocess.run([sys.executable, "-m", "ham_keras.train", str(path)], capture_output=True, text=True)
@@ -167,3 +212,4 @@ def test_killed_again_and_again_it_ends_with_the_same_weights(tiny: Any, never_k
     table = Path("scores/test/per_image.csv")
     assert (killed.folder / table).read_bytes() == (never_killed.folder / table).read_bytes()
     assert not [path for path in killed.folder.rglob("*") if ".part" in path.name]
+    assert (export(killed.folder, tmp_path / "export") / "saved_model.pb").exists()

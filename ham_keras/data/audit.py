@@ -109,6 +109,7 @@ def audit(root: Path | str) -> Audit:
     alone = [("image_without_mask", path) for path in pairing.images_without_mask]
     alone += [("mask_without_image", path) for path in pairing.masks_without_image]
     problems += [Problem(kind, (path.stem,), "no partner of this id", path) for kind, path in alone]
+    problems += [Problem(finding.kind, *case) for finding in pairing.findings for case in finding.cases]
     problems += _compare(pairs)
     return Audit(pairing, pairs, sorted(problems, key=lambda problem: list(KINDS).index(problem.kind)))
 

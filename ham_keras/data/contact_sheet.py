@@ -28,6 +28,13 @@ KINDS = {
     "unreadable_mask": "masks that cannot be read",
     "image_without_mask": "images without a mask, left out",
     "mask_without_image": "masks without an image, left out",
+    "unread_kind": "files of kinds that are not read, left out",
+    "name_not_utf8": "names that are not UTF-8, left out",
+    "unused_table": "tables that are not used",
+    "no_lesion_column": "tables without lesion ids",
+    "placeholder_lesion_id": "placeholders for a lesion id",
+    "large_lesion": "lesions of more than 50 images",
+    "two_diagnoses": "images with two diagnoses",
     "identical_other_lesion": "groups of byte-identical images, different lesions",
     "near_identical_other_lesion": "groups of near-identical images, different lesions",
     "aspect_mismatch": "masks of another shape than their image",
@@ -37,6 +44,8 @@ KINDS = {
     "all_lesion": "masks that are all lesion",
     "tiny": "tiny lesions",
     "not_binary": "masks of more than two grey levels",
+    "known_duplicate": "pairs of one lesion under two ids, merged",
+    "copy": "files that are there twice, read once",
     "identical": "groups of byte-identical images, one lesion",
     "near_identical": "groups of near-identical images, one lesion",
     "several_images": "lesions with several images",
@@ -150,7 +159,7 @@ def _panels(problems: Sequence[Problem], records: dict[str, Record]) -> Iterator
         panel = []
         for image_id in problem.image_ids[:TILES_PER_PANEL]:
             record = records.get(image_id)
-            alone = (problem.path, None) if problem.kind == "image_without_mask" else (None, problem.path)
+            alone = (problem.path, None) if problem.kind in {"image_without_mask", "copy"} else (None, problem.path)
             paths = (record.image_path, record.mask_path) if record else alone
             reason = problem.detail
             if record and len(problem.image_ids) > 1:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tqdm import tqdm
 
-from ham_keras.data.augment import augment_batch, draw_key
+from ham_keras.data.augmentation.batch import augment_batch, draw_key
 from ham_keras.data.encoded import read_encoded
 from ham_keras.data.images import decode_image, read_image
 from ham_keras.data.masks import read_mask, resize_mask

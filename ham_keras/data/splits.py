@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def make_split(
 
 
 def load_split(path: Path | str) -> Split:
-    """Read a split file.
+    """Read a split file, its ids in the Unicode form of `Record.image_id`.
 
     Raises:
         HamError: not readable, not of the form, a side is empty, an id stands on two sides.
@@ -82,6 +83,7 @@ def load_split(path: Path | str) -> Split:
             raise HamError(f"{path}: {name}: expected a list of image ids")
         if not split[name]:
             raise HamError(f"{path}: {name}: empty, expected at least one image id")
+    split = {name: [unicodedata.normalize("NFC", image_id) for image_id in split[name]] for name in NAMES}
     seen: dict[str, str] = {}
     for name in NAMES:
         for image_id in split[name]:

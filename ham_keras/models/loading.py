@@ -6,8 +6,8 @@ import keras
 
 from ham_keras.config import Config
 from ham_keras.errors import HamError
+from ham_keras.models.build import build_model
 from ham_keras.models.precision import dtype_policy
-from ham_keras.models.unet import build_model
 from ham_keras.runs import Run
 
 

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from ham_keras.prediction.predictor import Segmented
 
 OUTLINE_FRACTION = 1 / 400  # of the image's longer side
+BESIDE_MASKS = {"overlays": ".jpg", "probabilities": ".png"}  # folders, and how their files end
 Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """The paths of such a folder, and its rows by image id.
+    """The paths of such a folder, its rows by image id, and the ids of the images that are predicted.
+
+    An id may have folders: "p1/DSC0001". An image without one has its file's name without the ending.
 
     With `probability_bits`, 8 or 16, the probabilities are saved too.
 
@@ -43,6 +46,7 @@ class Predictions:
     probability_bits: int | None = None
     rows: dict[str, Row] = dataclasses.field(default_factory=dict)
     begun: set[str] = dataclasses.field(default_factory=set)
+    ids: dict[Path, str] = dataclasses.field(default_factory=dict)
 
     @property
     def table(self) -> Path:
@@ -61,7 +65,7 @@ class Predictions:
         return self.folder / ".journal.jsonl"
 
     def mask(self, image_id: str) -> Path:
-        """Directly in the folder, for the ISIC challenge's scorer; it takes no other file that has the id."""
+        """In the folder itself, unless the id has folders; the ISIC challenge's scorer takes no other file of an id."""
         return self.folder / f"{image_id}_segmentation.png"
 
     def overlay(self, image_id: str) -> Path:
@@ -76,9 +80,33 @@ class Predictions:
         return self.mask(image_id), self.overlay(image_id), self.probability(image_id)
 
     def is_product(self, path: Path) -> bool:
-        """Whether a file is, by its place and name, a mask, an overlay or probabilities of this folder."""
-        image_ids = {path.stem, path.stem.removesuffix("_segmentation")}
-        return path.resolve() in {product.resolve() for each in image_ids for product in self.products(each)}
+        """Whether a file is, by its place and name, a mask, an overlay or probabilities of this folder.
+
+        In folders within it a mask is one that has an overlay, and the others are those that have a mask.
+        """
+        folder, real = self.folder.resolve(), path.resolve()
+        if not real.is_relative_to(folder):
+            return False
+        *parents, name = real.relative_to(folder).parts
+        beside = bool(parents) and parents[0] in BESIDE_MASKS
+        ending = BESIDE_MASKS[parents[0]] if beside else "_segmentation.png"
+        image_id = "/".join([*parents[beside:], name.removesuffix(ending)])
+        counterpart = self.mask(image_id) if beside else self.overlay(image_id)
+        return name.endswith(ending) and (len(parents) == beside or counterpart.exists())
+
+    def name(self, ids: Mapping[Path, str]) -> None:
+        """Take these ids for files, but for a file that has a row keep that row's: its mask is found there."""
+        by_image = {row["image"]: image_id for image_id, row in self.rows.items()}
+        taken = set(ids.values())
+        for path, image_id in ids.items():
+            real = path.resolve()
+            there = by_image.get(str(real), image_id)
+            is_its_name = f"/{real.with_suffix('').as_posix()}".endswith(f"/{there}")
+            self.ids[path] = there if is_its_name and there not in taken else image_id
+
+    def id_of(self, path: Path) -> str:
+        """The id of an image file: that of `name`, else its name without the ending."""
+        return self.ids.get(path, path.stem)
 
     def holds(self, path: Path) -> bool:
         """Whether this file's row and all files that this prediction writes of it are there.
@@ -86,7 +114,7 @@ class Predictions:
         Raises:
             HamError: they are those of another file of this name.
         """
-        image_id = path.stem
+        image_id = self.id_of(path)
         products = self.products(image_id) if self.probability_bits else self.products(image_id)[:2]
         if image_id not in self.rows or not all(product.exists() for product in products):
             return False
@@ -100,7 +128,7 @@ class Predictions:
 
     def save(self, path: Path, segmented: Segmented) -> Row:
         """Write mask, overlay and, with `probability_bits`, probabilities of an image file; returns its row."""
-        image_id = path.stem
+        image_id = self.id_of(path)
         save_bytes(self.mask(image_id), _encode(255 * segmented.lesion, "PNG"))
         thickness_px = max(1, round(max(segmented.lesion.shape) * OUTLINE_FRACTION))
         drawn = draw_outline(segmented.image, segmented.lesion, thickness_px)
@@ -158,7 +186,7 @@ class Predictions:
         there = ", ".join(f"{key} {before.get(key)}" for key in different)
         if not overwrite:
             raise HamError(f"{self.folder}: holds predictions made with {there}; choose another -o, or --overwrite")
-        others = self.rows.keys() - {path.stem for path in paths}
+        others = self.rows.keys() - {self.id_of(path) for path in paths}
         if others:
             raise HamError(
                 f"{self.folder}: holds {len(others)} predictions of other images made with {there}, which --overwrite "
@@ -172,7 +200,7 @@ class Predictions:
         Raises:
             HamError: a file is there that no prediction has written.
         """
-        ids = [path.stem for path in paths]
+        ids = [self.id_of(path) for path in paths]
         for image_id in ids:
             there = next((path for path in self.products(image_id) if path.exists()), None)
             if there is not None and image_id not in self.rows and image_id not in self.begun:

@@ -30,11 +30,12 @@ class Worker:
         self.predictions = Predictions(Path(output), probability_bits)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
-        """Predict a block's files, {"path": [N]}, to texts {"path": [N], "row": [N], "error": [N]}.
+        """Predict a block's files, {"path": [N], "image_id": [N]}, to texts {"path": [N], "row": [N], "error": [N]}.
 
         A row is JSON, for it holds "" beside numbers; of row and error one is "". An error without a path is the
         worker's own, not a file's.
         """
+        self.predictions.ids.update(zip(map(Path, block["path"]), map(str, block["image_id"]), strict=True))
         try:
             results = list(self.segmenter.segment_files(map(Path, block["path"]), self.predictions.save))
         except OSError as error:
@@ -47,7 +48,7 @@ class Worker:
 
 
 def segment_on_ray(
-    folder: Path, outline: Outline, paths: Sequence[Path], output: Predictions, workers: int | None = None
+    folder: Path, outline: Outline, paths: Sequence[Path], predictions: Predictions, workers: int | None = None
 ) -> Iterator[tuple[Path, Any]]:
     """As `Segmenter.segment_files` with `Predictions.save`, in `workers` processes; in any order.
 
@@ -63,10 +64,11 @@ def segment_on_ray(
         blocks = -(-len(paths) // BLOCK)
         # Absolute paths, for a worker has a working folder of its own.
         named = {str(path.absolute()): path for path in paths}
-        absolute = str(output.folder.absolute())
-        dataset = ray.data.from_items([{"path": name} for name in named], override_num_blocks=blocks).map_batches(
+        items = [{"path": name, "image_id": predictions.id_of(path)} for name, path in named.items()]
+        output = str(predictions.folder.absolute())
+        dataset = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,
-            fn_constructor_args=(str(folder.absolute()), outline, absolute, output.probability_bits),
+            fn_constructor_args=(str(folder.absolute()), outline, output, predictions.probability_bits),
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
             num_cpus=1,

@@ -67,7 +67,7 @@ class TrialModel(keras_tuner.HyperModel):
                 os.replace(former.resume_state, run.resume_state)
         train, val = (Examples(self.records[side], config.data, visible=False) for side in ("train", "val"))
         epochs = hp.values.get("tuner/epochs")
-        return {"val_jaccard": train_model(model, config, run, train, val, epochs=epochs, visible=False).best}
+        return {"val_jaccard": train_model(model, config, run, train, val, epochs=epochs, visible=False).best_jaccard}
 
 
 def run_trial(search: SearchFolder, trial_id: str) -> dict[str, Any]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from ham_keras.errors import HamError
 from ham_keras.files import replacing
+from ham_keras.models.build import lesion_model
 
 
 @dataclass
@@ -24,53 +23,26 @@ class Progress:
 
     Attributes:
         epoch: epochs that are done.
-        best: the best validation Jaccard so far; its weights are in model.weights.h5.
-        best_epoch: the epoch, counted from 1, that reached it.
+        best: the best value so far of what `train.monitor` names, in validation; its weights are in model.weights.h5.
+        best_epoch: the epoch, counted from 1, that reached it; 0 before the first.
         history: one row for each epoch done.
+        stopped: a callback of the user's ended the training.
     """
 
     epoch: int = 0
     best: float = -1.0
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
-
-
-class WeightAverage:
-    """Exponential moving average of all weights of a model, BatchNormalization's statistics included.
-
-    average <- momentum * average + (1 - momentum) * weight after each step, from the initial weights.
-    Momentum starts low, min(momentum, (1 + step) / (10 + step)), so early epochs are not held back.
-    """
-
-    def __init__(self, model: keras.Model, momentum: float) -> None:
-        self.momentum = momentum
-        self.weights = [variable.value for variable in model.weights]
-        self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
-        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
-
-    @tf.function
-    def update(self) -> None:
-        self.steps.assign_add(1)
-        steps = tf.cast(self.steps, tf.float32)
-        momentum = tf.minimum(self.momentum, (1.0 + steps) / (10.0 + steps))
-        for average, weight in zip(self.averages, self.weights, strict=True):
-            average.assign(momentum * average + (1.0 - momentum) * weight)
+    stopped: bool = False
 
     @property
-    def variables(self) -> list[tf.Variable]:
-        return [*self.averages, self.steps]
+    def best_jaccard(self) -> float:
+        """The validation Jaccard of the best epoch."""
+        return float(self.history[self.best_epoch - 1]["val_jaccard"])
 
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """Put the averages into the model, and the trained weights back."""
-        trained = [weight.numpy() for weight in self.weights]
-        for weight, average in zip(self.weights, self.averages, strict=True):
-            weight.assign(average)
-        try:
-            yield
-        finally:
-            for weight, value in zip(self.weights, trained, strict=True):
-                weight.assign(value)
+    def is_better(self, value: float, monitor: str) -> bool:
+        """Whether this value of `train.monitor` is better than the best so far."""
+        return not self.best_epoch or (value < self.best if monitor == "loss" else value > self.best)
 
 
 def save_state(path: Path, variables: Sequence[Any], progress: Progress) -> None:
@@ -97,6 +69,6 @@ def load_state(path: Path, variables: Sequence[Any]) -> Progress:
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Write a model's weights, without its optimizer, whole or not at all."""
+    """Write the weights of a model's `lesion_model`, whole or not at all."""
     with replacing(path) as part:
-        keras.Model(model.inputs, model.outputs).save_weights(part)
+        lesion_model(model).save_weights(part)

@@ -6,63 +6,70 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from ham_keras.config import Config
-from ham_keras.data.pipeline import Examples, make_eval_dataset, make_train_dataset
+from ham_keras.data.pipeline import PREFETCHED, Examples, make_eval_dataset, make_train_dataset
 from ham_keras.data.records import Record
 from ham_keras.errors import SettingError
 from ham_keras.files import save_csv, save_json
+from ham_keras.models.build import build_training_model, lesion_model
+from ham_keras.models.initial_weights import load_initial_weights
+from ham_keras.models.network import LESION, SupervisedModel
 from ham_keras.models.precision import build_strategy, dtype_policy
-from ham_keras.models.unet import build_model
 from ham_keras.runs import Run
 from ham_keras.settings import Train
-from ham_keras.training.checkpoint import Progress, WeightAverage, load_state, save_state, save_weights
-from ham_keras.training.losses import build_loss
+from ham_keras.training.average import WeightAverage
+from ham_keras.training.callbacks import UserCallbacks
+from ham_keras.training.checkpoint import Progress, load_state, save_state, save_weights
+from ham_keras.training.losses import NamedLoss
 from ham_keras.training.metrics import build_metrics
-from ham_keras.training.optimizer import Adam
+from ham_keras.training.optimizer import build_optimizer
 from ham_keras.training.progress import EpochBar, check_finite, check_weights, log_to_tensorboard
 
 
 def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -> keras.Model:
-    """The network of this config with optimizer, loss and metrics, under this Keras dtype policy.
+    """The network of this config with optimizer, losses and metrics, under this Keras dtype policy.
 
     Raises:
-        HamError: the encoder's weights cannot be had.
+        HamError: the encoder's or the initial weights cannot be had, or do not fit; the architecture does not know deep
+            supervision.
     """
+    settings = config.model
     keras.utils.set_random_seed(config.train.seed)
     with dtype_policy(precision):
-        model = build_model(config.model)
-        model.compile(
-            build_optimizer(config.train, steps_per_epoch),
-            loss=build_loss(config.train.loss),
-            metrics=build_metrics(config.outline.threshold),
-        )
+        if settings.initial_weights is None:
+            model = build_training_model(settings)
+        else:
+            model = build_training_model(settings.model_copy(update={"encoder_weights": None}))
+            load_initial_weights(lesion_model(model), settings)
+        loss, metrics = NamedLoss(config.train.loss), build_metrics(config.outline.threshold)
+        optimizer = build_optimizer(config.train, steps_per_epoch)
+        if precision == "mixed_float16":  # `compile` would wrap it too, but `model.save` would not know
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+        if isinstance(model, SupervisedModel):
+            model.compile(
+                optimizer,
+                loss={LESION: loss} | {side.name: NamedLoss(side.loss or config.train.loss) for side in model.sides},
+                loss_weights={LESION: 1.0} | {side.name: side.weight for side in model.sides},
+                metrics={LESION: metrics},
+            )
+        else:
+            model.compile(optimizer, loss=loss, metrics=metrics)
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def build_optimizer(settings: Train, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Adam (Kingma and Ba 2015) at the config's learning rate and schedule."""
-    rate: Any = settings.learning_rate
-    schedule = settings.schedule
-    if schedule.name == "cosine" or schedule.warmup_epochs:
-        warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup_steps else settings.learning_rate,
-            decay_steps=max(1, settings.epochs * steps_per_epoch - warmup_steps),
-            alpha=0.0 if schedule.name == "cosine" else 1.0,  # decaying to 1 of the peak is staying there
-            warmup_target=settings.learning_rate if warmup_steps else None,
-            warmup_steps=warmup_steps,
-        )
-    return Adam(rate, epsilon=settings.adam_epsilon)
-
-
 def fit(
-    config: Config, run: Run, records: Mapping[str, Sequence[Record]], precision: str, *, visible: bool = True
+    config: Config,
+    run: Run,
+    records: Mapping[str, Sequence[Record]],
+    precision: str,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    visible: bool = True,
 ) -> Progress:
     """Build the network, read records["train"] and records["val"], and train.
 
@@ -71,12 +78,15 @@ def fit(
     Raises:
         HamError: as `build_compiled_model`, `steps_per_epoch` and `train_model` do, or a file cannot be read.
     """
+    if run.resume_state.exists():  # it has all weights
+        afresh = {"encoder_weights": None, "initial_weights": None}
+        config = config.model_copy(update={"model": config.model.model_copy(update=afresh)})
     strategy = build_strategy()
     steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
     with strategy.scope():
         model = build_compiled_model(config, precision, steps)
     train, val = (Examples(records[side], config.data, visible=visible) for side in ("train", "val"))
-    return train_model(model, config, run, train, val, visible=visible)
+    return train_model(model, config, run, train, val, callbacks=callbacks, visible=visible)
 
 
 def steps_per_epoch(batch_size: int, images: int, strategy: tf.distribute.Strategy) -> int:
@@ -105,13 +115,15 @@ def train_model(
     val: Examples,
     *,
     epochs: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     visible: bool = True,
 ) -> Progress:
-    """Train a compiled model and keep the weights that are best on `val`.
+    """Train a compiled model and keep the weights that are best on `val`, by `train.monitor`.
 
     Continues from the run's resume state where there is one. After each epoch history.csv, the best
     weights, the resume state and the TensorBoard log are up to date. `epochs` stops before `train.epochs`
-    without shortening the learning rate's schedule.
+    without shortening the learning rate's schedule. Of a network with side outputs only the lesion is validated;
+    `callbacks` are called as `train` says.
 
     Raises:
         DivergedError: the loss is not a number, or a weight.
@@ -125,44 +137,53 @@ def train_model(
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else [])]
         progress = load_state(run.resume_state, state) if run.resume_state.exists() else Progress()
         log_to_tensorboard(run.tensorboard, progress.history, anew=True)
-    validator = keras.Model(model.inputs, model.outputs)
-    validator.compile(loss=build_loss(settings.loss), metrics=build_metrics(config.outline.threshold))
+    validator = lesion_model(model)
+    validator.compile(loss=NamedLoss(settings.loss), metrics=build_metrics(config.outline.threshold))
     if progress.epoch:
         print(f"continuing after epoch {progress.epoch} of {settings.epochs}")
     else:
         save_state(run.resume_state, state, progress)  # while it is there, the run is not finished
 
     val_dataset = make_eval_dataset(val, batch_size=settings.batch_size)
+    steps = steps_per_epoch(settings.batch_size, len(train.records), strategy)
+    user = UserCallbacks(callbacks, model, settings.epochs, steps)
+    logs: dict[str, float] = {}
+    user.begin()
     while not is_over(progress, settings, epochs):
         train_dataset = make_train_dataset(
             train, config.augment, batch_size=settings.batch_size, seed=settings.seed, epoch=progress.epoch
         )
         bar = EpochBar(progress.epoch, settings.epochs, len(train.records), settings.batch_size, visible=visible)
-        callbacks: list[keras.callbacks.Callback] = [bar]
+        watchers: list[keras.callbacks.Callback] = [bar]
         if average:
-            callbacks.append(keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: average.update()))
+            watchers.append(keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: average.update()))
+        watchers += user.forwarders
         if shared:
             train_dataset = train_dataset.filter(lambda image, _: tf.shape(image)[0] == settings.batch_size)
+        if isinstance(model, SupervisedModel):
+            train_dataset = train_dataset.map(lambda images, masks: (images, model.targets(masks))).prefetch(PREFETCHED)
         start = time.perf_counter()
         with train.explained(), val.explained():
             span = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
-            fitted = model.fit(train_dataset, **span, callbacks=callbacks, shuffle=False, verbose=0).history
+            fitted = model.fit(train_dataset, **span, callbacks=watchers, shuffle=False, verbose=0).history
             fit_seconds = time.perf_counter() - start
             check_weights(model, f"after epoch {progress.epoch + 1}")
             with average.swapped() if average else contextlib.nullcontext():
-                validated = validator.evaluate(val_dataset, verbose=0, return_dict=True)
+                validated = validator.evaluate(val_dataset, callbacks=user.forwarders, verbose=0, return_dict=True)
                 check_finite(validated["loss"], f"after epoch {progress.epoch + 1}, in validation")
-                better = validated["jaccard"] > progress.best
+                better = progress.is_better(validated[settings.monitor], settings.monitor)
                 if better:
                     save_weights(model, run.weights)
         seconds = time.perf_counter() - start
         progress.epoch += 1
         if better:
-            progress.best, progress.best_epoch = float(validated["jaccard"]), progress.epoch
+            progress.best, progress.best_epoch = float(validated[settings.monitor]), progress.epoch
+        logs = {name: float(values[-1]) for name, values in fitted.items()}
+        logs |= {f"val_{name}": float(value) for name, value in validated.items()}
+        progress.stopped = user.end_epoch(progress.epoch - 1, logs)
         row = {
             "epoch": progress.epoch,
-            **{name: float(values[-1]) for name, values in fitted.items()},
-            **{f"val_{name}": float(value) for name, value in validated.items()},
+            **logs,
             "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
             "seconds": round(seconds, 2),
             "images_per_second": round(len(train.records) / fit_seconds, 2),
@@ -172,17 +193,19 @@ def train_model(
         save_json(run.repaired, sorted(train.repaired_ids() + val.repaired_ids()))
         save_state(run.resume_state, state, progress)
         log_to_tensorboard(run.tensorboard, [row])
+        outputs = model.output if isinstance(model, SupervisedModel) else ()
+        of_each = ", ".join(f"{name} {logs[f'{name}_loss']:.4f}" for name in outputs)
         print(
-            f"epoch {progress.epoch}/{settings.epochs}: loss {row['loss']:.4f}, Jaccard {row['jaccard']:.4f}, "
-            f"validation Jaccard {row['val_jaccard']:.4f}{' (best)' if better else ''}, "
+            f"epoch {progress.epoch}/{settings.epochs}: loss {row['loss']:.4f}{of_each and f' ({of_each})'}, "
+            f"Jaccard {row['jaccard']:.4f}, validation Jaccard {row['val_jaccard']:.4f}{' (best)' if better else ''}, "
             f"{row['images_per_second']:.1f} images/s"
         )
+    user.end(logs)
     return progress
 
 
 def is_over(progress: Progress, settings: Train, epochs: int | None = None) -> bool:
-    """All epochs are done (`epochs` where it is less), or the best one is too long ago."""
+    """All epochs are done (`epochs` where it is less), the best one is too long ago, or a callback stopped."""
     patience = settings.early_stopping_epochs
-    return progress.epoch >= min(settings.epochs, epochs or settings.epochs) or (
-        patience is not None and progress.epoch - progress.best_epoch >= patience
-    )
+    too_long_ago = patience is not None and progress.epoch - progress.best_epoch >= patience
+    return progress.stopped or too_long_ago or progress.epoch >= min(settings.epochs, epochs or settings.epochs)

@@ -1,16 +1,23 @@
-"""Adam in TensorFlow's own operation."""
+"""Adam and AdamW in TensorFlow's own operations, and the learning rate's schedule."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from ham_keras.settings import Train
 
+
+@keras.saving.register_keras_serializable("ham_keras")
 class Adam(keras.optimizers.Adam):
     """Keras' Adam (Kingma and Ba 2015), each variable updated in one pass.
 
     Keras writes the update out as ten operations, each of which goes through all weights and moments: a tenth of a
     step in bfloat16, see benchmarks/training_step.py. Without `amsgrad`, sparse gradients and half precision weights.
+    `global_clipnorm` is of the sum of all devices' gradients, where Keras clips each device's own.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
@@ -28,3 +35,54 @@ class Adam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=tf.cast(gradient, tf.float32),
         )
+
+    def _clip_gradients(self, grads: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        return grads if self.global_clipnorm else super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        summed = super()._all_reduce_sum_gradients(grads_and_vars)
+        if not self.global_clipnorm:
+            return summed
+        clipped, _ = tf.clip_by_global_norm([gradient for gradient, _ in summed], self.global_clipnorm)
+        return [(gradient, variable) for gradient, (_, variable) in zip(clipped, summed, strict=True)]
+
+
+@keras.saving.register_keras_serializable("ham_keras")
+class AdamW(Adam, keras.optimizers.AdamW):
+    """Keras' AdamW (Loshchilov and Hutter 2019) in two passes; biases and BatchNormalization do not decay.
+
+    These are the weights of one dimension.
+    """
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        if not self.built:
+            self.exclude_from_weight_decay(var_list=[variable for variable in variables if len(variable.shape) < 2])
+        super().build(variables)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        if self._use_weight_decay(variable):
+            rate = tf.cast(learning_rate, tf.float32) * self.weight_decay
+            tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=rate, delta=variable)
+        super().update_step(gradient, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
+        """Part of `update_step`."""
+
+
+def build_optimizer(settings: Train, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """The config's optimizer at its learning rate and schedule."""
+    rate: Any = settings.learning_rate
+    schedule = settings.schedule
+    if schedule.name == "cosine" or schedule.warmup_epochs:
+        warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup_steps else settings.learning_rate,
+            decay_steps=max(1, settings.epochs * steps_per_epoch - warmup_steps),
+            alpha=0.0 if schedule.name == "cosine" else 1.0,  # decaying to 1 of the peak is staying there
+            warmup_target=settings.learning_rate if warmup_steps else None,
+            warmup_steps=warmup_steps,
+        )
+    options = {"epsilon": settings.adam_epsilon, "global_clipnorm": settings.clip_norm}
+    if settings.optimizer == "adamw":
+        return AdamW(rate, weight_decay=settings.weight_decay, **options)
+    return Adam(rate, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 from dataverse import Dataverse, pack, pack_ham10000, serve_dataverse
 
-from ham_keras.data.download import choose_files, download, main, needed_bytes
+from ham_keras.data.download import download, main
 from ham_keras.data.records import find_records
 from ham_keras.data.sources.dataverse import Dataset, RemoteFile
+from ham_keras.data.sources.ham10000 import WANTED, choose_files, needed_bytes
 from ham_keras.errors import HamError
 from ham_keras.files import load_json, locked
 
@@ -47,7 +49,7 @@ def test_the_whole_way(
     dataverse: Dataverse, server: str, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "ham10000"
-    assert main([str(root), "--server", server]) == 0
+    assert main([str(root), "--server", server, "--other-release"]) == 0
     printed = capsys.readouterr().out
     assert "CC BY-NC 4.0: free for non-commercial use with credit" in printed
     assert "Scientific Data 5:180161 (2018)" in printed
@@ -77,14 +79,14 @@ def test_the_whole_way(
 def test_what_is_whole_is_kept_and_what_is_damaged_comes_again(
     dataverse: Dataverse, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    download(tmp_path, server=server)
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
+    download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == KINDS
     assert f"{tmp_path}: 4 of 4 files are there and whole" in capsys.readouterr().out
     victim = next((tmp_path / PART_2).glob("*.jpg"))
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1])
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
     assert victim.read_bytes() == whole
     assert served(dataverse) == KINDS | {f"{PART_2}.zip": 2}
     assert f"{tmp_path}: 3 of 4 files are there and whole" in capsys.readouterr().out
@@ -93,10 +95,10 @@ def test_what_is_whole_is_kept_and_what_is_damaged_comes_again(
 def test_a_new_version_on_the_server_replaces_what_it_changed(
     dataverse: Dataverse, server: str, tmp_path: Path, phantoms: Path
 ) -> None:
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
     one = next((phantoms / "images").iterdir())
     dataverse.files[f"{PART_1}.zip"] = pack({one.name: one.read_bytes()})
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
     assert [path.name for path in (tmp_path / PART_1).glob("*.jpg")] == [one.name]
     assert served(dataverse) == KINDS | {f"{PART_1}.zip": 2}
 
@@ -106,10 +108,10 @@ def test_kept_archives_and_those_brought_by_hand_are_used(dataverse: Dataverse, 
     archives.mkdir()
     (archives / f"{PART_1}.zip").write_bytes(dataverse.files[f"{PART_1}.zip"])
     (archives / f"{PART_2}.zip").write_bytes(dataverse.files[f"{PART_2}.zip"][:-1])
-    download(tmp_path, server=server, keep_archives=True)
+    download(tmp_path, server=server, keep_archives=True, other_release=True)
     assert sorted(path.name for path in archives.iterdir()) == [f"{PART_1}.zip", f"{PART_2}.zip", f"{MASKS}.zip"]
     shutil.rmtree(tmp_path / MASKS)
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == {name: 1 for name in KINDS if name != f"{PART_1}.zip"}
     assert sorted(path.name for path in archives.iterdir()) == [f"{PART_1}.zip", f"{PART_2}.zip"]
 
@@ -117,7 +119,7 @@ def test_kept_archives_and_those_brought_by_hand_are_used(dataverse: Dataverse, 
 def test_killed_in_the_middle_and_started_again(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     root = tmp_path / "ham10000"
     dataverse.faults = {f"{PART_2}.zip": ["stall"]}
-    command = [sys.executable, "-m", "ham_keras.data.download", str(root), "--server", server]
+    command = [sys.executable, "-m", "ham_keras.data.download", str(root), "--server", server, "--other-release"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert dataverse.stalled.wait(120), "the second archive was never asked for"
         os.kill(process.pid, signal.SIGKILL)
@@ -140,7 +142,17 @@ def test_killed_in_the_middle_and_started_again(dataverse: Dataverse, server: st
 
 def test_wrong_bytes_end_the_download_and_are_not_kept(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     dataverse.faults = {f"{PART_1}.zip": ["corrupt"]}
-    command = [sys.executable, "-m", "ham_keras.data.download", str(tmp_path), "--server", server, "--retries", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "ham_keras.data.download",
+        str(tmp_path),
+        "--server",
+        server,
+        "--other-release",
+        "--retries",
+        "0",
+    ]
     failed = subprocess.run(command, capture_output=True, text=True)
     assert failed.returncode == 2
     error = failed.stderr.strip()
@@ -148,7 +160,7 @@ def test_wrong_bytes_end_the_download_and_are_not_kept(dataverse: Dataverse, ser
     assert "\n" not in error
     assert list((tmp_path / "archives").iterdir()) == []
     assert (tmp_path / f"{METADATA}.csv").read_bytes() == dataverse.files[f"{METADATA}.csv"]
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
     assert len(find_records(tmp_path).records) == 24
 
 
@@ -157,7 +169,7 @@ def test_the_status_is_the_audits(dataverse: Dataverse, server: str, tmp_path: P
     images[min(images)] = images[min(images)][:400]
     dataverse.files[f"{PART_1}.zip"] = pack(images)
     dataverse.files[f"{PART_2}.zip"] = pack({"ISIC_1.jpg": images[max(images)]})
-    assert main([str(tmp_path), "--server", server]) == 1
+    assert main([str(tmp_path), "--server", server, "--other-release"]) == 1
     assert load_json(tmp_path / "audit" / "audit.json")["counts"]["truncated_image"] == 1
 
 
@@ -167,7 +179,7 @@ def test_a_small_disk_is_told_before_anything_is_fetched(
     free = 50_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))  # type: ignore[attr-defined]
     with pytest.raises(HamError, match=rf"{tmp_path}: the download needs 0\.10 GB and 0\.05 GB are free; make room"):
-        download(tmp_path, server=server)
+        download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == {}
 
 
@@ -189,48 +201,71 @@ def test_needed_space(tmp_path: Path) -> None:
 
 def test_a_dataset_without_an_expected_file(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     del dataverse.files[f"{MASKS}.zip"]
-    with pytest.raises(HamError, match=rf"expected one file {MASKS}, found 0; the dataset holds: {PART_1}\.zip, "):
-        download(tmp_path / "new", server=server)
+    with pytest.raises(HamError, match=rf"expected one file {MASKS}, found 0; the dataset holds: '{PART_1}\.zip', "):
+        download(tmp_path / "new", server=server, other_release=True)
     assert not (tmp_path / "new").exists()
 
 
 def test_names_are_known_whatever_their_ending() -> None:
     names = (METADATA, f"{MASKS}.zip", f"{PART_2}.zip", f"{PART_1}.zip", "other")
-    chosen = choose_files(Dataset("page", "1.0", None, [remote(name, 1) for name in names]))
-    assert [file.name for file in chosen] == [METADATA, f"{PART_1}.zip", f"{PART_2}.zip", f"{MASKS}.zip"]
+    files = [remote(name, 1) for name in names]
+    chosen = choose_files(Dataset("page", "1.0", None, files), other_release=True)
+    assert [file.name for file in chosen] == [f"{METADATA}.csv", f"{PART_1}.zip", f"{PART_2}.zip", f"{MASKS}.zip"]
+    assert [file.url for file in chosen] == [files[place].url for place in (0, 3, 2, 1)]
+
+
+def test_only_the_known_release_is_taken_unasked(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+    with pytest.raises(HamError, match=r"HAM10000_metadata\.csv has md5:.* there and md5:8f85fb.*--other-release"):
+        download(tmp_path / "new", server=server)
+    assert not (tmp_path / "new").exists() and served(dataverse) == {}
+    known = [dataclasses.replace(remote(name, 1), checksum=checksum.upper()) for name, checksum in WANTED.items()]
+    assert len(choose_files(Dataset("page", "4.0", None, known))) == 4
+
+
+@pytest.mark.parametrize("name", ["../../x/HAM10000_metadata.bak", "/etc/HAM10000_metadata", "..", "a/b.zip"])
+def test_a_servers_names_are_never_paths(name: str, dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+    dataverse.files[name] = b"evil"
+    if name.endswith(".bak"):
+        del dataverse.files[f"{METADATA}.csv"]
+        with pytest.raises(HamError, match=rf"expected one file {METADATA}, found 0"):
+            download(tmp_path / "a" / "b" / "root", server=server, other_release=True)
+        assert not list(tmp_path.rglob("*.bak"))
+    else:
+        download(tmp_path / "a" / "b" / "root", server=server, other_release=True)
+        assert dataverse.served[name] == 0
 
 
 def test_another_licence_is_told(dataverse: Dataverse, server: str, tmp_path: Path, capsys: Any) -> None:
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
     assert capsys.readouterr().err == ""
     dataverse.licence = {"name": "CC0 1.0", "uri": "https://example.org"}
-    download(tmp_path, server=server)
+    download(tmp_path, server=server, other_release=True)
     assert "warning: the server names another licence, 'CC0 1.0': read its terms at" in capsys.readouterr().err
 
 
 def test_files_of_others_are_told_before_anything_is_fetched(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     (tmp_path / f"{METADATA}.csv").write_text("mine")
     with pytest.raises(HamError, match=rf"{METADATA}\.csv: is there already and is not the server's; move it away"):
-        download(tmp_path, server=server)
+        download(tmp_path, server=server, other_release=True)
     (tmp_path / f"{METADATA}.csv").unlink()
     (tmp_path / PART_2).mkdir()
     (tmp_path / PART_2 / "mine.jpg").write_bytes(b"mine")
     with pytest.raises(HamError, match=rf"{PART_2}: is there already and was not unpacked by this command"):
-        download(tmp_path, server=server)
+        download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == {}
 
 
 def test_two_downloads_do_not_share_a_folder(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     held = "another process is working on it; wait, or name another folder"
     with locked(tmp_path, ".download.lock"), pytest.raises(HamError, match=held):
-        download(tmp_path, server=server)
+        download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == {}
 
 
 def test_a_zip_in_the_way_of_harm_is_not_unpacked(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     dataverse.files[f"{PART_1}.zip"] = pack({"a.jpg": b"a", "../../b.jpg": b"b"})
     with pytest.raises(HamError, match=rf"{PART_1}\.zip: not a zip of plain images.*'\.\./\.\./b\.jpg' leads out"):
-        download(tmp_path / "deep" / "root", server=server)
+        download(tmp_path / "deep" / "root", server=server, other_release=True)
     assert not list(tmp_path.rglob("*.jpg"))
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from ham_keras.data.records import Record, find_records, read_metadata
+from ham_keras.data import layouts
+from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
+from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 
 
@@ -175,23 +180,249 @@ def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
         find_records(tmp_path / "nowhere")
 
 
-def test_metadata_joins_tables_and_skips_those_without_ids(tmp_path: Path) -> None:
-    # A table of pixels has no id column: none of its rows is read, not even those that are not text.
-    (tmp_path / "pixels.csv").write_bytes(b"pixel0000,pixel0001,label\n1,2,3\n\xff\xfe,1,2\n")
-    (tmp_path / "empty.csv").touch()
-    (tmp_path / "a.csv").write_text("\ufeffimage_id,lesion_id\nISIC_1,HAM_1\n,HAM_2\n", encoding="utf-8")
-    (tmp_path / "b.tsv").write_text("image\tMEL\tVASC\nISIC_1\t0\t1\nISIC_2\t1\t0\n")
-    assert read_metadata(tmp_path) == {"isic_1": ("HAM_1", "vasc"), "isic_2": ("", "mel")}
+def pairs(root: Path) -> list[tuple[str, str]]:
+    return [(record.image_path.name, record.mask_path.name) for record in find_records(root).records]
 
 
-def test_tables_that_disagree_on_a_lesion_are_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("image_id,lesion_id\nISIC_1,HAM_1\n")
-    (tmp_path / "b.csv").write_text("image_id,lesion_id\nISIC_1,HAM_2\n")
-    with pytest.raises(HamError, match=r"b\.csv: isic_1 is of lesion HAM_2 here and of HAM_1 elsewhere"):
-        read_metadata(tmp_path)
+ISIC_1 = ("ISIC_0000001.jpg", "ISIC_0000001_Segmentation.png")
+ISIC_2 = ("ISIC_0000002.jpg", "ISIC_0000002_segmentation.png")
+LAYOUTS = {
+    "ISIC 2016": (
+        [
+            f"ISBI2016_ISIC_Part1_Training_Data/{ISIC_1[0]}",
+            f"ISBI2016_ISIC_Part1_Training_GroundTruth/{ISIC_1[1]}",
+            f"ISBI2016_ISIC_Part1_Test_Data/{ISIC_2[0]}",
+            f"ISBI2016_ISIC_Part1_Test_GroundTruth/{ISIC_2[1]}",
+        ],
+        [ISIC_1, ISIC_2],
+    ),
+    "ISIC 2016, part 3B": (
+        [f"ISBI2016_ISIC_Part3B_Training_Data/{name}" for name in ISIC_1],
+        [ISIC_1],
+    ),
+    "ISIC 2017": (
+        [
+            f"ISIC-2017_Training_Data/{ISIC_1[0]}",
+            "ISIC-2017_Training_Data/ISIC_0000001_superpixels.png",
+            f"ISIC-2017_Training_Part1_GroundTruth/{ISIC_1[1]}",
+            "ISIC-2017_Training_Part2_GroundTruth/ISIC_0000001_features.json",
+            f"ISIC-2017_Test_v2_Data/{ISIC_2[0]}",
+            f"ISIC-2017_Test_v2_Part1_GroundTruth/{ISIC_2[1]}",
+        ],
+        [ISIC_1, ISIC_2],
+    ),
+    "ISIC 2018, task 1, unpacked into folders of their own names, with the attributes of task 2": (
+        [
+            f"ISIC2018_Task1-2_Training_Input/ISIC2018_Task1-2_Training_Input/{ISIC_1[0]}",
+            f"ISIC2018_Task1_Training_GroundTruth/ISIC2018_Task1_Training_GroundTruth/{ISIC_1[1]}",
+            "ISIC2018_Task2_Training_GroundTruth_v3/ISIC_0000001_attribute_globules.png",
+            f"ISIC2018_Task1-2_Test_Input/{ISIC_2[0]}",
+            f"ISIC2018_Task1_Test_GroundTruth/{ISIC_2[1]}",
+        ],
+        [ISIC_1, ISIC_2],
+    ),
+    "ISIC 2018, task 3, beside Tschandl's masks": (
+        [f"ISIC2018_Task3_Training_Input/{ISIC_1[0]}", f"HAM10000_segmentations_lesion_tschandl/{ISIC_1[1]}"],
+        [ISIC_1],
+    ),
+    "PAD-UFES-20 with masks": (
+        [
+            "imgs_part_1/imgs_part_1/PAT_1_2_3.png",
+            "imgs_part_2/PAT_4_5_6.png",
+            "masks/PAT_1_2_3_mask.png",
+            "masks/PAT_4_5_6_mask.png",
+        ],
+        [("PAT_1_2_3.png", "PAT_1_2_3_mask.png"), ("PAT_4_5_6.png", "PAT_4_5_6_mask.png")],
+    ),
+    "sides with folders": (
+        ["train/images/a.jpg", "train/masks/a.png", "Val/Images/b.jpg", "Val/Masks/b_mask.png", "notes/c.txt"],
+        [("a.jpg", "a.png"), ("b.jpg", "b_mask.png")],
+    ),
+    "folders with sides": (
+        ["images/train/a.jpg", "images/test/b.jpg", "masks/train/a.png", "masks/test/b.png"],
+        [("a.jpg", "a.png"), ("b.jpg", "b.png")],
+    ),
+    "folders named for their side": (
+        ["train_images/a.jpg", "train_masks/a.png", "test-images/b.jpg", "test-masks/b.png"],
+        [("a.jpg", "a.png"), ("b.jpg", "b.png")],
+    ),
+    "one flat folder": (
+        ["a.jpg", "a_mask.png", "B.JPG", "b_Segmentation.PNG", "c.jpg", "c.jpg_mask.png", "d e.jpg", "d e-mask.png"],
+        [
+            ("a.jpg", "a_mask.png"),
+            ("B.JPG", "b_Segmentation.PNG"),
+            ("c.jpg", "c.jpg_mask.png"),
+            ("d e.jpg", "d e-mask.png"),
+        ],
+    ),
+    "a flat folder of each side": (
+        ["train/a.jpg", "train/a_segmentation.png", "test/b.jpg", "test/b_lesion.png"],
+        [("a.jpg", "a_segmentation.png"), ("b.jpg", "b_lesion.png")],
+    ),
+    "images and masks in the folder of images": (["images/a.jpg", "images/a_mask.png"], [("a.jpg", "a_mask.png")]),
+    "images beside the folder of masks": (["a.jpg", "b.jpg", "masks/a.png"], [("a.jpg", "a.png")]),
+    "names that others use": (
+        ["imgs/a.jpg", "imgs/b.jpg", "Ground Truth/a.png", "Ground Truth/mask_b.png"],
+        [("a.jpg", "a.png"), ("b.jpg", "mask_b.png")],
+    ),
+}
 
 
-def test_a_table_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_bytes(b"image_id,dx\nISIC_1,n\xe6vus\n")
-    with pytest.raises(HamError, match=r"table\.csv: cannot be read as a UTF-8 table"):
-        read_metadata(tmp_path)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("inside", ["", "data/", "My Data/data/"])
+def test_layouts_by_themselves_and_inside_a_folder(tmp_path: Path, layout: str, inside: str) -> None:
+    files, expected = LAYOUTS[layout]
+    lay(tmp_path / ".hidden" / "root", *(f"{inside}{name}" for name in files), "readme.md")
+    root = tmp_path / ".hidden" / "root"
+    assert pairs(root) == expected
+    assert not [finding for finding in find_records(root).findings if finding.kind != "no_lesion_column"]
+
+
+@pytest.mark.parametrize("inside", ["", "PH2Dataset/", "archive/PH2Dataset/"])
+def test_ph2_by_each_of_its_parents(tmp_path: Path, inside: str) -> None:
+    for case in ("IMD002", "IMD013"):
+        cases = tmp_path / inside / "PH2 Dataset images" / case
+        lay(cases, f"{case}_Dermoscopic_Image/{case}.bmp", f"{case}_lesion/{case}_lesion.bmp")
+        lay(cases, f"{case}_roi/{case}_R1_Label4.bmp")
+    expected = [("IMD002.bmp", "IMD002_lesion.bmp"), ("IMD013.bmp", "IMD013_lesion.bmp")]
+    assert pairs(tmp_path) == pairs(tmp_path / inside / "PH2 Dataset images") == expected
+
+
+def test_several_data_folders_in_one_are_an_error_that_names_them(tmp_path: Path) -> None:
+    lay(tmp_path, "ham/images/a.jpg", "ham/masks/a.png", "ph2/images/b.jpg", "ph2/masks/b.png")
+    with pytest.raises(HamError, match=r"holds several data folders, .*ham and .*ph2; name one of them"):
+        find_records(tmp_path)
+
+
+def test_masks_of_the_folder_named_masks_are_read_and_no_other_folders(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png", "labels/a.png", "segmentations/a_mask.png")
+    assert find_records(tmp_path).records[0].mask_path == tmp_path / "masks/a.png"
+
+
+def test_files_that_are_there_twice_byte_for_byte_count_once(tmp_path: Path) -> None:
+    lay(tmp_path, "masks/a.png", "masks/b.png")
+    for name in ("HAM10000_images_part_1/a.jpg", "ham10000_images_part_1 (2)/a.jpg", "HAM10000_images_part_2/b.jpg"):
+        lay(tmp_path, name)
+        (tmp_path / name).write_bytes(Path(name).stem.encode() * 100_000)
+    pairing = find_records(tmp_path)
+    assert ids(tmp_path) == ["a", "b"]
+    (copy,) = pairing.findings
+    assert (copy.kind, len(copy.cases)) == ("copy", 1)
+    assert "1 files are there twice, byte for byte, and count once" in copy.line
+    twice = tmp_path / "ham10000_images_part_1 (2)/a.jpg"
+    twice.write_bytes(b"a" * 50_000 + b"b" + b"a" * 49_999)
+    with pytest.raises(HamError, match=r"part_1.*a\.jpg and .*part_1.*a\.jpg claim the same id"):
+        find_records(tmp_path)
+
+
+def test_nothing_that_pairs_shows_what_was_tried(tmp_path: Path) -> None:
+    lay(tmp_path, "images/photo 7.jpg", "images/b.HEIC", "masks/outline_7_mask.png")
+    with pytest.raises(HamError) as raised:
+        find_records(tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path}: none of 1 images and 1 masks share an id; expected NAME.jpg beside NAME_segmentation.png or "
+        f"NAME.png; tried the image {tmp_path / 'images/photo 7.jpg'} as 'photo 7'; tried the mask "
+        f"{tmp_path / 'masks/outline_7_mask.png'} as 'outline_7'; 1 files are of kinds that are not read (.heic), the "
+        f"first: {tmp_path / 'images/b.HEIC'}; save them as JPEG or PNG"
+    )
+
+
+def test_files_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png", "images/notes.txt", "images/Thumbs.db", "images/LICENSE")
+    kinds = ["b.heic", "c.DCM", "d.jp2", "e.avif", "f.NEF", "g.nii.gz"]
+    lay(tmp_path, *(f"images/{name}" for name in kinds), "masks/h.gif")
+    (tmp_path / "images" / "IM000001").write_bytes(bytes(128) + b"DICM" + bytes(99))
+    (finding,) = find_records(tmp_path).findings
+    assert finding.kind == "unread_kind"
+    assert sorted(case.path.name for case in finding.cases) == sorted([*kinds, "h.gif", "IM000001"])
+    assert finding.line.startswith("8 files are of kinds that are not read (.avif, .dcm, .gif, .gz, .heic, .jp2, .nef")
+
+
+def test_hidden_folders_and_those_of_systems_are_skipped(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png")
+    lay(tmp_path, "images/.cache/a.jpg", "images/@eaDir/a.jpg", ".images/b.jpg", "masks/.ipynb_checkpoints/a.png")
+    assert ids(tmp_path) == ["a"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    lay(tmp_path / "store", "p1/a.jpg", "p2/b.jpg")
+    lay(tmp_path / "data", "images/c.jpg", "masks/a.png", "masks/b.png", "masks/c.png")
+    (tmp_path / "data/images/linked").symlink_to(tmp_path / "store")
+    (tmp_path / "data/images/again").symlink_to(tmp_path / "store/p1")
+    (tmp_path / "store/p2/back").symlink_to(tmp_path / "data")
+    assert ids(tmp_path / "data") == ["a", "b", "c"]
+    (tmp_path / "alias").symlink_to(tmp_path / "data")
+    assert ids(tmp_path / "alias") == ["a", "b", "c"]
+    lay(tmp_path / "around", "data/images/d.jpg", "data/masks/d.png")
+    (tmp_path / "around/latest").symlink_to(tmp_path / "around/data")
+    (tmp_path / "around/here").symlink_to(tmp_path / "around")
+    assert ids(tmp_path / "around") == ["d"]
+
+
+def test_names_in_different_unicode_forms_match(tmp_path: Path) -> None:
+    composed, decomposed = "l\xe9sion_1", "le\u0301sion_1"
+    lay(tmp_path, f"images/{decomposed}.jpg", f"masks/{composed}_segmentation.png")
+    (tmp_path / "table.csv").write_text(f"image_id,lesion_id\n{composed},L1\n")
+    (record,) = find_records(tmp_path).records
+    assert (record.image_id, record.lesion_id) == (composed, "L1")
+
+
+def test_names_that_are_not_utf8_are_left_out_and_reported(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png", os.fsdecode(b"images/caf\xe9.jpg"))
+    pairing = find_records(tmp_path)
+    assert [record.image_id for record in pairing.records] == ["a"]
+    assert pairing.warnings()[-1].endswith(r"the first: " + str(tmp_path) + r"/images/caf\udce9.jpg; rename them")
+
+
+def test_a_mask_of_the_same_name_beside_its_image_is_told_by_its_pixels(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    drawn = np.zeros((48, 64), np.uint8)
+    drawn[10:30, 20:40] = 255
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    Image.fromarray(drawn).save(tmp_path / "a.bmp")
+    assert pairs(tmp_path) == [("a.png", "a.bmp")]
+
+
+def test_known_duplicates_are_one_lesion_with_all_its_images(tmp_path: Path) -> None:
+    names = ("ISIC_0027820", "ISIC_0028209", "ISIC_0000001", "ISIC_0000002")
+    lay(tmp_path, *(f"images/{name}.jpg" for name in names), *(f"masks/{name}_segmentation.png" for name in names))
+    (tmp_path / "table.csv").write_text(
+        "image_id,lesion_id\nISIC_0027820,HAM_2\nISIC_0028209,HAM_1\nISIC_0000001,HAM_2\nISIC_0000002,HAM_3\n"
+    )
+    pairing = find_records(tmp_path)
+    assert {record.image_id: record.lesion_id for record in pairing.records} == {
+        "ISIC_0027820": "HAM_1", "ISIC_0028209": "HAM_1", "ISIC_0000001": "HAM_1", "ISIC_0000002": "HAM_3",
+    }  # fmt: skip
+    (line,) = pairing.warnings()
+    assert line.startswith(
+        "1 pairs of images show one lesion under two lesion_ids and count as one lesion, e.g. ISIC_00"
+    )
+    # Nor do they part where no table names lesions.
+    (tmp_path / "table.csv").unlink()
+    lesions = {record.image_id: record.lesion_id for record in find_records(tmp_path).records}
+    assert lesions["ISIC_0027820"] == lesions["ISIC_0028209"]
+
+
+def test_the_known_duplicates_are_18_pairs_of_36_images() -> None:
+    assert len(KNOWN_DUPLICATES) == 18
+    assert len({image for pair in KNOWN_DUPLICATES for image in pair}) == 36
+    assert all(first < second for first, second in KNOWN_DUPLICATES)
+
+
+def test_docs_name_every_layout() -> None:
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "data.md").read_text(encoding="utf-8")
+    for layout in (layouts.OWN, *layouts.LAYOUTS):
+        assert layout.source in reference
+        for name in (*layout.images, *layout.masks):
+            assert f"`{name}`" in reference
+
+
+@pytest.mark.real_data
+def test_real_data_has_its_pairs_and_lesions(real_root: Path) -> None:
+    pairing = find_records(real_root)
+    assert len(pairing.records) == 5078
+    assert len({record.lesion_id for record in pairing.records}) == 3772 - 5  # five of the known pairs are there
+    assert [finding.kind for finding in pairing.findings] == ["known_duplicate"]
+    for name, count in ("isic2018", 326), ("pad_ufes", 416):
+        if (real_root.parent / name).is_dir():
+            assert len(find_records(real_root.parent / name).records) == count

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ham_keras.data.records import Record
+from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import load_split, make_split, select, shared_lesions
 from ham_keras.errors import HamError
 
@@ -89,3 +89,21 @@ def test_select_keeps_the_order_of_ids_and_names_what_is_missing() -> None:
     assert [record.image_id for record in select(RECORDS, ["I003", "I001"], "split.json")] == ["I003", "I001"]
     with pytest.raises(HamError, match=r"split\.json: 2 of 3 ids have no image and mask.*the first: X1"):
         select(RECORDS, ["I003", "X1", "X2"], "split.json")
+
+
+def test_ids_of_a_split_file_may_be_in_either_unicode_form(tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["e\u0301"], "val": ["b"], "test": ["c"]}))
+    assert load_split(tmp_path / "split.json")["train"] == ["\xe9"]
+
+
+@pytest.mark.real_data
+def test_one_known_duplicate_crosses_the_fixed_split(real_root: Path) -> None:
+    path = real_root.parents[1] / "peer" / "split.json"
+    if not path.exists():
+        pytest.skip("the fixed split is not there")
+    records, split = find_records(real_root).records, load_split(path)
+    assert {name: len(select(records, split[name], name)) for name in split} == {"train": 3800, "val": 400, "test": 878}
+    (crossing,) = shared_lesions(split, records)
+    images = {record.image_id for record in records if record.lesion_id == crossing}
+    assert images & set(split["val"]) == {"ISIC_0027820"}
+    assert images & set(split["test"]) == {"ISIC_0028209", "ISIC_0029518"}  # two of one lesion_id

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ham_keras.errors import HamError
-from ham_keras.models.unet import build_encoder, build_model
+from ham_keras.models.build import build_model
+from ham_keras.models.qubvel import build_encoder
 from ham_keras.models.weights import load_encoder_weights
 from ham_keras.settings import Model
 

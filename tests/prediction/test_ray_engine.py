@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def two_cores() -> Iterator[None]:
 
 
 def masks(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*.png")}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.png")}
 
 
 def workers() -> set[int]:
@@ -54,6 +55,10 @@ def test_two_workers_one_killed_leave_the_same_folder(
     broken = tmp_path / "broken.jpg"
     broken.write_text("no image")
     paths = [record.image_path for record in find_records(phantoms).records] + [broken]
+    repeated = tmp_path / "p1" / paths[0].name  # so that ids have folders
+    repeated.parent.mkdir()
+    shutil.copy(paths[1], repeated)
+    paths.append(repeated)
     alone = predict(trained.folder, paths, tmp_path / "alone", visible=False)
     monkeypatch.setattr(ray_engine, "BLOCK", 2)
     seen: list[set[int]] = []
@@ -70,6 +75,7 @@ def test_two_workers_one_killed_leave_the_same_folder(
     assert len(seen[0]) == 2
     assert len(seen[0] | seen[-1]) > 2 or len(seen[-1]) == 1  # replaced, or the other one did the rest
     assert shared == alone and list(shared.failures) == [broken]
+    assert any(name.endswith(f"p1/{paths[0].stem}_segmentation.png") for name in masks(tmp_path / "shared"))
     assert masks(tmp_path / "shared") == masks(tmp_path / "alone")
     assert load_csv(tmp_path / "shared" / "predictions.csv") == load_csv(tmp_path / "alone" / "predictions.csv")
 
@@ -97,4 +103,4 @@ def test_a_cluster_that_does_not_answer_is_named(
 def test_without_ray_the_extra_is_named(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(HamError, match=r"ray is not installed; pip install 'ham_keras\[ray\]'"):
-        next(ray_engine.segment_on_ray(trained.folder, Outline(threshold=0.5), [tmp_path / "a.jpg"], tmp_path))
+        next(ray_engine.segment_on_ray(trained.folder, Outline(), [tmp_path / "a.jpg"], Predictions(tmp_path)))

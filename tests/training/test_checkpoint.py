@@ -1,7 +1,8 @@
-"""Resume state and weight average."""
+"""Resume state and the file of the best weights."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from ham_keras.errors import HamError
-from ham_keras.training.checkpoint import Progress, WeightAverage, load_state, save_state, save_weights
+from ham_keras.training.checkpoint import Progress, load_state, save_state, save_weights
 
 
 def build() -> keras.Model:
@@ -42,34 +43,26 @@ def test_a_state_that_is_none_is_named(tmp_path: Path, content: bytes | None) ->
         load_state(path, build().variables)
 
 
-def test_average_worked_out_and_swapped() -> None:
-    model = build()
-    for weight in model.weights:
-        weight.assign(np.zeros(weight.shape))
-    average = WeightAverage(model, 0.9)
-    for value in (1.0, 2.0):
-        for weight in model.weights:
-            weight.assign(np.full(weight.shape, value))
-        average.update()
-    # momentum is (1 + 1) / (10 + 1) after the first step and (1 + 2) / (10 + 2) after the second
-    expected = 3 / 12 * (9 / 11 * 1.0) + 9 / 12 * 2.0
-    with average.swapped():
-        for weight in model.weights:
-            np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
-    for weight in model.weights:
-        np.testing.assert_array_equal(weight.numpy(), 2.0)
+def test_a_state_of_the_former_revision_is_read(tmp_path: Path) -> None:
+    progress = {"epoch": 2, "best": 0.7, "best_epoch": 1, "history": [{"epoch": 1, "val_jaccard": 0.7}]}
+    np.savez(tmp_path / "resume.npz", progress=np.array(json.dumps(progress)), variable_0=np.ones(3))
+    variable = keras.Variable(np.zeros(3))
+    found = load_state(tmp_path / "resume.npz", [variable])
+    assert (found.epoch, found.best, found.best_epoch, found.best_jaccard, found.stopped) == (2, 0.7, 1, 0.7, False)
+    np.testing.assert_array_equal(variable, np.ones(3))
 
 
-def test_average_reaches_its_momentum() -> None:
-    model = build()
-    average = WeightAverage(model, 0.5)
-    average.steps.assign(1000)
-    for weight in model.weights:
-        weight.assign(np.ones(weight.shape))
-    before = [variable.numpy() for variable in average.averages]
-    average.update()
-    for old, new in zip(before, average.averages, strict=True):
-        np.testing.assert_allclose(new.numpy(), 0.5 * old + 0.5)
+@pytest.mark.parametrize(
+    ("monitor", "values", "better"),
+    [("jaccard", [0.2, 0.1, 0.2, 0.3], [True, False, False, True]), ("loss", [2, 3, 2, 1], [True, False, False, True])],
+)
+def test_what_is_better(monitor: str, values: list[float], better: list[bool]) -> None:
+    progress, found = Progress(), []
+    for epoch, value in enumerate(values, 1):
+        found.append(progress.is_better(value, monitor))
+        if found[-1]:
+            progress.best, progress.best_epoch = value, epoch
+    assert found == better
 
 
 def test_saved_weights_are_the_model_alone(tmp_path: Path) -> None:

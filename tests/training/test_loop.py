@@ -18,17 +18,17 @@ from ham_keras.data.splits import make_split, select
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.runs import open_run
-from ham_keras.settings import Schedule, Train
+from ham_keras.settings import Train
 from ham_keras.training.checkpoint import Progress
-from ham_keras.training.loop import build_compiled_model, build_optimizer, fit, is_over
+from ham_keras.training.loop import build_compiled_model, fit, is_over
 
 
-def run_fit(config: Any) -> tuple[Any, Progress]:
+def run_fit(config: Any, *callbacks: keras.callbacks.Callback) -> tuple[Any, Progress]:
     records = find_records(config.data.root).records
     split = make_split(records, config.data.split.model_dump(), seed=0)
     sides = {name: select(records, ids, name) for name, ids in split.items()}
     with open_run(config) as run:
-        return run, fit(config, run, sides, "float32", visible=False)
+        return run, fit(config, run, sides, "float32", callbacks=callbacks, visible=False)
 
 
 def test_history_is_whole_and_best_weights_are_kept(tiny: Any) -> None:
@@ -43,6 +43,115 @@ def test_history_is_whole_and_best_weights_are_kept(tiny: Any) -> None:
     assert any(path.name.startswith("events.out") for path in run.tensorboard.iterdir())
 
 
+def test_history_of_a_network_with_side_outputs(tiny: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its columns are those of a network without and a loss for each output; only the lesion is validated."""
+    plain, _ = run_fit(tiny(run={"name": "plain"}, train={"epochs": 1}))
+    run, _ = run_fit(tiny(train={"epochs": 1, "batch_size": 6}, model={"deep_supervision": True}))
+    outputs = ("lesion", "deep_2", "deep_4", "deep_8")
+    (row,) = load_csv(run.history)
+    of_outputs = {f"{name}_loss" for name in outputs}
+    assert row.keys() - of_outputs == load_csv(plain.history)[0].keys() and of_outputs < row.keys()
+    losses = [float(row[f"{name}_loss"]) for name in outputs]
+    # All batches are of one size, so the mean of the sums is the sum of the means.
+    assert float(row["loss"]) == pytest.approx(np.dot(losses, [1, 1 / 2, 1 / 4, 1 / 8]), rel=1e-5)
+    line = f"loss {float(row['loss']):.4f} ({', '.join(f'{n} {x:.4f}' for n, x in zip(outputs, losses, strict=True))})"
+    assert line in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_side_outputs_learn_from_their_own_targets(tiny: Any, precision: str) -> None:
+    """Their convolutions move, and the loss that fit reports is that of shrunk masks, worked out here."""
+    model = build_compiled_model(tiny(model={"deep_supervision": True}), precision, 3)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    masks = np.zeros((2, 32, 32, 1), np.float32)
+    masks[:, 8:24, 8:24] = 1
+    probabilities = {name: output.numpy() for name, output in model(images, training=True).items()}
+    before = {layer: model.get_layer(layer).get_weights()[0] for layer in ("deep_2_conv", "deep_8_conv")}
+    logs = model.train_on_batch(images, model.targets(masks), return_dict=True)
+    for name, factor in (("lesion", 1), ("deep_2", 2), ("deep_8", 8)):
+        truth = masks[:, ::factor, ::factor]  # the square's sides are multiples of 8
+        probability = probabilities[name]
+        dice = 1 - 2 * (truth * probability).sum() / (truth.sum() + probability.sum())
+        assert float(logs[f"{name}_loss"]) == pytest.approx(dice, abs=1e-4 if precision == "float32" else 2e-2)
+    for layer, kernel in before.items():
+        assert not np.array_equal(model.get_layer(layer).get_weights()[0], kernel)
+
+
+def test_monitor_loss_keeps_the_epoch_of_the_lowest(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([(0.9, 0.8), (0.5, 0.6), (0.7, 0.9)])
+    monkeypatch.setattr(
+        keras.Model, "evaluate", lambda *_, **__: dict(zip(("loss", "jaccard"), next(values), strict=True))
+    )
+    _, progress = run_fit(tiny(train={"epochs": 3, "monitor": "loss"}))
+    assert (progress.best_epoch, progress.best, progress.best_jaccard) == (2, 0.5, 0.6)
+
+
+class Diary(keras.callbacks.Callback):
+    """Notes each call as (hook, number, names of the logs)."""
+
+    def __init__(self, stop_at: tuple[str, int] | None = None) -> None:
+        super().__init__()
+        self.notes: list[tuple[str, int | None, set[str]]] = []
+        self.stop_at = stop_at
+
+    def note(self, hook: str, number: int | None, logs: Any) -> None:
+        self.notes.append((hook, number, set(logs or {})))
+        if (hook, number) == self.stop_at:
+            self.model.stop_training = True
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.note("train_begin", None, logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.note("train_end", None, logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.note("epoch_begin", epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.note("epoch_end", epoch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.note("batch_end", batch, logs)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.note("test_end", None, logs)
+
+
+EPOCH = ["batch_end", "batch_end", "batch_end", "test_end", "epoch_end"]
+
+
+def test_a_users_callbacks_see_one_training(tiny: Any) -> None:
+    diary = Diary()
+    run_fit(tiny(), diary)
+    assert [hook for hook, _, _ in diary.notes] == ["train_begin", *2 * ["epoch_begin", *EPOCH], "train_end"]
+    assert [number for hook, number, _ in diary.notes if hook.startswith("epoch")] == [0, 0, 1, 1]
+    assert [number for hook, number, _ in diary.notes if hook == "batch_end"] == [0, 1, 2, 0, 1, 2]
+    logs = {"loss", "jaccard", "iou_score", "val_loss", "val_jaccard", "val_iou_score"}
+    assert all(names == logs for hook, _, names in diary.notes if hook in ("epoch_end", "train_end"))
+    assert diary.params == {"epochs": 2, "steps": 3, "verbose": 0}
+    assert isinstance(diary.model.optimizer, keras.optimizers.Adam)
+
+
+@pytest.mark.parametrize(("stop_at", "batches"), [(("epoch_end", 0), 3), (("batch_end", 1), 2)])
+def test_a_callback_stops_a_training_for_good(tiny: Any, stop_at: tuple[str, int], batches: int) -> None:
+    diary, config = Diary(stop_at), tiny(train={"epochs": 5})
+    run, progress = run_fit(config, diary)
+    assert progress.epoch == len(load_csv(run.history)) == 1 and run.weights.exists()
+    assert [hook for hook, _, _ in diary.notes].count("batch_end") == batches
+    assert diary.notes[-1][0] == "train_end"
+    # It was killed before its scores were written: it is still over.
+    _, continued = run_fit(config)
+    assert continued.epoch == 1
+
+
+def test_a_learning_rate_that_a_callback_lowers_is_kept(tiny: Any) -> None:
+    lower = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    run, _ = run_fit(tiny(train={"learning_rate": 1e-3}), lower)
+    rates = [float(row["learning_rate"]) for row in load_csv(run.history)]
+    assert rates == pytest.approx([5e-4, 2.5e-4])
+
+
 def test_mixed_float16_trains_with_loss_scaling_and_float32_output(tiny: Any) -> None:
     model = build_compiled_model(tiny(), "mixed_float16", 3)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -54,19 +163,6 @@ def test_mixed_float16_trains_with_loss_scaling_and_float32_output(tiny: Any) ->
     losses = [float(model.train_on_batch(images, masks)[0]) for _ in range(3)]
     assert all(math.isfinite(loss) for loss in losses)
     assert any(not np.array_equal(a, b.numpy()) for a, b in zip(before, model.trainable_variables, strict=True))
-
-
-def test_learning_rate_schedules_worked_out() -> None:
-    def rates(**schedule: Any) -> list[float]:
-        settings = Train(epochs=4, learning_rate=0.1, schedule=Schedule(**schedule))
-        rate = build_optimizer(settings, 10)._learning_rate
-        return [float(rate(step)) if callable(rate) else float(rate) for step in (0, 5, 10, 25, 40)]
-
-    assert rates() == pytest.approx([0.1] * 5)
-    assert rates(name="constant", warmup_epochs=1) == pytest.approx([0, 0.05, 0.1, 0.1, 0.1])
-    cosine = [0.1 * (1 + math.cos(math.pi * step / 40)) / 2 for step in (0, 5, 10, 25, 40)]
-    assert rates(name="cosine") == pytest.approx(cosine)
-    assert rates(name="cosine", warmup_epochs=1) == pytest.approx([0, 0.05, 0.1, 0.05, 0], abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +183,7 @@ def test_early_stopping_ends_a_run_that_does_not_learn(tiny: Any) -> None:
 
 def test_a_loss_that_is_not_a_number_stops_with_the_way_out(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ham_keras.training.loop.build_loss", lambda name: lambda mask, probability: probability * math.nan
+        "ham_keras.training.loop.NamedLoss", lambda name: lambda mask, probability: probability * math.nan
     )
     with pytest.raises(HamError, match=r"the loss is nan in epoch 1, step 1: lower train\.learning_rate"):
         run_fit(tiny())
@@ -153,15 +249,24 @@ print(json.dumps({"replicas": precision.build_strategy(devices).num_replicas_in_
 
 
 @pytest.mark.slow
-def test_two_devices_train_validate_and_average(tiny: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("deep", "train"), [(False, {}), (True, {"optimizer": "adamw"})], ids=["plain", "deep supervision, adamw"]
+)
+def test_two_devices_train_validate_and_average(tiny: Any, tmp_path: Path, deep: bool, train: Any) -> None:
     from ham_keras.config import to_json
 
     path = tmp_path / "two.json"
-    path.write_text(to_json(tiny(train={"ema_momentum": 0.9})))
+    path.write_text(
+        to_json(tiny(train={"ema_momentum": 0.9, "clip_norm": 0.1, **train}, model={"deep_supervision": deep}))
+    )
     done = subprocess.run([sys.executable, "-c", TWO_CPUS, str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "train.batch_size: 3 of 13 images cannot be shared evenly among 2 devices" in done.stdout
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["replicas"] == 2
     assert len(result["history"]) == 2
-    assert all(0 < row["loss"] < 1 and 0 < row["val_loss"] < 1 for row in result["history"])
+    losses = ["val_loss", *(("lesion_loss", "deep_2_loss", "deep_4_loss", "deep_8_loss") if deep else ("loss",))]
+    assert all(0 < row[name] < 1 for row in result["history"] for name in losses)
+    for row in result["history"] if deep else ():
+        each = [row[name] for name in losses[1:]]
+        assert row["loss"] == pytest.approx(np.dot(each, [1, 1 / 2, 1 / 4, 1 / 8]), rel=1e-4)

@@ -11,7 +11,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from ham_keras.data.records import SUFFIXES
+from ham_keras.data.layouts import SUFFIXES
 from ham_keras.errors import HamError
 from ham_keras.files import load_json, replacing_folder, save_json
 

@@ -9,12 +9,15 @@ which is therefore what is fetched here.
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -102,11 +105,11 @@ def read_dataset(server: str, doi: str, *, retries: int = 3) -> Dataset:
     """Ask the server what is in a dataset.
 
     Raises:
-        HamError: no http address, the server cannot be reached, does not know the dataset, or answers something
+        HamError: not an https address, the server cannot be reached, does not know the dataset, or answers something
             else than Dataverse does.
     """
-    if not server.startswith(("http://", "https://")):
-        raise HamError(f"--server {server}: expected an address such as https://dataverse.harvard.edu")
+    if not is_safe(server):
+        raise HamError(f"--server {server}: expected an https address such as https://dataverse.harvard.edu")
     server = server.rstrip("/")
     url = f"{server}/api/datasets/:persistentId/"
     again = Retry(total=retries, backoff_factor=0.5, status_forcelist=PASSING, raise_on_status=False)
@@ -115,6 +118,9 @@ def read_dataset(server: str, doi: str, *, retries: int = 3) -> Dataset:
         try:
             response = session.get(url, params={"persistentId": doi}, headers=HEADERS, timeout=TIMEOUT_SECONDS)
             response.raise_for_status()
+            unsafe = next((each.url for each in (*response.history, response) if not is_safe(each.url)), None)
+            if unsafe:
+                raise HamError(f"{doi}: {server} redirects to {unsafe}, which is not encrypted; try again later")
             latest = _Answer.model_validate_json(response.content).data.latest
         except requests.RequestException as error:
             raise HamError(f"{doi}: {_reason(error, url)}") from None
@@ -132,6 +138,16 @@ def read_dataset(server: str, doi: str, *, retries: int = 3) -> Dataset:
         licence=None if licence in NO_LICENCE else licence,
         files=[_remote_file(server, entry.file) for entry in latest.files],
     )
+
+
+def is_safe(address: str) -> bool:
+    """Whether nobody on the way can change what an address answers: https, or a server on this machine."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    local = host == "localhost"
+    with contextlib.suppress(ValueError):
+        local = local or ipaddress.ip_address(host).is_loopback
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and local))
 
 
 def _page(server: str, doi: str) -> str:

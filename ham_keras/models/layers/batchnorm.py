@@ -8,18 +8,42 @@ convolution before them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 FEWEST_CHANNELS = 8  # with fewer, such as an image's three, the fused operation is the slower one
 
 
+@keras.saving.register_keras_serializable("ham_keras")
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' layer (Ioffe and Szegedy 2015) for activations [N, H, W, C], with the same weights under the same names.
 
     Statistics are float32 whatever the activations are. What the fused operation does not do (other shapes, masks,
     `renorm`, `synchronized`) is left to Keras too.
+
+    Args:
+        learn_offset: False keeps `beta` as it is.
     """
+
+    def __init__(self, *arguments: Any, learn_offset: bool = True, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.learn_offset = learn_offset
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        if not self.learn_offset:
+            self.hold_offset()
+
+    def hold_offset(self) -> None:
+        """Keep `beta` as it is from now on, after saving and loading too."""
+        self.learn_offset = False
+        self.beta.trainable = False
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "learn_offset": self.learn_offset}
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         learn = bool(training) and self.trainable

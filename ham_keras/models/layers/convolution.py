@@ -14,6 +14,7 @@ import tensorflow as tf
 MOST_PIXELS = 16  # of an activation; above it TensorFlow's operation is the faster one
 
 
+@keras.saving.register_keras_serializable("ham_keras")
 class Conv2D(keras.layers.Conv2D):
     """Keras' layer with the same weights under the same names; it computes the same."""
 

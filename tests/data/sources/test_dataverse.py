@@ -137,7 +137,7 @@ def test_other_answers_than_the_apis(dataverse: Dataverse, answer: bytes, messag
 def test_servers_that_are_not_there_or_do_not_know_the_dataset(
     dataverse: Dataverse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(HamError, match=r"--server localhost: expected an address such as https://dataverse"):
+    with pytest.raises(HamError, match=r"--server localhost: expected an https address such as https://dataverse"):
         read_dataset("localhost", DOI)
     with pytest.raises(HamError, match=r"cannot be reached, or broke off \(NewConnectionError\); see to the network"):
         read_dataset("http://127.0.0.1:9", DOI, retries=0)
@@ -149,7 +149,7 @@ def test_servers_that_are_not_there_or_do_not_know_the_dataset(
 
     monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
     with pytest.raises(HamError, match=r"broke off \(NameResolutionError\)"):
-        read_dataset("http://dataverse.invalid", DOI, retries=0)
+        read_dataset("https://dataverse.invalid", DOI, retries=0)
 
 
 def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +170,24 @@ def test_a_disk_that_is_full_is_named(dataverse: Dataverse, tmp_path: Path, monk
         with pytest.raises(HamError, match=r"images\.zip: cannot be written: .*No space left"):
             fetch(file, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "safe"),
+    [
+        ("https://dataverse.harvard.edu", True),
+        ("http://dataverse.harvard.edu", False),
+        ("http://localhost:8080", True),
+        ("http://127.0.0.1", True),
+        ("http://[::1]:80", True),
+        ("http://localhost.example.org", False),
+        ("http://127.0.0.1.example.org", False),
+        ("ftp://localhost", False),
+        ("https://", False),
+    ],
+)
+def test_only_this_machine_is_asked_unencrypted(address: str, safe: bool) -> None:
+    assert dataverse_module.is_safe(address) == safe
+    if not safe:
+        with pytest.raises(HamError, match="expected an https address"):
+            read_dataset(address, DOI, retries=0)

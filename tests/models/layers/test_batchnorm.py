@@ -113,3 +113,15 @@ def test_it_is_fused_but_in_float32_inference(policy: str, training: bool, fused
     traced = tf.function(lambda images: layer(images, training=training)).get_concrete_function(tf.ones([1, 4, 4, 8]))
     kinds = [operation.type for operation in traced.graph.get_operations()]
     assert kinds.count("FusedBatchNormV3") == fused
+
+
+def test_an_offset_that_is_held_stays_held_when_the_layer_is_made_again() -> None:
+    layer = BatchNormalization()
+    layer.build((None, None, None, 8))
+    assert [variable.name for variable in layer.trainable_variables] == ["gamma", "beta"]
+    layer.hold_offset()
+    again = BatchNormalization.from_config(layer.get_config())
+    again.build((None, None, None, 8))
+    for one in (layer, again):
+        assert [variable.name for variable in one.trainable_variables] == ["gamma"]
+        assert [variable.name for variable in one.weights] == ["gamma", "beta", "moving_mean", "moving_variance"]

@@ -1,19 +1,22 @@
-"""Networks: shapes, dtypes, ranges, and the list of backbones that work."""
+"""Networks: shapes, dtypes, ranges, side outputs, and the list of backbones that work."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from ham_keras.errors import HamError
 from ham_keras.models.backbones import SUPPORTED_BACKBONES
+from ham_keras.models.build import build_model, build_network, build_training_model, lesion_model, preprocess
+from ham_keras.models.network import SupervisedModel
 from ham_keras.models.precision import dtype_policy
-from ham_keras.models.unet import ARCHITECTURES, build_model, build_network, preprocess, segmentation_models
+from ham_keras.models.qubvel import segmentation_models
+from ham_keras.models.registry import ARCHITECTURES
 from ham_keras.settings import Model
 
 RNG = np.random.default_rng(0)
@@ -30,7 +33,7 @@ def test_the_report_network_has_its_24_456_154_parameters_and_linear_logits() ->
     assert model.layers[-2].activation is keras.activations.linear
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES.names())
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_probabilities_are_float32_of_the_images_size(architecture: str, policy: str) -> None:
     keras.utils.set_random_seed(0)
@@ -44,8 +47,36 @@ def test_probabilities_are_float32_of_the_images_size(architecture: str, policy:
     assert 0 <= probability.min() < probability.max() <= 1
 
 
-def test_the_config_takes_exactly_these_architectures() -> None:
-    assert set(ARCHITECTURES) == set(get_args(Model.model_fields["architecture"].annotation))
+@pytest.mark.parametrize("architecture", ARCHITECTURES.names())
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet"])  # without and with preprocessing before the network
+def test_side_outputs_are_dropped_and_change_nothing(architecture: str, backbone: str, tmp_path: Path) -> None:
+    settings = model_settings(architecture=architecture, backbone=backbone, deep_supervision=True)
+    images = RNG.uniform(0, 255, (2, 64, 96, 3)).astype(np.float32)
+    try:
+        trained = build_training_model(settings)
+    except HamError as error:
+        assert str(error) == f"model.deep_supervision: {architecture} has no side outputs; set it to false"
+        return
+    outputs = trained(images, training=False)
+    assert isinstance(trained, SupervisedModel) and set(outputs) == {"lesion", *(side.name for side in trained.sides)}
+    targets = trained.targets(tf.zeros([2, 64, 96, 1]))
+    assert {name: output.shape for name, output in outputs.items()} == {name: t.shape for name, t in targets.items()}
+    assert {output.dtype for output in outputs.values()} == {tf.float32}
+    lesion_model(trained).save_weights(tmp_path / "a.weights.h5")
+    for other in (settings, settings.model_copy(update={"deep_supervision": False})):
+        used = build_model(other)
+        used.load_weights(tmp_path / "a.weights.h5")
+        np.testing.assert_array_equal(used(images, training=False), outputs["lesion"])
+        assert used.count_params() < trained.count_params()
+
+
+def test_the_lesions_initial_weights_do_not_depend_on_side_outputs() -> None:
+    models = []
+    for deep in (False, True):
+        keras.utils.set_random_seed(1)
+        models.append(build_model(model_settings(deep_supervision=deep)))
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_batchnorm_momentum_is_that_of_the_config() -> None:
@@ -104,7 +135,7 @@ KNOWN = sorted(segmentation_models.get_available_backbone_names())
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", KNOWN if ALL else sorted({*KNOWN} - TOO_LARGE - DEEPER))
-@pytest.mark.parametrize("architecture", ARCHITECTURES if ALL else ["unet"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES.names() if ALL else ["unet"])
 def test_supported_backbones_are_exactly_those_that_build_and_reload(
     architecture: str, backbone: str, tmp_path: Path
 ) -> None:
@@ -112,10 +143,12 @@ def test_supported_backbones_are_exactly_those_that_build_and_reload(
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     try:
-        first, second = build_network(architecture, backbone), build_network(architecture, backbone)
+        settings = Model.model_construct(architecture=architecture, backbone=backbone)
+        networks = [build_network(settings), build_network(settings)]
     except ValueError:
         assert backbone not in SUPPORTED_BACKBONES
         return
+    first, second = (keras.Model(network.image, network.lesion) for network in networks)
     first.save_weights(tmp_path / "a.weights.h5")
     second.load_weights(tmp_path / "a.weights.h5")
     logits = first(images, training=False).numpy()

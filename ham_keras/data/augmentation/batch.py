@@ -1,0 +1,39 @@
+"""Augment a batch: geometry for image and mask together, colour for the image only.
+
+Every draw is a function of (seed, epoch, image id), see `draw_key`: order, batch and thread do not matter, nor whether
+a run was interrupted. Two engines do the same kinds of things, from draws of their own: `native` is TensorFlow on
+whole batches, `albumentations` works image by image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import tensorflow as tf
+
+from ham_keras.data.augmentation.albumentations_engine import albumentations_batch
+from ham_keras.data.augmentation.native import native_batch
+from ham_keras.settings import Augment
+
+
+def draw_key(seed: int, epoch: int, image_id: str, purpose: str) -> int:
+    """A 63-bit number that depends on all four arguments and on nothing else."""
+    text = f"{purpose}/{seed}/{epoch}/{image_id}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def augment_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
+    """Augment a batch with the engine that `settings` names.
+
+    Args:
+        pixels: uint8 [N, H, W, 4], RGB 0..255 and mask in {0, 1}.
+        keys: int64 [N], of `draw_key`.
+
+    Returns:
+        image float32 [N, H, W, 3] in 0..255 and mask float32 [N, H, W, 1] in {0, 1}.
+    """
+    if settings.engine == "native":
+        return native_batch(pixels, keys, settings)
+    if settings.engine == "albumentations":
+        pixels = albumentations_batch(pixels, keys, settings)
+    return tf.cast(pixels[..., :3], tf.float32), tf.cast(pixels[..., 3:], tf.float32)

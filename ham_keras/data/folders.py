@@ -1,0 +1,134 @@
+"""Walk folders of images as their owners see them, and tell masks from photographs."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ham_keras.data.layouts import (
+    COMPANION_SUFFIXES,
+    DICOM_HEAD,
+    DICOM_HEAD_OFFSET,
+    PICTURE_HEADS,
+    SUFFIXES,
+    SUPERPIXELS,
+    SYSTEM_FOLDERS,
+)
+
+MASK_COLOURS = 8  # that a drawn mask has at most; a photograph of 16 pixels a side has more
+MASK_EXTREMES_FRACTION = 0.97  # of a soft or JPEG mask's pixels lie near its two levels
+NEAR_LEVEL, GREY_SPREAD = 24, 16  # of 255
+
+
+def key(name: str) -> str:
+    """What two names have in common that mean one thing: case and Unicode form do not count."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
+
+
+def shown(path: Path | str) -> str:
+    """A path as text that can be printed and saved, whatever bytes it has."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a file's name can be saved in a table."""
+    return shown(path.name) == path.name
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted; hidden ones, those of systems and links to what holds it are left out."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
+    return sorted(Path(entry.path) for entry in found if not entry.is_symlink() or not _holds(Path(entry.path), folder))
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """The files directly in a folder, sorted, hidden ones left out."""
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if not entry.is_dir() and not _is_hidden(entry.name))
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """The files below a folder, sorted, hidden ones left out; links are followed, and each folder is walked once."""
+    walked = set()
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        status = parent.stat()
+        leads_out = parent != folder and parent.is_symlink() and _holds(parent, folder)
+        if leads_out or (status.st_dev, status.st_ino) in walked:
+            continue
+        walked.add((status.st_dev, status.st_ino))
+        yield from visible_files(parent)
+        # A folder is better known by its own path than by that of a link to it.
+        waiting += sorted(visible_folders(parent), key=lambda child: (child.is_symlink(), child), reverse=True)
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file is, by its ending, an image that is read."""
+    return path.suffix.lower() in SUFFIXES and not path.stem.lower().endswith(SUPERPIXELS)
+
+
+def image_files(folder: Path) -> Iterable[Path]:
+    """The files below a folder that are images by their ending, sorted, hidden ones left out."""
+    return filter(is_image_file, walk_files(folder))
+
+
+def is_unread(path: Path) -> bool:
+    """Whether a file may be a picture of a kind that is not read, such as .heic or DICOM without an ending."""
+    suffix = path.suffix.lower()
+    if suffix:
+        return suffix not in SUFFIXES | COMPANION_SUFFIXES
+    try:
+        with path.open("rb") as file:
+            head = file.read(DICOM_HEAD_OFFSET + len(DICOM_HEAD))
+    except OSError:
+        return False
+    return head.startswith(PICTURE_HEADS) or head[DICOM_HEAD_OFFSET:] == DICOM_HEAD
+
+
+def describe_unread(paths: list[Path]) -> str:
+    """One line on files of kinds that are not read: how many, of which kinds, one of them."""
+    kinds = sorted({path.suffix.lower() or "no ending" for path in paths})
+    return (
+        f"{len(paths)} files are of kinds that are not read ({', '.join(kinds[:8])}), the first: {shown(paths[0])}; "
+        f"save them as JPEG or PNG"
+    )
+
+
+def looks_like_mask(path: Path) -> bool | None:
+    """Whether a file's pixels are those of a mask: a few colours, or grey with nearly all of it at two levels.
+
+    None where the file cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode == "1":
+                return True
+            if image.mode.startswith(("I", "F")):
+                values = np.unique(np.asarray(image))
+                return len(values) <= MASK_COLOURS
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    if len(np.unique(packed)) <= MASK_COLOURS:
+        return True
+    if int(np.ptp(pixels, axis=2).max()) > GREY_SPREAD:
+        return False
+    grey = pixels[..., 1].astype(int)
+    near = (grey - grey.min() <= NEAR_LEVEL) | (grey.max() - grey <= NEAR_LEVEL)
+    return bool(grey.max() - grey.min() > 4 * NEAR_LEVEL and near.mean() >= MASK_EXTREMES_FRACTION)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in SYSTEM_FOLDERS
+
+
+def _holds(outer: Path, inner: Path) -> bool:
+    return inner.resolve().is_relative_to(outer.resolve())

@@ -1,0 +1,100 @@
+"""From settings to a network: the architecture, its encoder's weights, preprocessing before and a sigmoid behind it."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from ham_keras.errors import SettingError
+from ham_keras.models.backbones import PREPROCESSING
+from ham_keras.models.network import LESION, Network, SupervisedModel
+from ham_keras.models.qubvel import build_encoder
+from ham_keras.models.registry import ARCHITECTURES
+from ham_keras.models.weights import load_encoder_weights
+from ham_keras.settings import Model
+
+IMAGE_NORMALIZATION = "bn_data"  # the ResNets' first layer
+
+
+def build_model(settings: Model) -> keras.Model:
+    """Build the network as it is used: float32 RGB [N, H, W, 3] in 0..255 to float32 probability [N, H, W, 1].
+
+    H and W are any multiples of 32. The last convolution is linear and followed by a float32 sigmoid, so the output
+    is float32 under mixed precision too.
+
+    Raises:
+        HamError: the encoder's weights cannot be had or do not fit.
+    """
+    model = build_training_model(settings)
+    return lesion_model(model) if isinstance(model, SupervisedModel) else model
+
+
+def build_training_model(settings: Model) -> keras.Model:
+    """Build the network as it is trained: a SupervisedModel where the architecture has side outputs.
+
+    Raises:
+        HamError: as `build_model`; the architecture does not know deep supervision.
+    """
+    network = build_network(settings)
+    name = f"{settings.architecture}_{settings.backbone}"
+    inner = keras.Model(network.image, network.outputs if network.sides else network.lesion, name=name)
+    for layer in inner.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = settings.batchnorm_momentum
+        if layer.name == IMAGE_NORMALIZATION:
+            # The next BatchNormalization cancels this offset, except at the border: training it is wasted work, a
+            # gradient over the whole image.
+            layer.hold_offset()
+    if settings.encoder_weights is not None:
+        load_encoder_weights(inner, lambda weights: build_encoder(settings.backbone, weights), settings.encoder_weights)
+    image, logits = inner.input, inner.output
+    if PREPROCESSING[settings.backbone] is not None:
+        image = keras.Input((None, None, 3), name="image")
+        logits = inner(preprocess(image, settings.backbone))
+    if not network.sides:
+        return keras.Model(image, to_probability(logits), name=name)
+    model = SupervisedModel(image, {key: to_probability(value, key) for key, value in logits.items()}, name=name)
+    model.sides = network.sides
+    return model
+
+
+def build_network(settings: Model) -> Network:
+    """What the architecture returns, with random weights.
+
+    Raises:
+        HamError: the architecture does not know deep supervision.
+    """
+    network: Network = ARCHITECTURES.get(settings.architecture)(settings)
+    if settings.deep_supervision and not network.sides:
+        raise SettingError("model.deep_supervision", f"{settings.architecture} has no side outputs; set it to false")
+    return network
+
+
+def lesion_model(model: keras.Model) -> keras.Model:
+    """The network that everything but training uses: the same layers and weights, the lesion's probability alone."""
+    if not isinstance(model, SupervisedModel):
+        return keras.Model(model.inputs, model.outputs, name=model.name)
+    inner = next((layer for layer in model.layers if isinstance(getattr(layer, "output", None), dict)), None)
+    if inner is None:
+        return keras.Model(model.input, model.output[LESION], name=model.name)
+    # Of a nested network not only the output but the network itself must be without the side outputs' layers.
+    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    logits = keras.Model(inner.input, inner.output[LESION])(normalized)
+    return keras.Model(model.input, to_probability(logits), name=model.name)
+
+
+def to_probability(logits: tf.Tensor, name: str = "probability") -> tf.Tensor:
+    """Float32 probability of logits in any precision."""
+    return keras.layers.Activation("sigmoid", dtype="float32", name=name)(logits)
+
+
+def preprocess(image: tf.Tensor, backbone: str) -> tf.Tensor:
+    """Float32 RGB 0..255 as this backbone's ImageNet weights were trained on it, in float32."""
+    expected = PREPROCESSING[backbone]
+    if expected is None:
+        return image
+    mean, deviation, wants_bgr = expected
+    if wants_bgr:
+        image = keras.ops.flip(image, axis=-1)
+    variance = [value**2 for value in deviation]
+    return keras.layers.Normalization(mean=list(mean), variance=variance, dtype="float32")(image)

@@ -1,0 +1,49 @@
+"""What is taken from qubvel's segmentation_models; this module is its only importer."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import keras
+import tensorflow as tf
+
+from ham_keras.models.layers.batchnorm import BatchNormalization
+from ham_keras.models.layers.convolution import Conv2D
+from ham_keras.settings import Model
+
+os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # read at its first import; "keras" fails under Keras 3
+with contextlib.redirect_stdout(io.StringIO()):  # it prints a line
+    import segmentation_models
+    from segmentation_models.models.fpn import FPN
+    from segmentation_models.models.linknet import Linknet
+    from segmentation_models.models.unet import Unet
+
+__all__ = ["FPN", "KERAS", "Linknet", "Unet", "build_encoder", "build_segmenter", "segmentation_models"]
+
+# What segmentation_models builds networks of.
+KERAS = {name: getattr(tf.keras, name) for name in ("backend", "models", "utils")}
+KERAS["layers"] = SimpleNamespace(**{**vars(keras.layers), "BatchNormalization": BatchNormalization, "Conv2D": Conv2D})
+
+
+def build_segmenter(function: Callable[..., keras.Model], settings: Model) -> keras.Model:
+    """One of segmentation_models' networks with random weights: float32 [N, H, W, 3] to logits [N, H, W, 1]."""
+    return function(
+        settings.backbone,
+        input_shape=(None, None, 3),
+        classes=1,
+        activation="linear",
+        encoder_weights=None,
+        encoder_freeze=settings.encoder_freeze,
+        **KERAS,
+    )
+
+
+def build_encoder(backbone: str, weights: str | None) -> keras.Model:
+    """The encoder alone, without its classifier; weights are "imagenet" (downloads) or None."""
+    return segmentation_models.Backbones.get_backbone(
+        backbone, include_top=False, weights=weights, input_shape=(None, None, 3), **KERAS
+    )

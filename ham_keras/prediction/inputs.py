@@ -1,0 +1,135 @@
+"""Find the image files that a prediction is asked for, and name each."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from ham_keras.data.folders import describe_unread, is_image_file, is_unread, key, looks_like_mask, walk_files
+from ham_keras.data.layouts import PHOTOGRAPH_ENDING, SUFFIXES, without_mask_ending
+from ham_keras.errors import HamError
+from ham_keras.prediction.folder import BESIDE_MASKS, Predictions
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The images to predict, with their ids, and the files beside them that are left out."""
+
+    ids: dict[Path, str]
+    masks: list[Path] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)
+
+    def warnings(self) -> list[str]:
+        """One counted line for each kind of file that is left out."""
+        lines = []
+        if self.masks:
+            lines.append(f"{len(self.masks)} files are left out as masks of other images, the first: {self.masks[0]}")
+        if self.unread:
+            lines.append(describe_unread(self.unread))
+        return lines
+
+
+def find_inputs(inputs: Sequence[Path | str], output: Predictions) -> Inputs:
+    """The image files that inputs name, sorted within each.
+
+    An id is the name of a file without its ending. Where names repeat, the folders below each input, or else those
+    that the files do not share, come before it: "p1/DSC0001". Not among the images are masks beside their images,
+    told by name and pixels, and masks, overlays and
+    probabilities of `output`.
+
+    Raises:
+        HamError: an input names none, or two files of one folder have one name.
+    """
+    found: dict[Path, Path] = {}
+    below: dict[Path, str] = {}
+    unread: dict[Path, Path] = {}
+    for given in map(str, inputs):
+        base, files = _files_of(given)
+        images = [path for path in files if not _is_other_kind(path, given) and not output.is_product(path)]
+        others = [path for path in files if is_unread(path) and path not in images]
+        if not images:
+            line = f"{given}: no image there; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
+            raise HamError(f"{line}; {describe_unread(others)}" if others else line)
+        for path in images:
+            if found.setdefault(path.resolve(), path) is path:
+                below[path] = Path(os.path.relpath(path.parent, base), path.stem).as_posix()
+        unread |= {path.resolve(): path for path in others}
+    masks = _masks_among(list(found.values()))
+    images = [path for path in found.values() if path not in masks]
+    return Inputs(_name(images, below), sorted(masks), list(unread.values()))
+
+
+def _files_of(given: str) -> tuple[Path, list[Path]]:
+    """The files that an input names, and the folder that it names them in."""
+    path = Path(given)
+    if path.is_dir():
+        return path, [file for file in walk_files(path) if not _is_beside_masks(file)]
+    if path.exists() or path.is_symlink():
+        return path.parent, [path]
+    matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]
+    plain = re.split(r"[*?[]", given, maxsplit=1)[0]
+    return Path(os.path.dirname(plain)), [match for match in matches if match.is_file()]
+
+
+def _is_other_kind(path: Path, given: str) -> bool:
+    return not is_image_file(path) and str(path) != str(Path(given))  # what is named itself is read, whatever it is
+
+
+def _is_beside_masks(path: Path) -> bool:
+    """An overlay or probabilities, of any folder of predictions."""
+    return any(parent.name in BESIDE_MASKS and Predictions(parent.parent).settings.exists() for parent in path.parents)
+
+
+def _masks_among(images: Sequence[Path]) -> set[Path]:
+    """Files that are named like the mask of another, or just as another, and look like one."""
+    by_name: dict[str, list[Path]] = {}
+    for path in images:
+        by_name.setdefault(key(path.stem), []).append(path)
+    masks: set[Path] = set()
+    for name, paths in by_name.items():
+        if without_mask_ending(name) != name and without_mask_ending(name) in by_name:
+            masks.update(path for path in paths if _is_mask(path))
+        elif len({path.suffix.lower() for path in paths}) > 1:
+            drawn = [path for path in paths if looks_like_mask(path)]
+            masks.update(drawn if len(drawn) < len(paths) else [])
+    return masks
+
+
+def _is_mask(path: Path) -> bool:
+    """Whether a file that is named like a mask is one, and no close-up; by its name where it cannot be read."""
+    sure_name = PHOTOGRAPH_ENDING.search(key(path.stem)) is None
+    if sure_name and _has_one_channel(path):
+        return True
+    looks = looks_like_mask(path)
+    return sure_name if looks is None else looks
+
+
+def _has_one_channel(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:  # reads the head alone
+            return image.mode in {"1", "L", "P"}
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def _name(images: Sequence[Path], below: Mapping[Path, str]) -> dict[Path, str]:
+    """The shortest ids that tell all images apart, on any file system."""
+    shared = os.path.commonpath([os.path.abspath(path.parent) for path in images]) if images else ""
+    for ids in (
+        {path: path.stem for path in images},
+        {path: below[path] for path in images},
+        {path: Path(os.path.relpath(path.parent, shared), path.stem).as_posix() for path in images},
+    ):
+        counts = Counter(key(image_id) for image_id in ids.values())
+        twice = [path for path in images if counts[key(ids[path])] > 1]
+        if not twice:
+            return ids
+    first, second = [path for path in twice if key(ids[path]) == key(ids[twice[0]])][:2]
+    raise HamError(f"{first} and {second}: their masks would have one name; rename one, or use another -o for it")

@@ -1,0 +1,47 @@
+"""The moving average of a model's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage:
+    """Exponential moving average of all weights of a model, BatchNormalization's statistics included.
+
+    average <- momentum * average + (1 - momentum) * weight after each step, from the initial weights.
+    Momentum starts low, min(momentum, (1 + step) / (10 + step)), so early epochs are not held back.
+    """
+
+    def __init__(self, model: keras.Model, momentum: float) -> None:
+        self.momentum = momentum
+        self.weights = [variable.value for variable in model.weights]
+        self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
+        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    @tf.function
+    def update(self) -> None:
+        self.steps.assign_add(1)
+        steps = tf.cast(self.steps, tf.float32)
+        momentum = tf.minimum(self.momentum, (1.0 + steps) / (10.0 + steps))
+        for average, weight in zip(self.averages, self.weights, strict=True):
+            average.assign(momentum * average + (1.0 - momentum) * weight)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        return [*self.averages, self.steps]
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Put the averages into the model, and the trained weights back."""
+        trained = [weight.numpy() for weight in self.weights]
+        for weight, average in zip(self.weights, self.averages, strict=True):
+            weight.assign(average)
+        try:
+            yield
+        finally:
+            for weight, value in zip(self.weights, trained, strict=True):
+                weight.assign(value)

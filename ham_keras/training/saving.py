@@ -1,0 +1,16 @@
+"""Importing this module registers our Keras classes, so that `keras.saving.load_model` reads what `model.save` wrote.
+
+import ham_keras.training.saving
+model = keras.saving.load_model("best.keras")
+"""
+
+from __future__ import annotations
+
+from ham_keras.models.layers.batchnorm import BatchNormalization
+from ham_keras.models.layers.convolution import Conv2D
+from ham_keras.models.network import SupervisedModel
+from ham_keras.training.losses import NamedLoss
+from ham_keras.training.metrics import MeanJaccard, iou_score
+from ham_keras.training.optimizer import Adam, AdamW
+
+__all__ = ["Adam", "AdamW", "BatchNormalization", "Conv2D", "MeanJaccard", "NamedLoss", "SupervisedModel", "iou_score"]
