@@ -185,7 +185,7 @@ def test_metadata_says_what_is_left_to_the_caller(cleaned: Path, exported: Path,
     assert plain["outline"] == Outline().model_dump()
     resize = {"name": "resize", "height_px": 32, "width_px": 32, "method": "bilinear", "antialias": True}
     assert metadata["preprocessing"] == [resize]
-    after = ["resize to the image, bilinear", "threshold"]
+    after = ["resize bilinearly to the image", "threshold"]
     both = ["fill_holes", "keep_largest"]
     assert left(metadata) == {
         "serving_default": ["threshold", *both],
@@ -356,7 +356,7 @@ def test_versions_are_counted_and_never_replaced(
     assert f"{target}/11: saved_model, serving_default" in capsys.readouterr().out
     assert main([str(trained.folder), "outline.tta=true", "--output", str(target), "--format", "onnx"]) == 0
     printed = capsys.readouterr().out
-    assert "left to the caller: preprocessing, tta, resize to the image, bilinear, threshold" in printed
+    assert "left to the caller: preprocessing, tta, resize bilinearly to the image, threshold" in printed
     with pytest.raises(HamError, match="10: is there already; name another --version"):
         export(trained.folder, target, version=10)
     assert sorted(child.name for child in tmp_path.iterdir()) == ["lesion"]

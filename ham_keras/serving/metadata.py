@@ -86,4 +86,4 @@ def _resized(config: Config) -> dict[str, Any]:
 
 def _after_the_network(outline: Outline) -> list[str]:
     cleaned = [name for name in ("fill_holes", "keep_largest") if getattr(outline, name)]
-    return ["resize to the image, bilinear", "threshold", *cleaned]
+    return ["resize bilinearly to the image", "threshold", *cleaned]

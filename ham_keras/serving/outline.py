@@ -3,7 +3,8 @@
 Parts are found over runs, the unbroken stretches of a row, of which a mask has hundreds where it has hundreds of
 thousands of pixels. Runs that touch are joined by taking the smallest number that either knows and by following it,
 as in FastSV (Zhang, Azad and Hu, SIAM Conference on Parallel Processing 2020): the passes grow with the logarithm of
-the longest way through a part, so a serpentine takes about as long as a disc. benchmarks/outline.py measures it.
+the longest way through a part. Filling the holes of a mask of 600x450 took 4 ms for a disc, 12 ms for a torn lesion and
+44 ms for noise, keeping its largest part 11, 14 and 74 ms (benchmarks/outline.py, on two busy cores).
 """
 
 from __future__ import annotations
