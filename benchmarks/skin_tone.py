@@ -23,11 +23,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ham_keras.data.masks import read_mask
+from ham_keras.data.images import read_image
 from ham_keras.data.records import Record, find_records
+from ham_keras.data.repair import decide_masks
+from ham_keras.data.truth import read_truth
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
-from ham_keras.reports.pictures import read_rgb
 from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.scores.pairing import read_scores
 
@@ -52,7 +53,7 @@ def find_skin(lightness: np.ndarray, lesion: np.ndarray) -> np.ndarray:
 
 def measure(record: Record) -> tuple[str, float | None, float | None]:
     """The image's class, and L* and ITA of its skin where they can be estimated."""
-    image, lesion = read_rgb(record.image_path), read_mask(record.mask_path).lesion
+    image, lesion = read_image(record.image_path), read_truth(record).lesion
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     skin = find_skin(lab[..., 0], lesion)
     if skin.mean() < FEWEST:
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("root", help="data folder, in any layout the project reads")
     parser.add_argument("--scores", help="a run's per_image.csv of these images")
     args = parser.parse_args()
-    records = find_records(args.root).records
+    records = decide_masks(find_records(args.root).records)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         measured = list(tqdm(threads.map(measure, records), total=len(records), unit=" images", disable=None))
     tones = {record.image_id: found[0] for record, found in zip(records, measured, strict=True)}

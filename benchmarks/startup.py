@@ -24,7 +24,7 @@ import numpy as np
 from side_by_side import Row, compare, measured, save, show
 
 from ham_keras.commands import find_commands, help_text
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.files import save_json
 
 IMPORTS = ("ham_keras.config", "ham_keras.data.pipeline")

@@ -22,7 +22,7 @@ def repeated_records(root: Path | None, count: int, *, phantoms: int = 200) -> I
     """`count` records: those of a data folder, again and again under other ids; without one, of phantoms."""
     with tempfile.TemporaryDirectory() as folder:
         if root is None:
-            from ham_keras.data.phantom import draw_phantoms
+            from ham_keras.data.phantoms.dataset import draw_phantoms
 
             root = Path(folder, "phantoms")
             draw_phantoms(root, min(count, phantoms), 0)

@@ -101,7 +101,7 @@ def keep_to(cores: int) -> None:
 
 def trials_per_hour(*, workers: int, cores: int, trials: int, epochs: int) -> float:
     """A chief and its workers, kept to this many cores, search on phantoms. For `alone`."""
-    from ham_keras.data.phantom import draw_phantoms
+    from ham_keras.data.phantoms.dataset import draw_phantoms
 
     keep_to(cores)
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as free:

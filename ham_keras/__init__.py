@@ -1,8 +1,95 @@
-"""Lesion segmentation in dermoscopy photographs: data, training, scoring."""
+"""Lesion segmentation in dermoscopy photographs: train, score, predict and serve.
 
+`load` opens a trained run; `train`, `evaluate`, `predict`, `export` and `report` are the functions of the commands.
+Nothing heavy is imported until one of them is called.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-# Before TensorFlow and albumentations are imported. What TensorFlow's C++ part logs and a user can mend comes as
+# Before TensorFlow and albumentations are imported. What TensorFlow's C++ part logs and a user can fix is raised as
 # an exception too; albumentations would look for a newer release.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+from ham_keras.errors import HamError
+
+if TYPE_CHECKING:
+    from ham_keras.evaluate import evaluate as evaluate
+    from ham_keras.export import export as export
+    from ham_keras.predict import predict as predict
+    from ham_keras.prediction.trained_run import TrainedRun
+    from ham_keras.report import report as report
+    from ham_keras.train import train as train
+
+    __version__: str
+
+__all__ = ["HamError", "__version__", "evaluate", "export", "load", "predict", "report", "train"]
+
+COMMANDS = {"train", "evaluate", "predict", "export", "report"}
+
+
+def load(run: Path | str) -> TrainedRun:
+    """Open a trained run to segment images with its network.
+
+    >>> run = ham_keras.load("runs/base")
+    >>> run.segment("photo.jpg").mask
+
+    Raises:
+        HamError: not a run, or it has no weights yet.
+    """
+    from ham_keras.prediction.trained_run import TrainedRun
+
+    return TrainedRun(run)
+
+
+class _Command(ModuleType):
+    """A command's module that can be called like its function: `ham_keras.train` is both."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._function(*args, **options)
+
+    @property
+    def __signature__(self) -> Any:
+        import inspect
+
+        return inspect.signature(self._function)
+
+    @property
+    def _function(self) -> Any:
+        return vars(self)[self.__name__.rpartition(".")[2]]
+
+
+class _Package(ModuleType):
+    """Makes `ham_keras.train` callable whoever imports the submodule, and whenever: Python binds it here."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in COMMANDS and isinstance(value, ModuleType):
+            value.__class__ = _Command
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name in COMMANDS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "__version__":
+        from importlib import metadata
+
+        try:
+            return metadata.version("ham-keras")
+        except metadata.PackageNotFoundError:
+            pass  # used from a folder, without having been installed
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

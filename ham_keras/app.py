@@ -15,7 +15,7 @@ import threading
 from collections.abc import Sequence
 
 from ham_keras.demo.server import HOST, PORT, is_local, serve
-from ham_keras.errors import run_command, warn
+from ham_keras.errors import program, run_command, warn
 from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
 from ham_keras.runs import load_run
 
@@ -23,7 +23,7 @@ from ham_keras.runs import load_run
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command until Ctrl-C or SIGTERM, which are its ordinary end."""
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.app",
+        prog=program("app"),
         description="Outline lesions on a page in the browser. Images stay on this machine. Not a medical device.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, program, run_command
 from ham_keras.prediction.arguments import probability
 from ham_keras.serving.client import Client, save_masks
 
@@ -50,7 +50,7 @@ def client(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 1 when an image failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.client", description="Ask a TensorFlow Serving server for the masks of image files."
+        prog=program("client"), description="Ask a TensorFlow Serving server for the masks of image files."
     )
     parser.add_argument("url", metavar="URL", help="the model's address, e.g. http://localhost:8501/v1/models/lesion")
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")

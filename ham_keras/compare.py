@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ham_keras.errors import run_command
+from ham_keras.errors import program, run_command
 from ham_keras.files import save_json
 from ham_keras.scores.pairing import pair_scores
 
@@ -24,7 +24,7 @@ def compare(ours: Path | str, theirs: Path | str, score: str = "jaccard_native")
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.compare", description="Compare two scorings of the same images, paired."
+        prog=program("compare"), description="Compare two scorings of the same images, paired."
     )
     parser.add_argument("ours", help="a run's per_image.csv")
     parser.add_argument("theirs", help="another per_image.csv of the same images")

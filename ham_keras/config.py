@@ -8,31 +8,42 @@ python -m ham_keras.config configs/base.json   # the file with `extends` and def
 from __future__ import annotations
 
 import argparse
+import copy
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ham_keras.errors import HamError, run_command
-from ham_keras.reference.tables import settings_tables
+from ham_keras.errors import HamError, program, run_command
 from ham_keras.settings import Config
 
 __all__ = [
-    "Config", "check_sections", "config_reference", "json_schema", "load_config", "load_config_as", "parse_config",
-    "parse_config_as", "to_json",
+    "Config", "Overrides", "as_config", "load_config", "load_config_as", "parse_config", "parse_config_as",
+    "shipped_configs", "to_json",
 ]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 RENAMED = {"score.threshold": "outline.threshold"}  # keys of earlier versions: section.key, old to new
+Overrides = Sequence[str] | Mapping[str, Any]  # ["train.epochs=5"] or {"train.epochs": 5}
+
+# setup.py installs the repository's configs/ into the package; in a clone they are beside it.
+SHIPPED = Path(__file__).with_name("configs")
+if not SHIPPED.is_dir():
+    SHIPPED = Path(__file__).parents[1] / "configs"
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file, what it extends, and `section.key=value` overrides, in that order.
+def load_config(path: Path | str, overrides: Overrides = ()) -> Config:
+    """Read a config file, what it extends, and overrides, in that order.
 
-    A value is read as JSON, and as plain text where it is not JSON. `run.name` defaults to the file's name.
+    Args:
+        path: a file, or the name of a shipped config, e.g. "base". A file of that name comes first.
+        overrides: `section.key=value` texts, whose values are read as JSON, and as plain text where they are not
+            JSON; or values by `section.key`, or by section, `{"train": {"epochs": 5}}`.
+
+    `run.name` defaults to the file's name.
 
     Raises:
         HamError: names the file or key, what was expected and what was found.
@@ -40,16 +51,33 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     return load_config_as(Config, path, overrides)
 
 
-def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
+def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Overrides = ()) -> AnyConfig:
     """`load_config` for configs that hold more than those of a run."""
     path = Path(path)
-    settings = _read_with_parents(path, ())
-    for override in overrides:
-        _apply(settings, override)
+    settings = _read_with_parents(_find(str(path)), ())
+    _override(settings, overrides)
     settings.setdefault("run", {})
     if isinstance(settings["run"], dict) and settings["run"].get("name") is None:
         settings["run"]["name"] = path.stem
     return parse_config_as(kind, settings, str(path))
+
+
+def as_config(config: Config | Path | str, overrides: Overrides = ()) -> Config:
+    """A config, or what `load_config` reads, with overrides laid over it.
+
+    Raises:
+        HamError: see `load_config`.
+    """
+    if not isinstance(config, Config):
+        return load_config(config, overrides)
+    settings = config.model_dump(by_alias=True)
+    _override(settings, overrides)
+    return parse_config(settings, str(config.run.name)) if overrides else config
+
+
+def shipped_configs() -> list[str]:
+    """The names of the configs that are installed with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.json") if not path.name.endswith("schema.json"))
 
 
 def parse_config(settings: dict[str, Any], source: str) -> Config:
@@ -71,49 +99,9 @@ def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str
         raise HamError(f"{source}: " + "; ".join(lines[:3]) + more) from None
 
 
-def check_sections(overrides: Sequence[str], sections: Sequence[str]) -> Sequence[str]:
-    """The overrides of a trained run, which may be of these sections alone.
-
-    Raises:
-        HamError: one is of another section.
-    """
-    for override in overrides:
-        key = RENAMED.get(override.partition("=")[0], override)
-        if key.split(".")[0] not in sections:
-            names = " and ".join(f"{section}.*" for section in sections)
-            raise HamError(f"{override}: of a trained run only {names} can be set here, e.g. outline.threshold=0.4")
-    return overrides
-
-
 def to_json(config: Config) -> str:
     """The config as JSON text that `load_config` reads back to an equal config."""
     return json.dumps(config.model_dump(by_alias=True, exclude={"schema_"}), indent=2) + "\n"
-
-
-def json_schema(kind: type[Config] = Config) -> str:
-    """The JSON Schema of a config file of this kind, `extends` included."""
-    schema = kind.model_json_schema(by_alias=True)
-    schema["properties"]["extends"] = {
-        "type": "string",
-        "description": "A config whose settings these are laid over; relative to this file.",
-    }
-    size = schema["$defs"]["Data"]["properties"]["image_size"]
-    side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
-    schema["$defs"]["Data"]["properties"]["image_size"] = {
-        "description": size["description"],
-        "default": size["default"],
-        "anyOf": [side, {"type": "array", "items": side, "minItems": 2, "maxItems": 2}],
-    }
-    return json.dumps(schema, indent=2) + "\n"
-
-
-def config_reference() -> str:
-    """Every key of a run's config as Markdown."""
-    return (
-        "# Config of a run\n\nWritten by `python -m ham_keras.config --reference` from the models that check a "
-        "config; a search has [more](search.md).\nAny key can be set on the command line as `section.key=value`.\n\n"
-        + settings_tables(json.loads(json_schema()))
-    )
 
 
 def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -124,7 +112,8 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     except HamError as error:
         raise HamError(f"{path}: {error}") from None
     except FileNotFoundError:
-        raise HamError(f"{path}: no such config file") from None
+        names = ", ".join(shipped_configs())
+        raise HamError(f"{path}: no such config file; expected a file, or a shipped config's name: {names}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise HamError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
@@ -137,7 +126,7 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         return settings
     if not isinstance(parent, str):
         raise HamError(f"{path}: extends: expected the path of a config file, got {json.dumps(parent)}")
-    base = _read_with_parents(path.parent / parent, (*seen, path.resolve()))
+    base = _read_with_parents(_find(parent, path.parent), (*seen, path.resolve()))
     base.pop("description", None)
     return _merge(base, settings)
 
@@ -164,6 +153,12 @@ def _rename(settings: dict[str, Any], source: str) -> dict[str, Any]:
     return settings
 
 
+def _find(name: str, folder: Path = Path()) -> Path:
+    """The file, relative to `folder`, or where there is none the shipped config of this name."""
+    path = folder / name
+    return SHIPPED / f"{name}.json" if not path.is_file() and name in shipped_configs() else path
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     for key in keys:
@@ -180,20 +175,31 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _apply(settings: dict[str, Any], override: str) -> None:
+def _override(settings: dict[str, Any], overrides: Overrides) -> None:
+    if isinstance(overrides, str):
+        raise HamError(f"{overrides}: expected a list of section.key=value, or values by section.key")
+    given = overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides)
+    renamed = [pair for key, value in given for pair in _rename({RENAMED.get(key, key): value}, key).items()]
+    for key, value in renamed:
+        *sections, last = key.split(".")
+        place = settings
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise HamError(f"{key}: {section} is not a section")
+        if isinstance(overrides, Mapping) and isinstance(value, dict) and isinstance(place.get(last), dict):
+            value = _merge(place[last], value)
+        place[last] = copy.deepcopy(value)
+
+
+def _read_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise HamError(f"{override}: expected section.key=value")
     try:
-        value = json.loads(text)
+        return key, json.loads(text)
     except json.JSONDecodeError:
-        value = text
-    *sections, last = RENAMED.get(key, key).split(".")
-    for section in sections:
-        settings = settings.setdefault(section, {})
-        if not isinstance(settings, dict):
-            raise HamError(f"{override}: {section} is not a section")
-    settings[last] = value
+        return key, text
 
 
 def _explain(item: Any, kind: type[BaseModel]) -> str:
@@ -220,13 +226,15 @@ def _known_keys(parents: Sequence[str], kind: type[BaseModel]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ham_keras.config", description="Check and show a config.")
-    parser.add_argument("config", nargs="?", help="a config file")
+    parser = argparse.ArgumentParser(prog=program("config"), description="Check and show a config.")
+    parser.add_argument("config", nargs="?", help="a config file, or a shipped config's name")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a run's config files")
     parser.add_argument("--reference", action="store_true", help="print every key as a Markdown table")
     args = parser.parse_intermixed_args(argv)
     if args.schema or args.reference:
+        from ham_keras.reference.schema import config_reference, json_schema
+
         print(json_schema() if args.schema else config_reference(), end="")
     elif args.config:
         print(to_json(load_config(args.config, args.overrides)), end="")

@@ -1,9 +1,10 @@
-"""Errors that a user can fix, warnings, and how a command ends."""
+"""Errors that a user can fix, warnings, and how a command starts and ends."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 
 class HamError(Exception):
@@ -29,9 +30,24 @@ class DivergedError(HamError):
         self.reason = reason
 
 
+def shown(path: object) -> str:
+    """A path, or a line that names one, as text that can be printed: bytes of a name that are not UTF-8 as \\xNN."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def warn(line: str) -> None:
     """Print a warning to standard error."""
-    print(f"warning: {line}", file=sys.stderr)
+    print(f"warning: {shown(line)}", file=sys.stderr)
+
+
+def program(command: str) -> str:
+    """What starts this command in this process, for usage lines: `ham-keras train` or `python -m ham_keras.train`."""
+    started = Path(sys.argv[0])
+    if started.name == "ham-keras":
+        return f"ham-keras {command}"
+    if started.parts[-2:] == ("ham_keras", "__main__.py"):
+        return f"python -m ham_keras {command}"
+    return f"python -m ham_keras.{command}"
 
 
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
@@ -42,12 +58,12 @@ def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Seq
     try:
         status = command(argv)
     except HamError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         status = 2
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {shown(error.filename)}: {error.strerror}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

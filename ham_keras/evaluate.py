@@ -12,13 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ham_keras.config import check_sections
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import Record, find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import NAMES, load_split, select
-from ham_keras.errors import HamError, run_command, warn
+from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.files import load_json
-from ham_keras.runs import load_run
+from ham_keras.runs import check_overrides, load_run
 from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
+
+MASK_KEYS = ("repair_masks", "lesion_values")  # of the config's data section: how masks are read
+SETTABLE = ("outline", "score", *(f"data.{key}" for key in MASK_KEYS))
 
 
 def evaluate(
@@ -36,8 +40,8 @@ def evaluate(
     Scored are the images of this split of the run's own, "test" when none is named. With `data_root` it is all
     images of that folder, or those of the split that now lie there. `name` defaults to the split's, the folder's,
     or <folder>-<split>. Each image is scored at the network's size and at its mask's own size, to which the
-    probability is resized. `overrides` are outline.key=value or score.key=value. `save_masks` also writes
-    masks/<id>_segmentation.png.
+    probability is resized. `overrides` are outline.key=value, score.key=value, data.repair_masks=... and
+    data.lesion_values=... `save_masks` also writes masks/<id>_segmentation.png.
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
@@ -45,21 +49,25 @@ def evaluate(
     Raises:
         HamError: not a run, no weights yet, a file that cannot be read, the name holds other scores.
     """
-    run, config = load_run(folder, check_sections(overrides, ("outline", "score")))
+    run, config = load_run(folder, check_overrides(overrides, SETTABLE))
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
     for line in pairing.warnings() if data_root is not None else ():  # of its own data training has told
         warn(line)
-    records, sides = pairing.records, load_split(run.split)
+    masks = {key: getattr(config.data, key) for key in MASK_KEYS}
+    records, sides = decide_masks(pairing.records, **masks), load_split(run.split)
     if split is not None or data_root is None:
         split = split or "test"
         records = select(records, sides[split], f"{run.split}: {split}")
     else:
         warn_of_trained(records, {*sides["train"], *sides["val"]})
+    for line in mask_warnings(records):
+        warn(line)
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
     if data_root is not None and name in NAMES:
         raise HamError(f"{root}: its scores cannot be kept as {name!r}, the run's own; choose --name NAME")
-    made_from = describe_scoring(root, split, config)
+    read_otherwise = any(override.startswith("data.") for override in overrides)
+    made_from = describe_scoring(root, split, config, masks if read_otherwise else None)
     _refuse_other_scores(run.scores(name), made_from)
     from ham_keras.prediction.scoring import score_run
 
@@ -90,7 +98,7 @@ def _refuse_other_scores(target: Path, made_from: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.evaluate", description="Score a run on its own split or on another data folder."
+        prog=program("evaluate"), description="Score a run on its own split or on another data folder."
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
     parser.add_argument(

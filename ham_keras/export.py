@@ -13,10 +13,10 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ham_keras.config import Config, check_sections
-from ham_keras.errors import HamError, run_command
+from ham_keras.config import Config
+from ham_keras.errors import HamError, program, run_command
 from ham_keras.files import creating_folder, load_json, remove_parts, save_json
-from ham_keras.runs import Run, load_run
+from ham_keras.runs import Run, check_overrides, load_run
 from ham_keras.serving.metadata import INTENDED_USE, describe_service
 
 FORMATS = ("saved_model", "onnx", "openvino")
@@ -44,7 +44,7 @@ def export(
         HamError: not a run, no weights yet, the version is there already, the folder cannot be written, the
             format's packages are not installed.
     """
-    run, config = load_run(folder, check_sections(overrides, ("outline",)))
+    run, config = load_run(folder, check_overrides(overrides, ("outline",)))
     name = run.folder.resolve().name
     target = Path(output or Path("export", name if form == "saved_model" else f"{name}-{form}"))
     if version is not None and version < 0:
@@ -80,7 +80,7 @@ def _write(run: Run, config: Config, part: Path, form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.export",
+        prog=program("export"),
         description="Write a run's network for TensorFlow Serving or another runtime.",
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")

@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ham_keras.errors import HamError, run_command, warn
+from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
 from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
 from ham_keras.prediction.folder import Predictions, describe_settings
@@ -102,7 +102,7 @@ def predict(
                     bar.update()
         predictions.failures.unlink(missing_ok=True)
         if failures:
-            save_csv(predictions.failures, [{"image": _shown(path), "error": failures[path]} for path in failures])
+            save_csv(predictions.failures, [{"image": shown(path), "error": failures[path]} for path in failures])
     failed = len(failures)
     return Outcome(
         len(found.ids), len(waiting) + len(found.ids) - len(paths) - failed, len(paths) - len(waiting), failures
@@ -113,14 +113,10 @@ def _tell(reason: str) -> None:
     tqdm.write(f"error: {reason}", file=sys.stderr)
 
 
-def _shown(path: Path) -> str:
-    return str(path).encode("utf-8", "backslashreplace").decode()
-
-
 def _misnamed(path: Path) -> str:
     """Why an image's name cannot be that of its mask; empty where it can."""
-    if _shown(path) != str(path):
-        return f"{_shown(path)}: its name is not UTF-8; rename it"
+    if shown(path) != str(path):
+        return f"{shown(path)}: its name is not UTF-8; rename it"
     if len(os.fsencode(path.stem)) > LONGEST_STEM_BYTES:
         return f"{path}: its name is too long for that of its mask; rename it to at most {LONGEST_STEM_BYTES} bytes"
     return ""
@@ -141,7 +137,7 @@ def _segment(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 1 when an image failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.predict",
+        prog=program("predict"),
         description="Outline lesions in image files: masks, overlays and measurements. Not a medical device.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ham_keras.errors import run_command
+from ham_keras.errors import program, run_command
 
 
 def report(
@@ -45,7 +45,7 @@ def report(
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.report",
+        prog=program("report"),
         description="Write a scored run's report, or that of two runs side by side, as one HTML page with its pictures "
         "inside. It goes to RUN/reports/NAME/report.html; of two runs to RUN/reports/NAME-vs-OTHER/report.html.",
     )

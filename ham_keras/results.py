@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ham_keras.errors import run_command
+from ham_keras.errors import program, run_command
 from ham_keras.scores.table import Row, add_row, load_table, markdown, row_of_run, row_of_scores
 
 
@@ -29,7 +29,7 @@ def results(table: Path, row: Row | None = None) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m ham_keras.results", description="Keep a table of results.")
+    parser = argparse.ArgumentParser(prog=program("results"), description="Keep a table of results.")
     parser.add_argument("table", type=Path, help="the JSON file, e.g. docs/results.json")
     parser.add_argument("run", nargs="?", help="a finished run to add")
     parser.add_argument("--name", help="the row's name")

@@ -134,6 +134,14 @@ class Data(Section):
         "lesion_id", description="Keep all images of a lesion on one side of the split; null splits by image."
     )
     seed: Seed = Field(0, description="Draws the sample and the split.")
+    repair_masks: Literal["never", "auto", "always"] = Field(
+        "auto",
+        description="Of inverted masks. auto: where HAM10000's known ones, or nearly all of a folder, are inverted; "
+        "always: each mask whose border is more lesion than its centre, right for centred lesions alone.",
+    )
+    lesion_values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)] | None = Field(
+        None, description="The values that are lesion in masks of several, e.g. [1]; [0] for inverted masks."
+    )
     image_size: ImageSize = Field(
         [128, 128], description="The network's input in pixels: one side, or [height, width]; multiples of 32."
     )

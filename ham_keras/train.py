@@ -1,6 +1,7 @@
 """Train a network as a config says, then score its test split and report.
 
     python -m ham_keras.train configs/base.json data.root=HAM10000 train.epochs=5
+    ham-keras train base data.root=HAM10000 train.epochs=5
 
 The same command continues a run that was interrupted, and on the CPU ends with the same weights.
 """
@@ -10,13 +11,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ham_keras.config import Config, load_config
+from ham_keras.config import Config, Overrides, as_config, load_config
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import choose_split, select
 from ham_keras.environment import describe_environment
-from ham_keras.errors import HamError, run_command, warn
+from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.files import load_json, save_json
 from ham_keras.models.initial_weights import with_initial_weights
 from ham_keras.runs import Run, open_run, with_data_root
@@ -35,16 +39,21 @@ class RunResult:
 
 
 def train(
-    config: Config,
+    config: Config | Path | str,
     *,
+    overrides: Overrides = (),
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     visible: bool = True,
 ) -> RunResult:
     """Train, keep the weights of the best epoch, score the test split, draw pictures, write the report.
 
-    An unfinished run of the same config continues; a finished one is returned as it is. `visible` shows
-    progress bars.
+    An unfinished run of the same config continues; a finished one is returned as it is.
+
+    Args:
+        config: a config, its file, or the name of a shipped one, e.g. "base".
+        overrides: settings laid over it, `{"train.epochs": 5}` or `["train.epochs=5"]`; see `config.load_config`.
+        visible: show progress bars.
 
     `callbacks` are called as by `model.fit`: `on_train_begin` and `on_train_end` once for each call of `train` that
     trains, `on_epoch_end` after validation with `val_` values in its logs, epochs counted from 0 and on where a run
@@ -55,7 +64,7 @@ def train(
     Raises:
         HamError: a user's fault in config or data, or a loss that is not a number.
     """
-    config = with_initial_weights(with_data_root(config), overwrite=overwrite)
+    config = with_initial_weights(with_data_root(as_config(config, overrides)), overwrite=overwrite)
     with open_run(config, overwrite=overwrite) as run:
         if run.finished:
             print(f"{run.folder} is finished; --overwrite trains it again")
@@ -68,8 +77,11 @@ def _train_and_score(config: Config, run: Run, callbacks: Sequence[keras.callbac
     pairing = find_records(str(config.data.root))
     for line in pairing.warnings():
         warn(line)
-    split = choose_split(config.data, run.split, pairing.records)
-    records = {name: select(pairing.records, ids, f"{run.split}: {name}") for name, ids in split.items()}
+    known = decide_masks(pairing.records, config.data.repair_masks, config.data.lesion_values)
+    split = choose_split(config.data, run.split, known)
+    records = {name: select(known, ids, f"{run.split}: {name}") for name, ids in split.items()}
+    for line in mask_warnings([record for side in records.values() for record in side]):
+        warn(line)
 
     # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
     from ham_keras.models.precision import choose_precision, describe_device
@@ -112,9 +124,9 @@ def _record_environment(run: Run, precision: str, device: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.train", description="Train a network as a config says, then score its test split."
+        prog=program("train"), description="Train a network as a config says, then score its test split."
     )
-    parser.add_argument("config", help="a config file, e.g. configs/base.json")
+    parser.add_argument("config", help="a config file, e.g. configs/base.json, or a shipped config's name, e.g. base")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings laid over the config's")
     parser.add_argument("--overwrite", action="store_true", help="delete a run of this name and start again")
     args = parser.parse_intermixed_args(argv)

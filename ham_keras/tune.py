@@ -14,8 +14,9 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from ham_keras.config import json_schema, load_config_as
-from ham_keras.errors import run_command
+from ham_keras.config import load_config_as
+from ham_keras.errors import program, run_command
+from ham_keras.reference.schema import json_schema
 from ham_keras.reference.tables import settings_tables
 from ham_keras.runs import with_data_root
 from ham_keras.search.folder import SearchFolder, open_search, role
@@ -61,9 +62,9 @@ def search_reference() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.tune", description="Search for the settings with the best validation Jaccard."
+        prog=program("tune"), description="Search for the settings with the best validation Jaccard."
     )
-    parser.add_argument("config", nargs="?", help="a search's config, e.g. configs/tune.json")
+    parser.add_argument("config", nargs="?", help="a search's config, e.g. configs/tune.json, or tune")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings laid over the config's")
     parser.add_argument("--overwrite", action="store_true", help="delete a search of this name and start again")
     parser.add_argument("--dry-run", action="store_true", help="list space and trials, needs no data")

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 from ham_keras.config import Config, parse_config
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.runs import Run
 
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 phantoms of 96x64 pixels, some inverted, some with a reversed palette."""
+    """24 phantoms of 96x64 pixels, some with a reversed palette."""
     root = tmp_path_factory.mktemp("data") / "phantoms"
-    draw_phantoms(root, 24, 7, inverted_fraction=0.125, palette_fraction=0.125, width_px=96, height_px=64)
+    draw_phantoms(root, 24, 7, palette_fraction=0.125, width_px=96, height_px=64)
     return root
 
 

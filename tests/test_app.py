@@ -20,7 +20,7 @@ import requests
 from PIL import Image
 
 from ham_keras.app import main
-from ham_keras.data.phantom import draw_phantom
+from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.demo.server import serve
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
@@ -349,7 +349,7 @@ def test_mistakes(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(HamError, match=r"70000: cannot be used \(.*\); choose another --port or --host"):
         main([str(trained.folder), "--port", "70000"])
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(HamError, match=r"gradio is not installed; pip install 'ham_keras\[app\]'"):
+    with pytest.raises(HamError, match=r"gradio is not installed; pip install gradio$"):
         main([str(trained.folder), "--port", str(free_port())])
 
 

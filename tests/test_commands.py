@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ham_keras.commands import PACKAGE, WIDTH, find_commands, main, reference
+from ham_keras import __version__
+from ham_keras.commands import PACKAGE, WIDTH, console, dispatch, find_commands, main, reference
+from ham_keras.errors import HamError
 
 HEAVY = {"tensorflow", "keras", "keras_tuner", "segmentation_models", "matplotlib", "ray", "gradio", "pandas", "scipy"}
 
@@ -40,8 +43,8 @@ def test_all_commands_are_found() -> None:
     known = {"train", "evaluate", "tune", "export", "client", "config", "data.audit", "data.phantom"}
     assert {f"ham_keras.{name}" for name in known} <= find_commands().keys()
     # What else can be started is no command: a search starts its trials itself.
-    started = {path.stem for path in PACKAGE.rglob("*.py") if "__main__" in path.read_text()}
-    assert started - {name.rpartition(".")[2] for name in find_commands()} == {"trial"}
+    started = {path.stem for path in PACKAGE.rglob("*.py") if '__name__ == "__main__"' in path.read_text()}
+    assert started - {name.rpartition(".")[2] for name in find_commands()} == {"trial", "__main__"}
 
 
 @pytest.mark.parametrize("name", find_commands())
@@ -62,3 +65,93 @@ def test_the_list_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(find_commands()) and all(len(line.split("  ")[-1]) > 20 for line in lines)
     assert "python -m ham_keras.train" in lines[[*find_commands()].index("ham_keras.train")]
+
+
+def test_without_a_command_the_list_is_printed_and_nothing_is_imported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/ham-keras"])
+    for arguments in (None, [], ["-h"], ["--help"]):
+        assert dispatch(arguments) == 0
+        usage, _, *lines, _, more = capsys.readouterr().out.splitlines()
+        assert usage == "usage: ham-keras COMMAND ..." and more == "ham-keras COMMAND --help says more."
+        assert [line.split()[:2] for line in lines] == [
+            ["ham-keras", name.removeprefix("ham_keras.")] for name in find_commands()
+        ]
+    code = "import sys; from ham_keras.commands import dispatch; dispatch([]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {name for name in done.stderr.split() if name.startswith("ham_keras")} == {
+        "ham_keras", "ham_keras.commands", "ham_keras.errors",
+    }  # fmt: skip
+    assert set(done.stderr.split()) & {*HEAVY, "numpy", "pydantic"} == set()
+
+
+@pytest.mark.parametrize(
+    ("started", "usage"),
+    [
+        ("/somewhere/bin/ham-keras", "usage: ham-keras NAME "),
+        ("/somewhere/ham_keras/__main__.py", "usage: python -m ham_keras NAME "),
+        ("/somewhere/pytest", "usage: python -m ham_keras.NAME "),
+    ],
+)
+def test_a_command_says_how_it_was_started(
+    started: str, usage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
+    for name in find_commands():
+        command = name.removeprefix("ham_keras.")
+        with pytest.raises(SystemExit) as ended:
+            dispatch([command, "--help"])
+        assert ended.value.code == 0
+        assert capsys.readouterr().out.startswith(usage.replace("NAME", command))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("trian", "did you mean train?"),
+        ("phantom", "did you mean data.phantom?"),
+        ("data.audits", "did you mean data.audit?"),
+        ("Evaluate", "did you mean evaluate?"),
+        ("xyz", "known are app, client, "),
+        ("errors", "known are app, client, "),  # a module, no command
+        ("../train", "did you mean train?"),
+    ],
+)
+def test_an_unknown_command_is_one_line_with_a_near_one(name: str, hint: str) -> None:
+    with pytest.raises(HamError) as raised:
+        dispatch([name, "--help"])
+    assert str(raised.value).startswith(f"{name}: no such command; {hint}")
+
+
+def test_the_console_script_takes_argv_and_ends_as_the_command_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments, status in ((["--version"], 0), (["config", "base"], 0), (["config", "nosuch"], 2), (["nosuch"], 2)):
+        monkeypatch.setattr(sys, "argv", ["ham-keras", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            console()
+        assert ended.value.code == status
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{__version__}\n{{\n") and '"name": "base"' in printed.out
+    assert [line.partition(": ")[2].partition(":")[0] for line in printed.err.splitlines()] == ["nosuch", "nosuch"]
+
+
+def test_python_m_ham_keras_is_the_console_script() -> None:
+    command = [sys.executable, "-m", "ham_keras"]
+    done = subprocess.run([*command, "config", "tune"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: tune: search: unknown key")
+    assert subprocess.check_output([*command, "--version"], text=True) == f"{__version__}\n"
+
+
+def test_no_text_tells_to_install_a_package_of_an_index_that_is_not_ours() -> None:
+    """`pip install ham_keras` would fetch what somebody else may register under that name."""
+    texts = [
+        *PACKAGE.rglob("*.py"),
+        *Path().glob("*.md"),
+        *Path("docs").rglob("*.md"),
+        *Path("benchmarks").glob("*.py"),
+    ]
+    told = [line for path in texts for line in path.read_text().splitlines() if "pip install" in line]
+    assert len(told) >= 6
+    assert [line for line in told if re.search(r"pip install.*\bham[-_]keras", line, re.IGNORECASE)] == []

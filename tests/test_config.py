@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,15 +14,16 @@ import pytest
 
 from ham_keras.config import (
     Config,
-    config_reference,
-    json_schema,
+    as_config,
     load_config,
     load_config_as,
     main,
     parse_config,
+    shipped_configs,
     to_json,
 )
 from ham_keras.errors import HamError
+from ham_keras.reference.schema import config_reference, json_schema
 from ham_keras.runs import differences
 from ham_keras.search.space import TuneConfig, check_space
 from ham_keras.settings import Outline
@@ -58,6 +60,10 @@ def test_the_former_name_of_the_threshold_is_understood_wherever_a_config_is_rea
     assert differences(config, load_config(write(tmp_path, "new.json", json.loads(to_json(config))))) == ""
     assert load_config(old, ["score.threshold=0.3"]).outline.threshold == 0.3
     assert load_config(old, ["outline.threshold=0.2"]).outline.threshold == 0.2
+    assert load_config(old, {"score.threshold": 0.3}).outline.threshold == 0.3
+    assert load_config(old, {"score": {"threshold": 0.3}, "outline": {"tta": True}}).outline == Outline(
+        threshold=0.3, tta=True
+    )
     child = write(tmp_path, "child.json", {"extends": "old.json", "outline": {"threshold": 0.7}})
     assert load_config(child).outline.threshold == 0.7
     same = {"score": {"threshold": 0.6}, "outline": {"threshold": 0.6, "tta": True}}
@@ -224,3 +230,48 @@ def test_pure_modules_and_help_do_not_import_tensorflow() -> None:
     code = f"import sys, {names}; print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_shipped_config_by_its_name_and_a_file_of_that_name_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_path = load_config("configs/base.json")
+    monkeypatch.chdir(tmp_path)
+    assert load_config("base") == by_path and by_path.run.name == "base"
+    (tmp_path / "base").mkdir()  # a folder is no config
+    assert load_config("base") == by_path
+    child = write(tmp_path, "child.json", {"extends": "base", "train": {"epochs": 3}})
+    assert load_config(child).data.sample == 4000
+    (tmp_path / "base").rmdir()
+    write(tmp_path, "base", {"data": {"sample": 7}})
+    assert load_config("base").data.sample == load_config(child).data.sample == 7
+
+
+def test_all_shipped_configs_are_listed_where_a_name_is_unknown(tmp_path: Path) -> None:
+    assert set(shipped_configs()) == {path.stem for path in Path("configs").glob("*.json") if "schema" not in path.name}
+    for name in shipped_configs():
+        assert load_config_as(TuneConfig if name == "tune" else Config, name).run.name == name
+    for name in ("bass", "base.json", "schema", "../base", str(tmp_path / "base")):
+        with pytest.raises(HamError) as raised:
+            load_config(name)
+        expected = "no such config file; expected a file, or a shipped config's name: base, full, sample, tune"
+        assert str(raised.value) == f"{name}: {expected}"
+
+
+def test_overrides_by_key_keep_their_types(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", {"data": {"sample": 5}})
+    overrides = {"train.epochs": 7, "data": {"image_size": 64}, "data.root": tmp_path, "run.name": "007"}
+    config = load_config(path, overrides)
+    assert (config.train.epochs, config.data.image_size, config.data.root) == (7, [64, 64], str(tmp_path))
+    assert config.data.sample == 5 and overrides["data"] == {"image_size": 64}
+    assert config.run.name == "007"  # as text in a list it would be read as JSON
+    for wrong, message in (
+        ({"train.epochs.x": 1}, "train.epochs.x: epochs is not a section"),
+        ({"train.epoch": 1}, "train.epoch: unknown key, did you mean epochs?"),
+        ({"train.epochs": "7"}, 'train.epochs: input should be a valid integer, got "7"'),
+        ("train.epochs=7", "train.epochs=7: expected a list of section.key=value"),
+    ):
+        with pytest.raises(HamError, match=re.escape(message)):
+            as_config(config, wrong)
+    assert as_config(config, {"train.epochs": 8}) == load_config(path, {**overrides, "train.epochs": 8})
+    assert as_config(config) is config

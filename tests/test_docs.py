@@ -1,4 +1,4 @@
-"""Every command of the README, of "getting started" and of the how-to pages is executed, as it stands there.
+"""Every command and every line of Python in the README, "getting started" and the how-to pages is executed.
 
 It runs in a folder that looks like a checkout: phantoms lie where the pages put the data, and the configs are the
 project's own with few and small images, a small network and few epochs. The pages run in their order, each in what
@@ -22,7 +22,7 @@ import pytest
 import tensorflow as tf
 from serving import serve
 
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 
 ROOT = Path.cwd()
 ORDER = ("download", "train", "score", "predict", "predict-on-ray", "report", "app", "serve", "tune")
@@ -43,6 +43,7 @@ LEFT = {
         "runs/sample/scores/test/summary.json",
         "audit/contact_sheet.png",
         "runs/base/reports/test/report.html",
+        "runs/quick/scores/val/summary.json",
     ],
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
     "docs/how-to/train.md": ["runs/focal/model.weights.h5"],
@@ -66,12 +67,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "train": {"epochs": 1, "batch_size": 4, "precision": "float32"},
     "score": {"bootstrap_resamples": 100},
 }
+INTERPRETERS = {"sh": ["bash", "-euo", "pipefail"], "python": [sys.executable]}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVER = re.compile(r"http://localhost:(\d+)/v1/models/lesion")
 
 
 def blocks(page: str, kind: str) -> list[str]:
     return [lines for found, lines in BLOCK.findall(Path(page).read_text()) if found == kind]
+
+
+def test_the_snippet_of_python_is_short() -> None:
+    (snippet,) = blocks("README.md", "python")
+    assert len(snippet.splitlines()) <= 10
 
 
 def is_not_run(line: str) -> bool:
@@ -86,7 +93,7 @@ def test_all_pages_are_run_and_nothing_else_is_left_out() -> None:
     for command in NOT_RUN:
         assert any(command in line for line in [*shown, *made]), command
     kinds = {kind for page in PAGES for kind, _ in BLOCK.findall(Path(page).read_text())}
-    assert kinds <= {"sh", "console", "json", "yaml", "text"}
+    assert kinds <= {"sh", "python", "console", "json", "yaml", "text"}
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +152,13 @@ def test_the_commands_run(page: str, checkout: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HAM10000_ROOT"}
     environment["PATH"] = f"{checkout / '.venv' / 'bin'}:{os.environ['PATH']}"
     environment["PYTHONPATH"] = str(ROOT)  # the package of this checkout, wherever another is installed
-    for block in blocks(page, "sh"):
+    for kind, block in BLOCK.findall(Path(page).read_text()):
+        if kind not in INTERPRETERS:
+            continue
         lines = "".join(line for line in block.splitlines(keepends=True) if not is_not_run(line))
         with servers(block, checkout):
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", lines], cwd=checkout, env=environment, capture_output=True, text=True
+                [*INTERPRETERS[kind], "-c", lines], cwd=checkout, env=environment, capture_output=True, text=True
             )
         assert done.returncode == 0, f"{page}:\n{lines}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
     for path in LEFT[page]:

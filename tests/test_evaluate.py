@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from ham_keras.data.images import read_image
 from ham_keras.data.masks import read_mask, resize_mask
-from ham_keras.data.phantom import draw_phantoms
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, main, warn_of_trained
@@ -75,13 +76,48 @@ def test_network_is_rebuilt_in_float32_whatever_it_was_trained_in(trained: Run) 
 
 def test_another_folder_of_other_sizes_is_scored_under_its_name(trained: Run, tmp_path: Path) -> None:
     root = tmp_path / "clinic"
-    draw_phantoms(root, 5, 3, inverted_fraction=0.2, palette_fraction=0, width_px=150, height_px=110)
+    draw_phantoms(root, 5, 3, palette_fraction=0.2, width_px=150, height_px=110)
     (root / "HAM10000_metadata.csv").unlink()
     summary = evaluate(trained.folder, data_root=root, visible=False)
     assert (summary["set"], summary["images"], summary["lesions"]) == ("clinic", 5, 5)
     table = rows(trained, "clinic")
     assert [row["width_px"] for row in table] == ["150"] * 5
-    assert sum(int(row["mask_repaired"]) for row in table) == 1
+    assert [row["mask_repaired"] for row in table] == ["0"] * 5
+
+
+def test_how_masks_are_read_can_be_said_and_is_kept_for_the_report(
+    trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "classes"
+    draw_phantoms(root, 6, 3, palette_fraction=0, width_px=150, height_px=110)
+    evaluate(trained.folder, data_root=root, name="two", visible=False)
+    for path in (root / "masks").iterdir():
+        lesion = np.asarray(Image.open(path)) // 255
+        Image.fromarray(np.where(lesion, 1, 255 * cv2.dilate(lesion, np.ones((7, 7))))).save(path)
+    with pytest.raises(HamError, match=r"a mask of [23] grey levels .* data\.lesion_values"):
+        evaluate(trained.folder, data_root=root, name="classes", visible=False)
+    capsys.readouterr()
+    assert main([str(trained.folder), "--data", str(root), "--name", "classes", "data.lesion_values=[1]"]) == 0
+    assert rows(trained, "classes") == rows(trained, "two")
+    records = load_scoring(trained.folder, "classes").records
+    assert {record.lesion_values for record in records.values()} == {(1,)}
+    with pytest.raises(HamError, match="classes: holds the scores of masks"):
+        evaluate(trained.folder, data_root=root, name="classes", overrides=["data.lesion_values=[255]"], visible=False)
+
+
+def test_masks_of_another_shape_are_counted(
+    trained: Run, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "narrow"
+    shutil.copytree(phantoms, root)
+    path = root / "masks" / "PHANTOM_0000004_segmentation.png"
+    Image.fromarray(np.asarray(Image.open(path).convert("L"))[:, 20:]).save(path)
+    evaluate(trained.folder, data_root=root, visible=False)
+    told = capsys.readouterr().err
+    assert (
+        f"warning: 1 of 24 masks have another aspect ratio than their image and are stretched to it, the first: {path}"
+        in told
+    )
 
 
 def test_the_runs_own_data_elsewhere(
@@ -123,7 +159,7 @@ def test_scores_are_never_replaced_by_others(trained: Run, phantoms: Path, tmp_p
     low = evaluate(trained.folder, overrides=["score.threshold=0.25"], name="low", visible=False)
     assert low["native"]["sensitivity"]["mean"] >= load_json(trained.summary("test"))["native"]["sensitivity"]["mean"]
     with pytest.raises(
-        HamError, match=r"train\.epochs=3: of a trained run only outline\.\* and score\.\* can be set here"
+        HamError, match=r"train\.epochs=3: of a trained run only outline, score, .* can be set here"
     ):
         evaluate(trained.folder, overrides=["train.epochs=3"], visible=False)
 

@@ -197,7 +197,7 @@ def test_metadata_says_what_is_left_to_the_caller(cleaned: Path, exported: Path,
     assert left(plain)["serve_network"] == ["preprocessing", *after]
     run, config = load_run(trained.folder, OVERRIDES)
     assert left(describe_service(run, config, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
-    with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: of a trained run only outline\.\* can be set"):
+    with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: of a trained run only outline can be set"):
         export(trained.folder, overrides=["score.bootstrap_resamples=100"])
 
 
@@ -333,11 +333,11 @@ def test_other_runtimes_answer_as_the_saved_model(form: str, trained: Run, signa
     assert described["signatures"]["network"]["outputs"]["probability"]["shape"] == ["N", *answer.shape[1:]]
 
 
-def test_a_format_whose_packages_are_missing_names_the_extra(
+def test_a_format_whose_packages_are_missing_names_them(
     trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(HamError, match=r"--format onnx: tf2onnx is not installed; pip install 'ham_keras\[onnx\]'"):
+    with pytest.raises(HamError, match=r"--format onnx: tf2onnx is not installed; pip install onnx tf2onnx$"):
         export(trained.folder, tmp_path / "model", form="onnx")
     assert list(tmp_path.iterdir()) == []
 

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from ham_keras.config import to_json
+from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
 from ham_keras.export import export
-from ham_keras.files import load_json, save_json
+from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import Run, load_run
 from ham_keras.train import choose_split, main, train, write_report
 
@@ -60,11 +61,21 @@ def test_a_report_that_fails_is_told_and_costs_nothing(tmp_path: Path, capsys: p
     assert capsys.readouterr().err.startswith(f"warning: no report: {tmp_path}/gone: not a run folder")
 
 
-def test_inverted_masks_of_the_training_images_are_recorded(trained: Run, phantoms: Path) -> None:
-    facts = load_json(phantoms / "phantoms.json")
-    inverted = {image["image_id"] for image in facts["images"] if image["mask"] == "inverted"}
-    split = load_json(trained.split)
-    assert load_json(trained.repaired) == sorted(inverted & {*split["train"], *split["val"]})
+def test_inverted_masks_are_told_recorded_and_repaired_in_training_and_scoring(
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_phantoms(tmp_path / "data", 12, 7, inverted_fraction=1, palette_fraction=0, width_px=96, height_px=64)
+    run = train(tiny(data={"root": str(tmp_path / "data")}, train={"epochs": 1, "batch_size": 6}), visible=False).run
+    told = capsys.readouterr().err
+    assert "warning: 12 of 12 masks were inverted and are repaired (data.repair_masks), the first: " in told
+    assert "warning: 3 of 3 masks were inverted" in told  # of the test split, when it is scored
+    split, rows = load_json(run.split), load_csv(run.scores("test") / "per_image.csv")
+    assert load_json(run.repaired) == sorted(split["train"] + split["val"])
+    facts = {image["image_id"]: image for image in load_json(tmp_path / "data" / "phantoms.json")["images"]}
+    for row in rows:
+        assert row["mask_repaired"] == "1"
+        assert float(row["lesion_fraction"]) == pytest.approx(facts[row["image_id"]]["lesion_fraction"], abs=1e-6)
+    assert "9 of training and validation, 3 of those scored" in (run.report("test") / "report.html").read_text()
 
 
 def test_a_split_file_that_lets_lesions_leak_is_told(

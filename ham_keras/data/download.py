@@ -13,9 +13,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ham_keras.data import audit
 from ham_keras.data.sources.ham10000 import LICENCE, SERVER, get_ham10000
-from ham_keras.errors import run_command
+from ham_keras.errors import program, run_command
 
 
 def download(
@@ -42,7 +41,7 @@ def download(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the status is the audit's, 1 when a file cannot be read."""
     parser = argparse.ArgumentParser(
-        prog="python -m ham_keras.data.download",
+        prog=program("data.download"),
         description=f"Download HAM10000 (3 GB, {LICENCE}) from Harvard Dataverse, verify, unpack and audit it.",
         epilog="The same command again keeps and verifies what is there and fetches what is missing.",
     )
@@ -61,9 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         retries=args.retries,
         other_release=args.other_release,
     )
-    status = audit.main([str(args.root), "--output", str(args.root / "audit")])
+    from ham_keras.data.inspection.folder import inspect_folder
+    from ham_keras.data.inspection.tables import report_audit
+
+    readable = report_audit(inspect_folder(args.root, "auto", None), args.root / "audit")
     print(f"next: python -m ham_keras.train configs/base.json data.root={args.root}")
-    return status
+    return int(not readable)
 
 
 if __name__ == "__main__":

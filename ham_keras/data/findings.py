@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ham_keras.data.discovery import Contents
-from ham_keras.data.folders import describe_unread, shown
+from ham_keras.data.folders import describe_unread
 from ham_keras.data.known_duplicates import SOURCE
 from ham_keras.data.tables import Metadata
+from ham_keras.errors import shown
 
 LARGE_LESION_IMAGES = 50  # HAM10000 has 6 images of a lesion at most
 

@@ -19,6 +19,7 @@ from ham_keras.data.layouts import (
     SUPERPIXELS,
     SYSTEM_FOLDERS,
 )
+from ham_keras.errors import shown
 
 MASK_COLOURS = 8  # that a drawn mask has at most; a photograph of 16 pixels a side has more
 MASK_EXTREMES_FRACTION = 0.97  # of a soft or JPEG mask's pixels lie near its two levels
@@ -30,14 +31,9 @@ def key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
-def shown(path: Path | str) -> str:
-    """A path as text that can be printed and saved, whatever bytes it has."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
-
-
 def is_utf8(path: Path) -> bool:
-    """Whether a file's name can be saved in a table."""
-    return shown(path.name) == path.name
+    """Whether a path can be saved in a table."""
+    return shown(path) == str(path)
 
 
 def visible_folders(folder: Path) -> list[Path]:

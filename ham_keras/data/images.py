@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ham_keras.data.encoded import read_encoded
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, shown
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
@@ -38,4 +38,4 @@ def read_image(path: Path | str) -> np.ndarray:
         return decode_image(encoded).numpy()
     except tf.errors.InvalidArgumentError as error:
         reason = re.sub(r"\{\{.*\}\} | \[Op:.*\]", "", str(error.message).splitlines()[0])  # where in TensorFlow it was
-        raise HamError(f"{path}: not a readable image ({reason}); fetch it again or leave it out") from None
+        raise HamError(f"{shown(path)}: not a readable image ({reason}); fetch it again or leave it out") from None

@@ -21,8 +21,9 @@ from tqdm import tqdm
 from ham_keras.data.augmentation.batch import augment_batch, draw_key
 from ham_keras.data.encoded import read_encoded
 from ham_keras.data.images import decode_image, read_image
-from ham_keras.data.masks import read_mask, resize_mask
+from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
+from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.files import replacing
 from ham_keras.preprocessing.steps import build_steps
@@ -32,7 +33,7 @@ Pixels = npt.NDArray[np.uint8]
 THREADS = min(os.cpu_count() or 1, 16)
 DECODERS = 2 * THREADS  # images at a time: each waits for Python's lock and for files
 PREFETCHED = 2  # batches that are ready before the model asks
-CACHE_FORMAT = "1"  # raise it when what decoding yields changes, or a step with the same description
+CACHE_FORMAT = "2"  # raise it when what decoding yields changes, or a step with the same description
 
 
 def bounded(threads: int = THREADS) -> tf.data.Options:
@@ -52,7 +53,6 @@ class Examples:
 
     Attributes:
         records: in the order that indices count.
-        repaired: bool [len(records)], masks that were found inverted; complete once all were read.
     """
 
     def __init__(self, records: Sequence[Record], settings: Data, *, visible: bool = True) -> None:
@@ -64,7 +64,6 @@ class Examples:
         self.records = list(records)
         self.height_px, self.width_px = settings.image_size
         self.steps = build_steps(settings)
-        self.repaired = np.zeros(len(self.records), bool)
         self._fetch: Callable[[npt.NDArray[np.int64]], Pixels] | None = None
         if settings.cache == "memory":
             pixels = np.empty((len(self.records), *self._shape), np.uint8)
@@ -87,8 +86,8 @@ class Examples:
         return dataset.with_options(bounded())
 
     def repaired_ids(self) -> list[str]:
-        """Ids of the images whose mask was found inverted so far."""
-        return [record.image_id for record, repaired in zip(self.records, self.repaired, strict=True) if repaired]
+        """Ids of the images whose mask is inverted in its file."""
+        return [record.image_id for record in self.records if record.mask_inverted]
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -101,7 +100,7 @@ class Examples:
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
             for record in self.records if self._fetch is None else ():
                 read_image(record.image_path)
-                read_mask(record.mask_path)
+                read_truth(record)
             raise
 
     def _cached(self, index: tf.Tensor) -> tf.Tensor:
@@ -117,9 +116,8 @@ class Examples:
     def _read(self, index: np.int64) -> tuple[bytes, Pixels]:
         cv2.setNumThreads(0)
         record = self.records[index]
-        mask = read_mask(record.mask_path)
-        self.repaired[index] = mask.repaired
-        return read_encoded(record.image_path), resize_mask(mask.lesion, self.height_px, self.width_px)[..., None]
+        lesion = resize_mask(read_truth(record).lesion, self.height_px, self.width_px)
+        return read_encoded(record.image_path), lesion[..., None]
 
     def _fill(self, store: Callable[[slice, Pixels], object], visible: bool) -> None:
         dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, DECODERS).batch(64)
@@ -138,15 +136,12 @@ class Examples:
         size = int(np.prod(self._shape))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists() or path.stat().st_size != len(self.records) * (size + 1):
+            if not path.exists() or path.stat().st_size != len(self.records) * size:
                 with replacing(path) as part, open(part, "wb") as file:
                     self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
-                    file.write(self.repaired.tobytes())
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise HamError(f"data.cache_dir: cannot keep {path}: {error.strerror}") from None
-        count = len(self.records)
-        self.repaired[:] = np.frombuffer(os.pread(descriptor, count, count * size), bool)
 
         def fetch(indices: npt.NDArray[np.int64]) -> Pixels:
             # Read, not mapped: mapped pages would count as this process' memory.
@@ -158,9 +153,10 @@ class Examples:
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(f"{CACHE_FORMAT} {self._shape} {self.steps.key()}".encode())
         for record in self.records:
+            digest.update(f"{record.mask_inverted} {record.lesion_values}\n".encode())
             for path in (record.image_path, record.mask_path):
                 status = path.stat()
-                digest.update(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
+                digest.update(os.fsencode(path.resolve()) + f" {status.st_size} {status.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:32]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ham_keras.data.discovery import Contents, find_contents
 from ham_keras.data.findings import Finding, odd_files, odd_lesions, odd_tables
-from ham_keras.data.folders import describe_unread, key
+from ham_keras.data.folders import describe_unread, is_utf8, key
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
 from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
 from ham_keras.data.tables import Facts, read_tables
@@ -23,7 +23,9 @@ UNKNOWN = "unknown"
 class Record:
     """One photograph, its mask, and what the metadata says of it.
 
-    `lesion_id` is the image's own id and `diagnosis` is "unknown" where no metadata names them.
+    `lesion_id` is the image's own id and `diagnosis` is "unknown" where no metadata names them. How the mask is to be
+    read, `repair.decide_masks` says for a folder as a whole: `mask_inverted` where the file holds the skin, and
+    `lesion_values` where it holds several classes.
     """
 
     image_id: str
@@ -31,6 +33,8 @@ class Record:
     diagnosis: str
     image_path: Path
     mask_path: Path
+    mask_inverted: bool = False
+    lesion_values: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def find_records(root: Path | str) -> Pairing:
     root = Path(root)
     if not root.is_dir():
         raise HamError(f"{root}: no such data folder")
+    if not is_utf8(root.resolve()):
+        raise HamError(f"{root}: its path is not UTF-8; rename the folder")
     contents = find_contents(root)
     copies: dict[Path, Path] = {}
     images = _by_id(contents.images, lambda path: key(path.stem), copies)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ham_keras.data.folders import shown
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, shown
 
 DELIMITERS = ",;\t|"
 HEAD_BYTES = 2**18  # of which the header is read; that of 2,352 pixels has 25 KB

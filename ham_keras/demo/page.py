@@ -12,7 +12,7 @@ import numpy as np
 
 from ham_keras.config import Config
 from ham_keras.data.images import read_image
-from ham_keras.data.phantom import draw_phantom
+from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.demo.photograph import Photograph, segment_photograph, show_photograph, thumbnail
 from ham_keras.errors import HamError
 from ham_keras.files import load_json

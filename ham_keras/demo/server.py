@@ -56,7 +56,7 @@ def _need_gradio() -> None:
     try:
         importlib.import_module("gradio")
     except ImportError:
-        raise HamError("the demo page: gradio is not installed; pip install 'ham_keras[app]'") from None
+        raise HamError("the demo page: gradio is not installed; pip install gradio") from None
 
 
 def _need_port(host: str, port: int) -> None:

@@ -57,7 +57,8 @@ class Network:
 class SupervisedModel(keras.Model):
     """A network with side outputs: float32 RGB [N, H, W, 3] to a dict of float32 probabilities [N, h, w, 1].
 
-    Metrics are the lesion's and keep the names that they have in a network without side outputs.
+    Metrics are the lesion's and keep the names that they have in a network without side outputs. `<output>_loss` is a
+    mean over batches, unweighted; a short last batch counts as much as any.
 
     Attributes:
         sides: the side outputs as the architecture declares them; empty after `keras.saving.load_model`.

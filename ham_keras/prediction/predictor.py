@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,8 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
+from ham_keras.data.encoded import read_head
 from ham_keras.data.images import read_image, resize_probability
 from ham_keras.errors import HamError
 from ham_keras.models.loading import load_model
@@ -160,11 +161,8 @@ def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
 
 def count_pixels(path: Path) -> int:
     """How many pixels the head of a file promises; 0 where it cannot be read, which is told when it is."""
-    try:
-        with Image.open(path) as image:
-            return image.width * image.height
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 0
+    head = read_head(path)
+    return 0 if head is None else math.prod(head.stored_size)
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:

@@ -87,7 +87,7 @@ def _ray() -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError:
-        raise HamError("--engine ray: ray is not installed; pip install 'ham_keras[ray]'") from None
+        raise HamError("--engine ray: ray is not installed; pip install 'ray[data]'") from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # predict shows its own
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -11,8 +11,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from ham_keras.config import Config
-from ham_keras.data.masks import read_mask, resize_mask
+from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
+from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.files import replacing_folder, save_csv, save_json
 from ham_keras.models.loading import load_model
@@ -87,7 +88,7 @@ def score_images(
 
 
 def _score(record: Record, segmented: Segmented, outline: Outline) -> tuple[dict[str, Any], Record, np.ndarray]:
-    mask = read_mask(record.mask_path)
+    mask = read_truth(record)
     height_px, width_px = mask.lesion.shape
     native = segmented.lesion
     if native.shape != mask.lesion.shape:

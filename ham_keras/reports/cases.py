@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from ham_keras.data.masks import read_mask
-from ham_keras.reports.pictures import PREDICTION, TRUTH, outlined, read_rgb
+from ham_keras.data.images import read_image
+from ham_keras.data.truth import read_truth
+from ham_keras.reports.pictures import PREDICTION, TRUTH, outlined
 from ham_keras.reports.scorings import Scoring
 
 Pixels = npt.NDArray[np.uint8]
@@ -89,7 +90,7 @@ def draw_cases(
         cards[kind] = []
         for number, image_id in enumerate(ids, 1):
             record, row = scoring.records[image_id], scoring.rows[image_id]
-            image, truth = read_rgb(record.image_path), read_mask(record.mask_path).lesion
+            image, truth = read_image(record.image_path), read_truth(record).lesion
             if second is None:
                 panels = case_panels(image, truth, first[image_id])
             else:

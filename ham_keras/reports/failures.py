@@ -18,9 +18,10 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ham_keras.data.hair import find_hairs
-from ham_keras.data.masks import read_mask, resize_mask
+from ham_keras.data.images import read_image
+from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
-from ham_keras.reports.pictures import read_rgb
+from ham_keras.data.truth import read_truth
 from ham_keras.scores.bootstrap import spread
 
 Pixels = npt.NDArray[np.uint8]
@@ -128,7 +129,7 @@ def measure_all(records: Sequence[Record], *, visible: bool = True) -> dict[str,
 
     def one(record: Record) -> Measures:
         cv2.setNumThreads(0)
-        return measure(read_rgb(record.image_path), read_mask(record.mask_path).lesion)
+        return measure(read_image(record.image_path), read_truth(record).lesion)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         bar = tqdm(pool.map(one, records), "measuring", len(records), unit=" images", disable=not visible)

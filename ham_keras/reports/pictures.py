@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from PIL import Image, ImageColor, ImageOps
+from PIL import ImageColor
 
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.overlay import draw_outline
@@ -92,9 +92,3 @@ def outlined(image: Pixels, lesion: Lesion, colour: str) -> Pixels:
     red, green, blue = ImageColor.getrgb(colour)[:3]
     thickness_px = max(1, round(max(image.shape[:2]) * OUTLINE_FRACTION))
     return draw_outline(image, resize_mask(lesion, *image.shape[:2]), thickness_px, (red, green, blue), WHITE)
-
-
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """An image file, upright, as uint8 RGB [H, W, 3], for showing."""
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))

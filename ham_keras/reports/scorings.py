@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from ham_keras.config import Config
 from ham_keras.data.records import Record, find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import select
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
@@ -76,7 +78,7 @@ def load_scoring(folder: Path | str, name: str = "test", *, data_root: Path | st
     Raises:
         HamError: not a run, not scored, or the images are not there.
     """
-    run, config = load_run(folder)
+    run, _ = load_run(folder)
     if not run.summary(name).exists():
         split = f" --split {name}" if name in {"test", "val", "train"} else " --name " + name
         raise HamError(
@@ -88,6 +90,9 @@ def load_scoring(folder: Path | str, name: str = "test", *, data_root: Path | st
     if not root.is_dir():
         raise HamError(f"{root}: the images that were scored lay there; say where they are now with --data ROOT")
     rows = {row["image_id"]: row for row in table}
-    records = select(find_records(root).records, list(rows), str(run.scores(name) / "per_image.csv"))
+    masks = summary.get("masks") or {}
+    config = load_run(folder, [f"data.{key}={json.dumps(value)}" for key, value in masks.items()])[1]
     config = config.model_copy(update={"outline": scored_outline(summary)})
+    known = decide_masks(find_records(root).records, config.data.repair_masks, config.data.lesion_values)
+    records = select(known, list(rows), str(run.scores(name) / "per_image.csv"))
     return Scoring(run, config, name, summary, rows, {record.image_id: record for record in records})

@@ -17,9 +17,14 @@ from ham_keras.settings import Outline
 SIZE_EDGES = (0.05, 0.10, 0.20, 0.40)  # lesion fractions of the image that part the size groups
 
 
-def describe_scoring(root: Path | str, split: str | None, config: Config) -> dict[str, Any]:
-    """What scores depend on besides the network: the images and their outline. Part of summary.json."""
-    return {"data": str(root), "split": split, **config.outline.model_dump()}
+def describe_scoring(
+    root: Path | str, split: str | None, config: Config, masks: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What scores depend on besides the network: the images and their outline. Part of summary.json.
+
+    `masks` are the settings by which masks were read, where they are not the run's own.
+    """
+    return {"data": str(root), "split": split, **config.outline.model_dump(), "masks": masks}
 
 
 def scored_outline(summary: Mapping[str, Any]) -> Outline:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ham_keras.config import to_json
+from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.records import find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import choose_split, select
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, warn
@@ -25,9 +27,12 @@ def run_trials(config: TuneConfig, search: SearchFolder) -> None:
     pairing = find_records(str(config.data.root))
     for line in pairing.warnings():
         warn(line)
-    split = choose_split(config.data, search.split, pairing.records)
+    records = decide_masks(pairing.records, config.data.repair_masks, config.data.lesion_values)
+    split = choose_split(config.data, search.split, records)
     for side in ("train", "val"):
-        select(pairing.records, split[side], f"{search.split}: {side}")
+        select(records, split[side], f"{search.split}: {side}")
+    for line in mask_warnings(select(records, split["train"] + split["val"], str(search.split))):
+        warn(line)
     print(f"{search.folder}: {describe_search(config)}; {len(split['train'])} train, {len(split['val'])} val images")
 
     # From here on TensorFlow is needed; errors of the user's come before it, without the wait.

@@ -25,6 +25,7 @@ import tensorflow as tf
 from ham_keras.config import Config, load_config_as, to_json
 from ham_keras.data.pipeline import Examples
 from ham_keras.data.records import Record, find_records
+from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import load_split, select
 from ham_keras.errors import DivergedError, HamError, SettingError
 from ham_keras.files import replacing, save_json, save_text
@@ -97,7 +98,8 @@ def _train(search: SearchFolder, trial_id: str) -> dict[str, Any]:
     config = load_config_as(TuneConfig, search.config)
     trial = keras_tuner.engine.trial.Trial.load(str(search.trial(trial_id) / "trial.json"))
     hp, split = trial.hyperparameters, load_split(search.split)
-    records = find_records(str(config.data.root)).records
+    found = find_records(str(config.data.root)).records
+    records = decide_masks(found, config.data.repair_masks, config.data.lesion_values)
     model = TrialModel(config, search, {side: select(records, split[side], side) for side in ("train", "val")})
     with build_strategy().scope():
         try:

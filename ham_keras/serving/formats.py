@@ -32,9 +32,9 @@ def write_onnx(model: keras.Model, config: Config, folder: Path, name: str) -> N
     """`<name>.onnx`, through Keras' own export and tf2onnx.
 
     Raises:
-        HamError: the extra `onnx` is not installed.
+        HamError: tf2onnx is not installed.
     """
-    _need("tf2onnx", "onnx")
+    _need("tf2onnx", "onnx", "onnx tf2onnx")
     _keras_export(model, config, folder / f"{name}.onnx", "onnx")
 
 
@@ -42,9 +42,9 @@ def write_openvino(model: keras.Model, config: Config, folder: Path, name: str) 
     """`<name>.xml` and `<name>.bin`, OpenVINO's IR, through Keras' own export.
 
     Raises:
-        HamError: the extra `openvino` is not installed.
+        HamError: openvino is not installed.
     """
-    _need("openvino", "openvino")
+    _need("openvino", "openvino", "openvino")
     _keras_export(model, config, folder / f"{name}.xml", "openvino")
 
 
@@ -55,11 +55,11 @@ WRITERS: dict[str, Writer] = {
 }
 
 
-def _need(module: str, extra: str) -> None:
+def _need(module: str, form: str, packages: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError:
-        raise HamError(f"--format {extra}: {module} is not installed; pip install 'ham_keras[{extra}]'") from None
+        raise HamError(f"--format {form}: {module} is not installed; pip install {packages}") from None
 
 
 def _keras_export(model: keras.Model, config: Config, path: Path, form: str) -> None:

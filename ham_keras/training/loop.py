@@ -158,8 +158,8 @@ def train_model(
         if average:
             watchers.append(keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: average.update()))
         watchers += user.forwarders
-        if shared:
-            train_dataset = train_dataset.filter(lambda image, _: tf.shape(image)[0] == settings.batch_size)
+        if shared:  # a filter would leave Keras waiting for a batch more, and running a step on none
+            train_dataset = train_dataset.take(steps)
         if isinstance(model, SupervisedModel):
             train_dataset = train_dataset.map(lambda images, masks: (images, model.targets(masks))).prefetch(PREFETCHED)
         start = time.perf_counter()

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from ham_keras.data.audit import audit, main, save_audit
-from ham_keras.data.contact_sheet import KINDS
+from ham_keras.data.audit import audit, main
+from ham_keras.data.inspection.findings import KINDS
+from ham_keras.data.inspection.tables import save_audit
 from ham_keras.errors import HamError
 
 WIDTH_PX, HEIGHT_PX = 96, 72
@@ -60,6 +61,12 @@ class Folder:
         self.rows.append(f"{lesion},{name},nv")
         (self.root / "metadata.csv").write_text("\n".join(self.rows) + "\n")
 
+    def dark_disc(self, name: str, radius: float = 0.3) -> None:
+        """Darken the middle of an image, as a lesion does."""
+        pixels = np.asarray(Image.open(self.image(name)))
+        lit = np.where(disc(radius=radius)[..., None], pixels // 4, 128 + pixels // 2)
+        Image.fromarray(lit.astype(np.uint8)).save(self.image(name), quality=90)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
@@ -71,6 +78,7 @@ def found(folder: Folder) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soft = cv2.GaussianBlur(disc(), (5, 5), 0)
     folder.add("good")
     folder.add("cut")
     data = folder.image("cut").read_bytes()
@@ -87,11 +95,19 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
     folder.add("near2", seed=101, quality=60)
     folder.add("shape", mask=disc(72, 72))
     folder.add("size", mask=disc(48, 36))
-    folder.add("inverted", mask=255 - disc())
+    folder.add("ISIC_0024316", mask=255 - disc())
+    folder.dark_disc("ISIC_0024316")
+    folder.add("strange", mask=255 - disc())
+    folder.dark_disc("strange", radius=0.25)
+    folder.add("framed", mask=cv2.rectangle(disc(), (0, 0), (WIDTH_PX - 1, HEIGHT_PX - 1), 255))
+    folder.add("void", mask=np.where(disc(radius=0.2) > 0, 1, disc()).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    folder.add("upside", exif=exif)
     folder.add("empty", mask=0 * disc())
     folder.add("all", mask=0 * disc() + 255)
     folder.add("tiny", mask=disc(radius=0.02))
-    folder.add("soft", mask=np.where(disc(radius=0.4) > 0, disc() // 2 + 128, 0).astype(np.uint8))
+    folder.add("soft", mask=soft)
     folder.add("same1", seed=102, lesion="L_same")
     folder.add("same2", seed=102, lesion="L_same")
     folder.add("like1", seed=103, lesion="L_like")
@@ -110,13 +126,17 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
         ("unreadable_image", ["text"]),
         ("truncated_image", ["cut"]),
         ("unreadable_mask", ["badmask"]),
+        ("several_classes", ["void"]),
         ("image_without_mask", ["alone"]),
         ("mask_without_image", ["widow_segmentation"]),
         ("identical_other_lesion", ["twin1", "twin2"]),
         ("near_identical_other_lesion", ["near1", "near2"]),
         ("aspect_mismatch", ["shape"]),
         ("size_mismatch", ["size"]),
-        ("repaired", ["inverted"]),
+        ("unclear_turn", ["upside"]),
+        ("maybe_inverted", ["strange"]),
+        ("repaired", ["ISIC_0024316"]),
+        ("framed", ["framed"]),
         ("empty", ["empty"]),
         ("all_lesion", ["all"]),
         ("tiny", ["tiny"]),
@@ -126,9 +146,9 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
         ("several_images", ["like1", "like2"]),
         ("several_images", ["same1", "same2"]),
     ]
-    # 21 were added, one of them lost its mask; two lesions have two images each.
-    assert (written["pairs"], written["lesions"], written["lesions_with_several_images"]) == (20, 18, 2)
-    assert (written["palette"], written["repaired"], written["repaired_ids"]) == (1, 1, ["inverted"])
+    # 25 were added, one of them lost its mask; two lesions have two images each.
+    assert (written["pairs"], written["lesions"], written["lesions_with_several_images"]) == (24, 22, 2)
+    assert (written["palette"], written["repaired"], written["repaired_ids"]) == (1, 1, ["ISIC_0024316"])
     assert (written["images_without_mask"], written["masks_without_image"]) == (1, 1)
     details = {problem["image_id"]: problem["detail"] for problem in written["problems"]}
     assert details["text"] == "of no known format"
@@ -136,20 +156,20 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
     assert details["size"] == "image 96x72, mask 48x36"
     # Four pixels lie within 0.02 * 72 = 1.44 pixels of the middle; 4 / 6912 = 0.0579 %.
     assert details["tiny"] == "0.06% of the mask, 4 pixels"
-    assert details["soft"] == "3 grey levels"
+    assert details["soft"] == f"{len(np.unique(soft))} grey levels"
     assert details["twin1"] == "twin1 and twin2 of L_twin1 and L_twin2"
     assert written["problems"][1]["path"] == str(folder.image("cut"))
     assert written["problems"][2]["path"] == str(folder.mask("badmask"))
 
     with (output / "audit.csv").open(newline="") as file:
         rows = {row["image_id"]: row for row in csv.DictReader(file)}
-    assert len(rows) == 20
+    assert len(rows) == 24
     assert (rows["like2"]["lesion_id"], rows["like2"]["diagnosis"]) == ("L_like", "nv")
     assert rows["like2"]["problems"] == "near_identical;several_images"
     assert (rows["size"]["image_size"], rows["size"]["mask_size"]) == ("96x72", "48x36")
     assert (rows["reversed"]["palette"], rows["reversed"]["repaired"]) == ("1", "0")
-    assert (rows["inverted"]["palette"], rows["inverted"]["repaired"]) == ("0", "1")
-    assert rows["inverted"]["lesion_fraction"] == rows["good"]["lesion_fraction"]
+    assert (rows["ISIC_0024316"]["palette"], rows["ISIC_0024316"]["repaired"]) == ("0", "1")
+    assert rows["ISIC_0024316"]["lesion_fraction"] == rows["good"]["lesion_fraction"]
     assert float(rows["all"]["lesion_fraction"]) == 1
     assert rows["badmask"]["lesion_fraction"] == rows["badmask"]["levels"] == ""
     assert rows["good"]["problems"] == ""
@@ -157,11 +177,16 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
 
     assert sorted(path.name for path in output.iterdir()) == ["audit.csv", "audit.json", "contact_sheet.png"]
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == f"{folder.root}: 20 pairs, 18 lesions, 1 palette, 1 repaired"
+    assert printed[0] == f"{folder.root}: 24 pairs, 22 lesions, 1 palette, 1 repaired"
     what = max(map(len, KINDS.values()))
     assert f"      2  {'lesions with several images':<{what}}  like1 and like2 of L_like" in printed
     cut = next(line for line in printed if "images cut short" in line)
-    assert cut.startswith(f"      1  {'images cut short':<{what}}  cut: image file is truncated")
+    assert cut.endswith("  images/cut.jpg: truncated: the JPEG has no end")
+    for kind, (folder_name, image_id) in {
+        "several_classes": ("masks", "void_segmentation.png"),
+        "framed": ("masks", "framed_segmentation.png"),
+    }.items():
+        assert f"      1  {KINDS[kind]:<{what}}  {folder_name}/{image_id}: " in "\n".join(printed)
 
 
 def test_what_the_pairing_finds_is_named_with_an_example(
@@ -208,6 +233,8 @@ def test_a_jpeg_turned_by_exif_has_the_shape_of_its_mask(folder: Folder) -> None
     assert found(folder) == []
     photograph(1, HEIGHT_PX, WIDTH_PX).save(folder.image("turned"))
     assert found(folder) == [("aspect_mismatch", ("turned",))]
+    photograph(1).save(folder.image("turned"), exif=exif)
+    assert found(folder) == [("turned", ("turned",))]
 
 
 def test_shapes_may_differ_by_one_percent(folder: Folder) -> None:
@@ -238,7 +265,8 @@ def test_the_sheet_outlines_the_repaired_lesion_and_stops_at_twelve(folder: Fold
         with Image.open(tmp_path / "out/contact_sheet.png") as image:
             return np.asarray(image)
 
-    folder.add("0", mask=255 - disc())
+    folder.add("ISIC_0024400", mask=255 - disc())
+    folder.dark_disc("ISIC_0024400")
     first = sheet()
     # Head 84, heading 58, one row of 162 + 56 + 16 and a gap of 10, margin 28.
     assert first.shape == (84 + 58 + 234 + 10 + 28, 1498, 3)
@@ -250,15 +278,47 @@ def test_the_sheet_outlines_the_repaired_lesion_and_stops_at_twelve(folder: Fold
     assert np.abs(bright[:, None] - [59, 157]).min(axis=0).max() <= 2
 
     for number in range(1, 12):
-        folder.add(str(number), mask=255 - disc())
+        folder.add(f"ISIC_00244{number:02}", mask=255 - disc())
+        folder.dark_disc(f"ISIC_00244{number:02}", radius=0.2 + number / 100)
     twelve = sheet()
     assert twelve.shape[0] == first.shape[0] + 244
     more = (slice(84 + 20, 84 + 50), slice(1370, 1470))  # the corner where "+1 more" stands
     np.testing.assert_array_equal(twelve[more], np.broadcast_to((242, 241, 238), (30, 100, 3)))
-    folder.add("12", mask=255 - disc())
+    folder.add("ISIC_0024412", mask=255 - disc())
+    folder.dark_disc("ISIC_0024412", radius=0.15)
     thirteen = sheet()
     assert thirteen.shape == twelve.shape
     assert thirteen[more].min() < 150
+
+
+def test_how_masks_are_read_can_be_said(folder: Folder, tmp_path: Path) -> None:
+    folder.add("void", mask=np.where(disc(radius=0.2) > 0, 1, disc()).astype(np.uint8))
+    folder.add("inverted", mask=255 - disc())
+    output = ["--output", str(tmp_path / "out")]
+    assert main([str(folder.root), *output]) == 1
+    assert main([str(folder.root), *output, "--lesion-values", "1", "0"]) == 0
+    written = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert (written["repaired"], written["counts"]["not_binary"]) == (0, 1)
+    assert main([str(folder.root), *output, "--repair-masks", "always"]) == 1
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())["repaired_ids"] == ["inverted"]
+
+
+def test_names_that_are_not_utf_8_are_found_and_printed(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.add("good")
+    for name in ("pair", "alone"):
+        photograph(7).save(folder.root / "images" / f"{name}\udce9.jpg")
+    Image.fromarray(disc()).save(folder.root / "masks" / "pair\udce9.png")
+    assert main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    (printed.out + printed.err).encode()
+    assert r"3 files are left out, as their names are not UTF-8" in printed.err
+    problems = json.loads((tmp_path / "out" / "audit.json").read_text())["problems"]
+    found = [(problem["kind"], problem["image_id"]) for problem in problems]
+    assert sorted(found) == [
+        ("name_not_utf8", rf"{name}") for name in (r"alone\xe9.jpg", r"pair\xe9.jpg", r"pair\xe9.png")
+    ]
 
 
 def test_user_faults(folder: Folder, tmp_path: Path) -> None:

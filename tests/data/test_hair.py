@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from ham_keras.data.hair import find_hairs
-from ham_keras.data.phantom import draw_phantom
 from ham_keras.data.phantoms import artefacts as phantom_artefacts
+from ham_keras.data.phantoms.photograph import draw_phantom
 
 
 def skin() -> np.ndarray:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from ham_keras.data.masks import is_inverted, read_mask, resize_mask
+from ham_keras.data.masks import MaskLevelsError, looks_inverted, read_mask, remove_frame, resize_mask
 from ham_keras.errors import HamError
 
 LESION = np.array(
@@ -94,12 +95,13 @@ def test_a_1_bit_bmp_with_white_as_its_first_colour(tmp_path: Path) -> None:
     assert (mask.repaired, mask.palette) == (False, True)
 
 
-def test_raw_indices_of_a_reversed_palette_are_inverted_and_repaired(tmp_path: Path) -> None:
+def test_raw_indices_of_a_reversed_palette_are_inverted_where_that_is_said(tmp_path: Path) -> None:
     path = tmp_path / "mask.png"
     Image.fromarray(255 * (1 - LESION)).save(path)
-    mask = read_mask(path)
+    as_saved, mask = read_mask(path), read_mask(path, inverted=True)
+    np.testing.assert_array_equal(as_saved.lesion, 1 - LESION)
     np.testing.assert_array_equal(mask.lesion, LESION)
-    assert (mask.repaired, mask.palette, mask.levels) == (True, False, 2)
+    assert (as_saved.repaired, mask.repaired, mask.palette, mask.levels) == (False, True, False, 2)
 
 
 def test_grey_edges_are_cut_at_half_and_their_levels_counted(tmp_path: Path) -> None:
@@ -127,24 +129,140 @@ def test_the_border_is_weighed_against_the_centre() -> None:
     # 4x4: 12 border pixels, the centre is the middle 2x2.
     filling = np.ones((4, 4), np.uint8)
     filling[0, :3] = 0  # border 9/12, centre 4/4: a lesion that fills the frame
-    assert not is_inverted(filling)
+    assert not looks_inverted(filling)
     filling[1, 1] = 0  # border 9/12, centre 3/4: as much, so nothing is told
-    assert not is_inverted(filling)
+    assert not looks_inverted(filling)
     filling[2, 2] = 0  # border 9/12, centre 2/4
-    assert is_inverted(filling)
+    assert looks_inverted(filling)
 
 
 def test_a_corner_is_one_border_pixel_not_two() -> None:
     # 5x5: 16 border pixels, the centre is the middle 3x3 and lacks one of 9 (0.889).
     lesion = np.ones((5, 5), np.uint8)
     lesion[0, 0] = lesion[2, 2] = 0  # border 15/16 = 0.938
-    assert is_inverted(lesion)
+    assert looks_inverted(lesion)
     lesion[4, 4] = 0  # border 14/16 = 0.875; were corners counted in rows and columns, 16/20 = 0.8
-    assert not is_inverted(lesion)
+    assert not looks_inverted(lesion)
     lesion[2, 1] = 0  # centre 7/9 = 0.778
-    assert is_inverted(lesion)
+    assert looks_inverted(lesion)
     lesion[0, 4] = 0  # border 13/16 = 0.8125, still more; counted twice it would be 14/20 = 0.7
-    assert is_inverted(lesion)
+    assert looks_inverted(lesion)
+
+
+def disc(radius_px: float, side_px: int = 60) -> npt.NDArray[np.bool_]:
+    y, x = np.mgrid[:side_px, :side_px] - (side_px - 1) / 2
+    return np.hypot(y, x) < radius_px
+
+
+CLASSES = {
+    "a void ring": np.where(disc(15), 1, np.where(disc(18), 255, 0)),
+    "three classes": disc(20).astype(int) + disc(10),
+    "two classes and white": np.where(disc(10), 2, disc(20)) + 253 * disc(4),
+    "a grey class": np.where(disc(10), 255, 128 * disc(20)),
+    "another grey class": np.where(disc(10), 255, 127 * disc(20)),
+    "a thin contour": np.where(disc(15), 1, np.where(disc(16), 255, 0)),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_classes_are_listed_and_not_guessed(tmp_path: Path, name: str, dtype: type) -> None:
+    path, classes = tmp_path / "mask.png", CLASSES[name].astype(dtype)
+    Image.fromarray(classes).save(path)
+    with pytest.raises(MaskLevelsError) as error:
+        read_mask(path)
+    values, counts = np.unique(classes, return_counts=True)
+    listed = ", ".join(f"{value} ({count:,})" for value, count in zip(values, counts, strict=True))
+    assert str(error.value).startswith(f"{path}: a mask of {len(values)} grey levels (pixels): {listed}; expected two")
+    assert "data.lesion_values" in str(error.value)
+    np.testing.assert_array_equal(read_mask(path, lesion_values=[int(values[1])]).lesion, classes == values[1])
+    np.testing.assert_array_equal(read_mask(path, lesion_values=values[1:].tolist()).lesion, classes > 0)
+
+
+def test_classes_behind_a_palette_of_colours_are_told_by_their_indices(tmp_path: Path) -> None:
+    path, classes = tmp_path / "mask.png", CLASSES["a void ring"].astype(np.uint8)
+    colours = [0, 0, 0, 128, 0, 0] + [0, 128, 0] * 253 + [224, 224, 192]  # as Pascal VOC's
+    paletted(classes, colours).save(path)
+    with pytest.raises(MaskLevelsError, match=r"0 \(\d,\d+\), 1 \(\d+\), 255 \(\d+\)"):
+        read_mask(path)
+    np.testing.assert_array_equal(read_mask(path, lesion_values=[1]).lesion, disc(15))
+
+
+@pytest.mark.parametrize("quality", [10, 50, 90, 100])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_jpeg_keeps_the_mask_to_a_pixel_along_its_edge(tmp_path: Path, quality: int, mode: str) -> None:
+    Image.fromarray(disc(18).astype(np.uint8) * 255).convert(mode).save(tmp_path / "mask.jpg", quality=quality)
+    mask = read_mask(tmp_path / "mask.jpg")
+    assert mask.levels > 2
+    assert not mask.lesion[~disc(19)].any() and mask.lesion[disc(17)].all()
+
+
+@pytest.mark.parametrize("how", [Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS])
+def test_a_resized_mask_is_cut_at_half(tmp_path: Path, how: Image.Resampling) -> None:
+    large = Image.fromarray(disc(36, 120).astype(np.uint8) * 255)
+    for size in (60, 240):
+        large.resize((size, size), how).save(tmp_path / "mask.png")
+        # Half of a pixel of the smaller of the two.
+        scale, slack = size / 120, max(1.0, size / 240)
+        lesion = read_mask(tmp_path / "mask.png").lesion
+        assert not lesion[~disc(36 * scale + slack, size)].any() and lesion[disc(36 * scale - slack, size)].all()
+
+
+def test_a_grey_line_along_the_edge_belongs_to_the_side_it_is_nearer_to(tmp_path: Path) -> None:
+    for level, radius in ((127, 15), (128, 16)):
+        Image.fromarray(np.where(disc(15), 255, level * disc(16)).astype(np.uint8)).save(tmp_path / "mask.png")
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, disc(radius))
+
+
+ALPHA = {
+    "black on white, the white transparent": [(0, 0, 0, 255), (255, 255, 255, 0)],
+    "white on half transparent black": [(255, 255, 255, 255), (0, 0, 0, 160)],
+    "white on transparent white": [(255, 255, 255, 255), (255, 255, 255, 0)],
+}
+
+
+@pytest.mark.parametrize("name", ALPHA)
+def test_what_is_transparent_is_no_lesion(tmp_path: Path, name: str) -> None:
+    coloured(LESION, *ALPHA[name]).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, LESION)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bits_a_channel_may_hold_0_and_1(tmp_path: Path, channels: int) -> None:
+    pixels = np.repeat(LESION.astype(np.uint16)[..., None], channels, axis=2)
+    if channels == 4:
+        pixels[..., 3] = 65535
+    cv2.imwrite(str(tmp_path / "mask.png"), pixels)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, LESION)
+
+
+def test_floats_from_0_to_1_are_cut_at_half(tmp_path: Path) -> None:
+    soft = np.array([[0, 0.2, 0.49, 0.51, 0.8, 1]] * 3, np.float32)
+    Image.fromarray(soft).save(tmp_path / "mask.tif")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif").lesion, soft > 0.5)
+    Image.fromarray(np.full((3, 3), np.nan, np.float32)).save(tmp_path / "mask.tif")
+    with pytest.raises(HamError, match="not numbers"):
+        read_mask(tmp_path / "mask.tif")
+
+
+@pytest.mark.parametrize("width_px", [1, 2, 3])
+def test_a_frame_is_no_lesion(tmp_path: Path, width_px: int) -> None:
+    mask = disc(15).astype(np.uint8)
+    mask[30:, :] |= disc(29)[30:, :]  # a lesion that comes near one side
+    framed = np.pad(mask[width_px:-width_px, width_px:-width_px], width_px, constant_values=1)
+    Image.fromarray(framed * 255).save(tmp_path / "mask.png")
+    read = read_mask(tmp_path / "mask.png")
+    assert read.frame_px == width_px
+    np.testing.assert_array_equal(read.lesion, np.pad(mask[width_px:-width_px, width_px:-width_px], width_px, "edge"))
+    assert read_mask(tmp_path / "mask.png", inverted=True).frame_px == 0
+
+
+def test_a_lesion_that_fills_the_frame_is_none_nor_is_a_thick_border() -> None:
+    filling = np.ones((60, 60), np.uint8)
+    filling[20:23, 1:4] = 0  # a hole just inside the edge
+    for lesion in (filling, np.ones_like(filling), np.pad(disc(15, 52), 4, constant_values=True).astype(np.uint8)):
+        kept, width_px = remove_frame(lesion)
+        assert (kept is lesion, width_px) == (True, 0)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".jpg"])

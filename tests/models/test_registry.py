@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ham_keras.config import json_schema, parse_config
+from ham_keras.config import parse_config
 from ham_keras.errors import HamError
 from ham_keras.models.registry import ARCHITECTURES, LOSSES, Registry
+from ham_keras.reference.schema import json_schema
 
 SOURCE = """
 from somewhere import THINGS

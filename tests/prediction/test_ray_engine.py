@@ -100,7 +100,7 @@ def test_a_cluster_that_does_not_answer_is_named(
         main([str(trained.folder), str(phantoms / "images"), "-o", str(tmp_path), "--engine", "ray"])
 
 
-def test_without_ray_the_extra_is_named(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_ray_its_package_is_named(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(HamError, match=r"ray is not installed; pip install 'ham_keras\[ray\]'"):
+    with pytest.raises(HamError, match=r"ray is not installed; pip install 'ray\[data\]'$"):
         next(ray_engine.segment_on_ray(trained.folder, Outline(), [tmp_path / "a.jpg"], Predictions(tmp_path)))

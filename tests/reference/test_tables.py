@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from ham_keras.config import config_reference
+from ham_keras.reference.schema import config_reference
 from ham_keras.reference.tables import describe_type, settings_tables
 from ham_keras.settings import Section
 

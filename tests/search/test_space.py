@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ham_keras.config import json_schema, parse_config_as
+from ham_keras.config import parse_config_as
 from ham_keras.errors import HamError
+from ham_keras.reference.schema import json_schema
 from ham_keras.search.space import Range, TuneConfig, check_space, count_trials, is_whole, trial_config
 
 

@@ -12,23 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from fitting import run_fit
 
-from ham_keras.data.records import find_records
-from ham_keras.data.splits import make_split, select
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
-from ham_keras.runs import open_run
 from ham_keras.settings import Train
 from ham_keras.training.checkpoint import Progress
-from ham_keras.training.loop import build_compiled_model, fit, is_over
-
-
-def run_fit(config: Any, *callbacks: keras.callbacks.Callback) -> tuple[Any, Progress]:
-    records = find_records(config.data.root).records
-    split = make_split(records, config.data.split.model_dump(), seed=0)
-    sides = {name: select(records, ids, name) for name, ids in split.items()}
-    with open_run(config) as run:
-        return run, fit(config, run, sides, "float32", callbacks=callbacks, visible=False)
+from ham_keras.training.loop import build_compiled_model, is_over
 
 
 def test_history_is_whole_and_best_weights_are_kept(tiny: Any) -> None:
@@ -84,72 +74,6 @@ def test_monitor_loss_keeps_the_epoch_of_the_lowest(tiny: Any, monkeypatch: pyte
     )
     _, progress = run_fit(tiny(train={"epochs": 3, "monitor": "loss"}))
     assert (progress.best_epoch, progress.best, progress.best_jaccard) == (2, 0.5, 0.6)
-
-
-class Diary(keras.callbacks.Callback):
-    """Notes each call as (hook, number, names of the logs)."""
-
-    def __init__(self, stop_at: tuple[str, int] | None = None) -> None:
-        super().__init__()
-        self.notes: list[tuple[str, int | None, set[str]]] = []
-        self.stop_at = stop_at
-
-    def note(self, hook: str, number: int | None, logs: Any) -> None:
-        self.notes.append((hook, number, set(logs or {})))
-        if (hook, number) == self.stop_at:
-            self.model.stop_training = True
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.note("train_begin", None, logs)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self.note("train_end", None, logs)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.note("epoch_begin", epoch, logs)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.note("epoch_end", epoch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.note("batch_end", batch, logs)
-
-    def on_test_end(self, logs: Any = None) -> None:
-        self.note("test_end", None, logs)
-
-
-EPOCH = ["batch_end", "batch_end", "batch_end", "test_end", "epoch_end"]
-
-
-def test_a_users_callbacks_see_one_training(tiny: Any) -> None:
-    diary = Diary()
-    run_fit(tiny(), diary)
-    assert [hook for hook, _, _ in diary.notes] == ["train_begin", *2 * ["epoch_begin", *EPOCH], "train_end"]
-    assert [number for hook, number, _ in diary.notes if hook.startswith("epoch")] == [0, 0, 1, 1]
-    assert [number for hook, number, _ in diary.notes if hook == "batch_end"] == [0, 1, 2, 0, 1, 2]
-    logs = {"loss", "jaccard", "iou_score", "val_loss", "val_jaccard", "val_iou_score"}
-    assert all(names == logs for hook, _, names in diary.notes if hook in ("epoch_end", "train_end"))
-    assert diary.params == {"epochs": 2, "steps": 3, "verbose": 0}
-    assert isinstance(diary.model.optimizer, keras.optimizers.Adam)
-
-
-@pytest.mark.parametrize(("stop_at", "batches"), [(("epoch_end", 0), 3), (("batch_end", 1), 2)])
-def test_a_callback_stops_a_training_for_good(tiny: Any, stop_at: tuple[str, int], batches: int) -> None:
-    diary, config = Diary(stop_at), tiny(train={"epochs": 5})
-    run, progress = run_fit(config, diary)
-    assert progress.epoch == len(load_csv(run.history)) == 1 and run.weights.exists()
-    assert [hook for hook, _, _ in diary.notes].count("batch_end") == batches
-    assert diary.notes[-1][0] == "train_end"
-    # It was killed before its scores were written: it is still over.
-    _, continued = run_fit(config)
-    assert continued.epoch == 1
-
-
-def test_a_learning_rate_that_a_callback_lowers_is_kept(tiny: Any) -> None:
-    lower = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
-    run, _ = run_fit(tiny(train={"learning_rate": 1e-3}), lower)
-    rates = [float(row["learning_rate"]) for row in load_csv(run.history)]
-    assert rates == pytest.approx([5e-4, 2.5e-4])
 
 
 def test_mixed_float16_trains_with_loss_scaling_and_float32_output(tiny: Any) -> None:

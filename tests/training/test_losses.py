@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ham_keras.models.registry import LOSSES
-from ham_keras.training.losses import NamedLoss
+from ham_keras.training.losses import NamedLoss, image_jaccard_loss
 
 TRUTH = np.array([1, 1, 0, 0], np.float32).reshape(1, 2, 2, 1)
 PROBABILITY = np.array([0.9, 0.4, 0.2, 0.1], np.float32).reshape(1, 2, 2, 1)
@@ -18,7 +18,15 @@ FOCAL = (0.25 * np.array([0.1, 0.6]) ** 2 * -np.log([0.9, 0.4])).sum() / 4 + (
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("dice", DICE), ("dice_bce", DICE + BCE), ("jaccard", 1 - 1.3 / 2.3), ("focal", FOCAL)]
+    ("name", "expected"),
+    [
+        ("dice", DICE),
+        ("dice_bce", DICE + BCE),
+        ("jaccard", 1 - 1.3 / 2.3),
+        ("focal", FOCAL),
+        ("image_jaccard", 1 - 1.3 / 2.3),
+        ("image_jaccard_bce", 0.75 * (1 - 1.3 / 2.3) + 0.25 * BCE),
+    ],
 )
 def test_loss_worked_out(name: str, expected: float) -> None:
     assert float(NamedLoss(name)(TRUTH, PROBABILITY)) == pytest.approx(expected, abs=2e-5)
@@ -35,3 +43,19 @@ def test_a_better_prediction_costs_less(name: str) -> None:
     loss = NamedLoss(name)
     exact, near, far = (float(loss(TRUTH, other)) for other in (TRUTH, PROBABILITY, 1 - PROBABILITY))
     assert exact < near < far
+
+
+def test_image_jaccard_is_the_mean_over_images_not_of_the_batch() -> None:
+    truth, probability = np.concatenate([TRUTH, 0 * TRUTH]), np.concatenate([PROBABILITY, 0 * PROBABILITY])
+    assert image_jaccard_loss(truth, probability).numpy() == pytest.approx([1 - 1.3 / 2.3, 0.0], abs=1e-5)
+    assert float(NamedLoss("image_jaccard")(truth, probability)) == pytest.approx((1 - 1.3 / 2.3) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("shift", [-0.1, 0.1])
+def test_image_jaccard_is_smallest_at_a_mask_of_fractions(shift: float) -> None:
+    soft = np.array([1.0, 0.6, 0.3, 0.0], np.float32).reshape(1, 2, 2, 1)
+    moved = np.clip(soft + shift, 0, 1)
+    assert float(image_jaccard_loss(soft, soft)[0]) == pytest.approx(0, abs=1e-6)
+    # |x| + |y| and |x - y| of the four pixels, added up by hand.
+    both, apart = (1.9 + 1.6, 0.3) if shift < 0 else (1.9 + 2.2, 0.3)
+    assert float(image_jaccard_loss(soft, moved)[0]) == pytest.approx(1 - (both - apart) / (both + apart), abs=1e-5)

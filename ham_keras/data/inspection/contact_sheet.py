@@ -1,55 +1,25 @@
-"""Show the findings of an audit: the kinds there are, a table of them, and a contact sheet."""
+"""Draw the findings of an audit as a contact sheet."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import textwrap
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ham_keras.data.images import read_image
+from ham_keras.data.inspection.findings import KINDS, Problem, by_kind
 from ham_keras.data.masks import read_mask
 from ham_keras.data.overlay import draw_outline
-from ham_keras.data.records import Pairing, Record
-from ham_keras.errors import HamError
-
-# Every kind of finding, the gravest first: this is the order of the table and of the contact sheet.
-KINDS = {
-    "unreadable_image": "images that cannot be read",
-    "truncated_image": "images cut short",
-    "unreadable_mask": "masks that cannot be read",
-    "image_without_mask": "images without a mask, left out",
-    "mask_without_image": "masks without an image, left out",
-    "unread_kind": "files of kinds that are not read, left out",
-    "name_not_utf8": "names that are not UTF-8, left out",
-    "unused_table": "tables that are not used",
-    "no_lesion_column": "tables without lesion ids",
-    "placeholder_lesion_id": "placeholders for a lesion id",
-    "large_lesion": "lesions of more than 50 images",
-    "two_diagnoses": "images with two diagnoses",
-    "identical_other_lesion": "groups of byte-identical images, different lesions",
-    "near_identical_other_lesion": "groups of near-identical images, different lesions",
-    "aspect_mismatch": "masks of another shape than their image",
-    "size_mismatch": "masks of another size than their image",
-    "repaired": "inverted masks, repaired while reading",
-    "empty": "masks without a lesion",
-    "all_lesion": "masks that are all lesion",
-    "tiny": "tiny lesions",
-    "not_binary": "masks of more than two grey levels",
-    "known_duplicate": "pairs of one lesion under two ids, merged",
-    "copy": "files that are there twice, read once",
-    "identical": "groups of byte-identical images, one lesion",
-    "near_identical": "groups of near-identical images, one lesion",
-    "several_images": "lesions with several images",
-}
+from ham_keras.data.records import Record
+from ham_keras.data.truth import read_truth
+from ham_keras.errors import HamError, shown
+from ham_keras.files import replacing
 
 COLUMNS = 6
 TILES_PER_KIND, TILES_PER_PANEL = 12, 3
@@ -65,72 +35,39 @@ OVERSAMPLING = 2  # outlines are drawn on a larger thumbnail, so that they come 
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One finding: its kind, a key of `KINDS`, the images it concerns, and the file to look at."""
-
-    kind: str
-    image_ids: tuple[str, ...]
-    detail: str
-    path: Path
-
-    def to_json(self) -> dict[str, object]:
-        """An entry of the problems in audit.json; `image_id` is the first of `image_ids`."""
-        entry = {"image_id": self.image_ids[0], "kind": self.kind, "detail": self.detail}
-        return entry | {"path": str(self.path), "image_ids": list(self.image_ids)}
-
-
-@dataclass(frozen=True)
 class Tile:
     """One thumbnail: an image, a mask or both, its title, and two lines at most that say why it is here."""
 
     title: str
     reason: str
     image_path: Path | None
-    mask_path: Path | None
+    mask: Record | Path | None  # a record's, or one without an image
 
 
-def summary_table(facts: Mapping[str, Any], problems: Sequence[Problem]) -> str:
-    """Plain text: the numbers of audit.json, then each kind that occurs with how often and an example."""
-    counts = ", ".join(f"{facts[name]} {name}" for name in ("pairs", "lesions", "palette", "repaired"))
-    lines = [f"{facts['root']}: {counts}"]
-    for name in ("diagnoses", "image_sizes"):
-        most = list(facts[name].items())[:8]
-        lines.append(f"{name.replace('_', ' ')}: {', '.join(f'{value} {count}' for value, count in most)}")
-    by_kind = _by_kind(problems)
-    width = max(map(len, KINDS.values()))
-    lines += ["", f"{'found':>7}  {'what':<{width}}  example" if by_kind else "nothing wrong, nothing odd"]
-    for kind, found in by_kind.items():
-        example = found[0].detail
-        if len(found[0].image_ids) == 1:  # the detail of a group names its images itself
-            example = f"{found[0].image_ids[0]}: {example}"
-        lines.append(f"{len(found):>7}  {KINDS[kind]:<{width}}  {textwrap.shorten(example, 70)}")
-    return "\n".join([*lines, ""])
-
-
-def save_contact_sheet(path: Path, pairing: Pairing, problems: Sequence[Problem]) -> None:
+def save_contact_sheet(path: Path, root: Path, records: Sequence[Record], problems: Sequence[Problem]) -> None:
     """Write one PNG of the problems, a section for each kind; a file that cannot be read is drawn grey.
 
     Each section shows up to `TILES_PER_KIND` images and says how many problems it leaves out. Images of
     one problem stand together on a panel, up to `TILES_PER_PANEL` of them.
     """
-    by_kind = _by_kind(problems)
-    known = {record.image_id: record for record in pairing.records}
-    placed = {kind: list(_rows(_panels(found, known))) for kind, found in by_kind.items()}
+    found = by_kind(problems)
+    known = {record.image_id: record for record in records}
+    placed = {kind: list(_rows(_panels(some, known))) for kind, some in found.items()}
     height = HEADER_HEIGHT_PX + MARGIN_PX
     height += sum(SECTION_HEIGHT_PX + len(rows) * (CELL_HEIGHT_PX + GAP_PX) for rows in placed.values())
     width = 2 * MARGIN_PX + COLUMNS * CELL_WIDTH_PX + (COLUMNS - 1) * GAP_PX
     sheet = Image.new("RGB", (width, height), PAGE)
     draw = ImageDraw.Draw(sheet)
-    _write(draw, (MARGIN_PX, 22), f"Audit of {pairing.root}", 24, INK, width - 2 * MARGIN_PX)
+    _write(draw, (MARGIN_PX, 22), f"Audit of {shown(root)}", 24, INK, width - 2 * MARGIN_PX)
     subtitle = "The outline is the mask as it is read, after repair."
-    subtitle = subtitle if by_kind else "Nothing wrong and nothing odd."
+    subtitle = subtitle if found else "Nothing wrong and nothing odd."
     _write(draw, (MARGIN_PX, 56), subtitle, 15, MUTED, width - 2 * MARGIN_PX)
     top = HEADER_HEIGHT_PX
     for kind, rows in placed.items():
         draw.line((MARGIN_PX, top + 10, width - MARGIN_PX, top + 10), EDGE)
-        heading = f"{KINDS[kind][0].upper()}{KINDS[kind][1:]}: {len(by_kind[kind])}"
+        heading = f"{KINDS[kind][0].upper()}{KINDS[kind][1:]}: {len(found[kind])}"
         _write(draw, (MARGIN_PX, top + 24), heading, 18, INK, width - 2 * MARGIN_PX - 100)
-        more = len(by_kind[kind]) - sum(map(len, rows))
+        more = len(found[kind]) - sum(map(len, rows))
         if more:
             right = width - MARGIN_PX
             draw.text((right, top + 26), f"+{more} more", MUTED, ImageFont.load_default(15), "ra")
@@ -141,16 +78,8 @@ def save_contact_sheet(path: Path, pairing: Pairing, problems: Sequence[Problem]
                 _draw_panel(sheet, draw, panel, left, top)
                 left += len(panel) * CELL_WIDTH_PX + GAP_PX
             top += CELL_HEIGHT_PX + GAP_PX
-    part = path.with_name(path.name + ".part")
-    sheet.save(part, format="PNG")
-    part.replace(path)
-
-
-def _by_kind(problems: Sequence[Problem]) -> dict[str, list[Problem]]:
-    found: defaultdict[str, list[Problem]] = defaultdict(list)
-    for problem in problems:
-        found[problem.kind].append(problem)
-    return {kind: found[kind] for kind in KINDS if kind in found}
+    with replacing(path) as part:
+        sheet.save(part, format="PNG")
 
 
 def _panels(problems: Sequence[Problem], records: dict[str, Record]) -> Iterator[list[Tile]]:
@@ -160,11 +89,11 @@ def _panels(problems: Sequence[Problem], records: dict[str, Record]) -> Iterator
         for image_id in problem.image_ids[:TILES_PER_PANEL]:
             record = records.get(image_id)
             alone = (problem.path, None) if problem.kind in {"image_without_mask", "copy"} else (None, problem.path)
-            paths = (record.image_path, record.mask_path) if record else alone
+            paths: tuple[Path | None, Record | Path | None] = (record.image_path, record) if record else alone
             reason = problem.detail
             if record and len(problem.image_ids) > 1:
                 reason = f"{record.lesion_id}, {record.diagnosis}"
-            panel.append(Tile(image_id, reason, *paths))
+            panel.append(Tile(shown(image_id), reason, *paths))
         free -= len(panel)
         if free < 0:
             return
@@ -199,12 +128,12 @@ def _draw_thumbnail(tile: Tile) -> Image.Image:
     picture: Image.Image | None = None
     lesion: npt.NDArray[np.uint8] | None = None
     # What cannot be read stays grey; the caption says why.
-    with contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        if tile.image_path:
-            with Image.open(io.BytesIO(tile.image_path.read_bytes())) as image:
-                picture = ImageOps.contain(ImageOps.exif_transpose(image).convert("RGB"), box)
     with contextlib.suppress(HamError):
-        lesion = read_mask(tile.mask_path).lesion if tile.mask_path else None
+        if tile.image_path:
+            picture = ImageOps.contain(Image.fromarray(read_image(tile.image_path)), box)
+    with contextlib.suppress(HamError):
+        if tile.mask:
+            lesion = (read_mask(tile.mask) if isinstance(tile.mask, Path) else read_truth(tile.mask)).lesion
     if lesion is not None and picture is None:
         picture = ImageOps.contain(Image.fromarray(255 * lesion).convert("RGB"), box, Image.Resampling.BOX)
     elif lesion is not None and picture is not None:

@@ -1,0 +1,85 @@
+"""Whole and broken JPEG and PNG files, told as TensorFlow tells them."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ham_keras.data.containers import check_whole, png_chunks, without_notes
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+
+
+def encode(form: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, form, **options)
+    return file.getvalue()
+
+
+JPEG, PROGRESSIVE, PNG = encode("JPEG", quality=90), encode("JPEG", progressive=True), encode("PNG")
+THUMBNAIL = Image.Exif()
+THUMBNAIL[0x010E] = b"\xff\xd9" * 20  # an end of image inside the headers, as thumbnails have one
+WITH_THUMBNAIL = encode("JPEG", exif=THUMBNAIL)
+
+
+def chunk(kind: bytes, content: bytes, wrong: int = 0) -> bytes:
+    return len(content).to_bytes(4, "big") + kind + content + (zlib.crc32(kind + content) ^ wrong).to_bytes(4, "big")
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+LONG_TEXT = chunk(b"zTXt", b"note\0\0" + zlib.compress(b"a" * 3_000_000))
+LARGE_PROFILE = chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(3_000_000)))
+FILES = {
+    "whole JPEG": (JPEG, True),
+    "progressive JPEG": (PROGRESSIVE, True),
+    "JPEG with a thumbnail": (WITH_THUMBNAIL, True),
+    "JPEG with something behind it": (JPEG + b"more" * 9, True),
+    "JPEG without its end": (JPEG[:-2], False),
+    "JPEG with a thumbnail, cut": (WITH_THUMBNAIL[:-500], False),
+    "JPEG with a tail of zeros": (JPEG[:-9000] + bytes(9000), False),
+    "progressive JPEG with a tail of zeros": (PROGRESSIVE[:-900] + bytes(900), False),
+    "whole PNG": (PNG, True),
+    "PNG with a long text": (PNG[:33] + LONG_TEXT + PNG[33:], True),
+    "PNG with a large profile": (PNG[:33] + LARGE_PROFILE + PNG[33:], True),
+    "PNG with a wrong checksum of its text": (PNG[:33] + chunk(b"tEXt", b"note\0a", wrong=1) + PNG[33:], True),
+    "PNG without its end": (PNG[:-12], False),
+    "PNG with half its end": (PNG[:-6], False),
+    "PNG with a wrong checksum of its pixels": (flipped(PNG, len(PNG) - 13), False),
+    "PNG with a wrong bit": (flipped(PNG, len(PNG) // 2), False),
+    "PNG with a wrong checksum of its head": (flipped(PNG, 32), False),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_whole_where_tensorflow_decodes_it(name: str) -> None:
+    data, whole = FILES[name]
+    try:
+        tf.io.decode_image(data)
+        decoded = True
+    except tf.errors.InvalidArgumentError:
+        decoded = False
+    assert decoded == whole
+    if whole:
+        check_whole(data)
+    else:
+        with pytest.raises(
+            ValueError, match=r"truncated: the (JPEG|PNG) has no end|damaged: wrong checksum of the PNG's "
+        ):
+            check_whole(data)
+
+
+def test_what_a_png_loses_is_not_its_pixels() -> None:
+    noted = PNG[:33] + LONG_TEXT + LARGE_PROFILE + chunk(b"eXIf", b"MM") + chunk(b"eXIf", b"MM", wrong=1) + PNG[33:]
+    kinds = [kind for kind, _, _ in png_chunks(without_notes(noted))]
+    assert (kinds[0], kinds.count(b"eXIf"), kinds[-1]) == (b"IHDR", 1, b"IEND")
+    assert {b"zTXt", b"iCCP"}.isdisjoint(kinds)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(without_notes(noted)))), PIXELS)
+    assert without_notes(JPEG) == JPEG

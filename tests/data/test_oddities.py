@@ -1,0 +1,68 @@
+"""Counted warnings: what the shapes of image and mask do not tell, other aspect ratios, repairs, suspicions."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ham_keras.data.oddities import mask_warnings
+from ham_keras.data.phantoms.dataset import draw_phantoms
+from ham_keras.data.records import Record, find_records
+from ham_keras.data.truth import fit_mask, read_truth
+
+WIDTH_PX, HEIGHT_PX = 80, 60
+STORED = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+STORED[5:20, 10:50] = 1
+
+
+def pair(folder: Path, orientation: int, stored: np.ndarray = STORED, mask: np.ndarray = STORED) -> Record:
+    """A photograph, dark where `stored` is 1, with this EXIF orientation, and a mask."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, path = folder / f"{orientation}.png", folder / f"{orientation}_mask.png"
+    Image.fromarray(np.where(stored[..., None], 60, 200).astype(np.uint8).repeat(3, axis=2)).save(image, exif=exif)
+    Image.fromarray(255 * mask).save(path)
+    return Record(str(orientation), "", "", image, path)
+
+
+def test_what_the_shapes_cannot_tell_is_counted_once(tmp_path: Path) -> None:
+    square = STORED[:, :HEIGHT_PX]
+    half, mirrored = pair(tmp_path, 3), pair(tmp_path, 2)
+    quarter = pair(tmp_path, 6, square, square)
+    fine = pair(tmp_path, 1)
+    assert all(fit_mask(record).unclear_turn for record in (half, mirrored, quarter))
+    (line,) = mask_warnings([fine, half, mirrored, quarter])
+    assert line == (
+        "3 of 4 images are turned by EXIF and do not tell whether their masks are too: these are read as they are, "
+        f"the first: {half.mask_path}"
+    )
+
+
+def test_other_aspect_ratios_and_repairs_are_counted(tmp_path: Path) -> None:
+    fine, turned = pair(tmp_path, 1), pair(tmp_path, 6)
+    wide = pair(tmp_path, 8, mask=cv2.resize(STORED, (200, 60)))
+    repaired = dataclasses.replace(fine, mask_inverted=True)
+    assert mask_warnings([fine, turned]) == []
+    first, second = mask_warnings([repaired, turned, wide])
+    assert first == f"1 of 3 masks were inverted and are repaired (data.repair_masks), the first: {fine.mask_path}"
+    assert second.startswith("1 of 3 masks have another aspect ratio than their image") and "8_mask" in second
+    np.testing.assert_array_equal(read_truth(repaired).lesion, 1 - STORED)
+
+
+def test_files_that_cannot_be_read_are_no_warning(tmp_path: Path) -> None:
+    record = pair(tmp_path, 1)
+    record.image_path.write_bytes(b"no image")
+    assert mask_warnings([record]) == []
+    np.testing.assert_array_equal(read_truth(record).lesion, STORED)
+
+
+def test_a_folder_some_of_whose_masks_may_be_inverted_is_told(tmp_path: Path) -> None:
+    for name, fraction, told in (("right", 0.0, 0), ("some", 0.3, 1)):
+        draw_phantoms(tmp_path / name, 30, 2, inverted_fraction=fraction, width_px=120, height_px=90)
+        lines = mask_warnings(find_records(tmp_path / name).records)
+        assert len(lines) == told
+    assert lines[0].startswith(("8 of 30 masks", "9 of 30 masks")) and "data.repair_masks=always" in lines[0]

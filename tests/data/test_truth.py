@@ -1,0 +1,74 @@
+"""How a mask lies on its photograph: turned with it where the shapes say so, counted where they cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from ham_keras.data.images import read_image
+from ham_keras.data.oddities import mask_warnings
+from ham_keras.data.records import Record
+from ham_keras.data.truth import fit_mask, read_stored_truth, read_truth
+
+WIDTH_PX, HEIGHT_PX = 80, 60
+STORED = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
+STORED[5:20, 10:50] = 1
+
+
+def pair(
+    folder: Path, orientation: int, stored: np.ndarray = STORED, mask: np.ndarray = STORED, ending: str = "png"
+) -> Record:
+    """A photograph, dark where `stored` is 1, with this EXIF orientation, and a mask."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, path = folder / f"{orientation}.{ending}", folder / f"{orientation}_mask.png"
+    Image.fromarray(np.where(stored[..., None], 60, 200).astype(np.uint8).repeat(3, axis=2)).save(image, exif=exif)
+    Image.fromarray(255 * mask).save(path)
+    return Record(str(orientation), "", "", image, path)
+
+
+def agreement(record: Record) -> float:
+    """The share of pixels where the mask is 1 and the photograph dark, or neither."""
+    image, lesion = read_image(record.image_path), read_truth(record).lesion
+    return float(np.mean((image[..., 0] < 130) == (lesion > 0))) if image.shape[:2] == lesion.shape else 0.0
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+@pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
+def test_a_mask_of_the_stored_pixels_is_turned_with_them(tmp_path: Path, orientation: int, ending: str) -> None:
+    record = pair(tmp_path, orientation, ending=ending)
+    assert agreement(record) > 0.99
+    np.testing.assert_array_equal(read_stored_truth(record), read_truth(record).lesion)
+    assert mask_warnings([record]) == []
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_mask_of_the_upright_photograph_stays(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    marked = Image.fromarray(255 * STORED)
+    marked.getexif()[0x0112] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(marked)) // 255
+    record = pair(tmp_path, orientation, mask=upright)
+    assert upright.shape == (WIDTH_PX, HEIGHT_PX)
+    assert agreement(record) > 0.99
+    assert fit_mask(record).turn is None and mask_warnings([record]) == []
+
+
+def test_a_smaller_mask_of_the_stored_shape_is_turned_too(tmp_path: Path) -> None:
+    record = pair(tmp_path, 6, mask=STORED[::2, ::2])
+    small = np.rot90(STORED[::2, ::2], -1)
+    np.testing.assert_array_equal(read_truth(record).lesion, small)
+
+
+def test_a_mask_that_brings_its_own_turn_is_turned_by_that(tmp_path: Path) -> None:
+    for orientation in (3, 6):
+        record = pair(tmp_path, orientation)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(255 * STORED).save(record.mask_path, exif=exif)
+        assert agreement(record) > 0.99
+        assert mask_warnings([record]) == []
