@@ -158,9 +158,7 @@ def test_scores_are_never_replaced_by_others(trained: Run, phantoms: Path, tmp_p
         evaluate(trained.folder, overrides=["outline.tta=true"], visible=False)
     low = evaluate(trained.folder, overrides=["score.threshold=0.25"], name="low", visible=False)
     assert low["native"]["sensitivity"]["mean"] >= load_json(trained.summary("test"))["native"]["sensitivity"]["mean"]
-    with pytest.raises(
-        HamError, match=r"train\.epochs=3: of a trained run only outline, score, .* can be set here"
-    ):
+    with pytest.raises(HamError, match=r"train\.epochs=3: of a trained run only outline, score, .* can be set here"):
         evaluate(trained.folder, overrides=["train.epochs=3"], visible=False)
 
 

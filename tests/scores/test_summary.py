@@ -52,6 +52,7 @@ def test_a_summary_says_with_what_outline_it_was_made() -> None:
     described = describe_scoring("data", "test", config)
     assert described == {
         "data": "data", "split": "test", "threshold": 0.4, "tta": True, "keep_largest": False, "fill_holes": True,
+        "masks": None,
     }  # fmt: skip
     assert scored_outline(described) == outline
     assert scored_outline({"data": "data", "threshold": 0.3}) == Outline(threshold=0.3)  # of an earlier version
