@@ -28,11 +28,16 @@ def find_commands() -> dict[str, str]:
     """Module name to the first line of its docstring, of every module that ends as a command does."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if text.rstrip().endswith("run_command(main)"):
+        if is_command(path):
             name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+            text = path.read_text(encoding="utf-8")
             found[name] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     return found
+
+
+def is_command(path: Path) -> bool:
+    """Whether a module ends as a command does."""
+    return path.is_file() and path.read_text(encoding="utf-8").rstrip().endswith("run_command(main)")
 
 
 def list_commands() -> str:
@@ -74,10 +79,9 @@ def dispatch(argv: Sequence[str] | None = None) -> int | None:
 
         print(__version__)
         return 0
-    module = f"ham_keras.{name}"
-    if module not in find_commands():
+    if "/" in name or not is_command(PACKAGE / f"{name.replace('.', '/')}.py"):
         raise HamError(f"{name}: no such command; {_known_commands(name)}")
-    return importlib.import_module(module).main(arguments)
+    return importlib.import_module(f"ham_keras.{name}").main(arguments)
 
 
 def _known_commands(name: str) -> str:

@@ -15,16 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ham_keras.config import Config, Overrides, as_config, load_config
-from ham_keras.data.oddities import mask_warnings
-from ham_keras.data.records import find_records
-from ham_keras.data.repair import decide_masks
-from ham_keras.data.splits import choose_split, select
-from ham_keras.environment import describe_environment
-from ham_keras.errors import HamError, program, run_command, warn
-from ham_keras.files import load_json, save_json
+from ham_keras.data.selection import read_records, select_sides
+from ham_keras.errors import program, run_command
+from ham_keras.files import load_json
 from ham_keras.models.initial_weights import with_initial_weights
 from ham_keras.runs import Run, open_run, with_data_root
-from ham_keras.scores.summary import describe_scoring, format_summary
 
 if TYPE_CHECKING:
     import keras
@@ -69,57 +64,12 @@ def train(
         if run.finished:
             print(f"{run.folder} is finished; --overwrite trains it again")
         else:
-            _train_and_score(config, run, callbacks, visible)
+            records = select_sides(config.data, run.split, read_records(config.data))
+            # From here on TensorFlow is needed: a user's mistakes in config and data are reported without the wait.
+            from ham_keras.experiments.single import train_and_score
+
+            train_and_score(config, run, records, callbacks=callbacks, visible=visible)
     return RunResult(run, load_json(run.summary("test")))
-
-
-def _train_and_score(config: Config, run: Run, callbacks: Sequence[keras.callbacks.Callback], visible: bool) -> None:
-    pairing = find_records(str(config.data.root))
-    for line in pairing.warnings():
-        warn(line)
-    known = decide_masks(pairing.records, config.data.repair_masks, config.data.lesion_values)
-    split = choose_split(config.data, run.split, known)
-    records = {name: select(known, ids, f"{run.split}: {name}") for name, ids in split.items()}
-    for line in mask_warnings([record for side in records.values() for record in side]):
-        warn(line)
-
-    # From here on TensorFlow is needed; what the user got wrong before is told without waiting for it.
-    from ham_keras.models.precision import choose_precision, describe_device
-    from ham_keras.prediction.scoring import score_run
-    from ham_keras.reports.pictures import save_curves
-    from ham_keras.training.loop import fit
-
-    precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
-    counts = ", ".join(f"{len(ids)} {name}" for name, ids in split.items())
-    print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
-    progress = fit(config, run, records, precision, callbacks=callbacks, visible=visible)
-    save_curves(progress.history, run.curves)
-    made_from = describe_scoring(str(config.data.root), "test", config)
-    summary = score_run(run, config, records["test"], "test", made_from, visible=visible)
-    print(f"\n{format_summary(summary, f'{run.folder}: test split')}")
-    run.resume_state.unlink()  # without it the run counts as finished: no report that fails can cost its results
-    write_report(run, visible=visible)
-
-
-def write_report(run: Run, *, visible: bool = True) -> None:
-    """Write a finished run's report, or warn why there is none: it can be written again at any time."""
-    from ham_keras.reports.single import report_run
-
-    try:
-        print(f"report: {report_run(run.folder, visible=visible)}")
-    except (HamError, OSError) as error:
-        warn(f"no report: {error}; to try again: python -m ham_keras.report {run.folder}")
-
-
-def _record_environment(run: Run, precision: str, device: str) -> str:
-    """Note what this start runs on; returns the precision of the first start, which later ones keep."""
-    now = describe_environment(device, precision)
-    if run.environment.exists() and run.resume_state.exists():
-        first = load_json(run.environment)
-        save_json(run.environment, {**first, "continued": [*first.get("continued", []), now]})
-        return str(first["precision"])
-    save_json(run.environment, now)
-    return precision
 
 
 def main(argv: Sequence[str] | None = None) -> int:

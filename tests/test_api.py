@@ -89,6 +89,7 @@ def test_all_functions_are_those_of_the_commands() -> None:
     assert ham_keras.HamError is HamError
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_functions(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(
         "import ham_keras\n"

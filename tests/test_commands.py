@@ -116,6 +116,9 @@ def test_a_command_says_how_it_was_started(
         ("xyz", "known are app, client, "),
         ("errors", "known are app, client, "),  # a module, no command
         ("../train", "did you mean train?"),
+        ("data/audit", "did you mean data.audit?"),
+        ("..train", "did you mean train?"),
+        ("", "known are app, client, "),
     ],
 )
 def test_an_unknown_command_is_one_line_with_a_near_one(name: str, hint: str) -> None:

@@ -5,6 +5,7 @@ What the model gets: float32 images [N, H, W, 3], RGB 0..255, and float32 masks 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,16 @@ class Examples:
     @property
     def _shape(self) -> tuple[int, int, int]:
         return self.height_px, self.width_px, 4  # RGB and mask
+
+    def subset(self, records: Sequence[Record]) -> Examples:
+        """Some of these records, without reading them again."""
+        places = {record.image_id: place for place, record in enumerate(self.records)}
+        index = np.array([places[record.image_id] for record in records], np.int64)
+        part = copy.copy(self)
+        part.records = list(records)
+        if (fetch := self._fetch) is not None:
+            part._fetch = lambda indices: fetch(index[indices])
+        return part
 
     def batches(self, order: npt.NDArray[np.int64], batch_size: int, *others: npt.NDArray[Any]) -> tf.data.Dataset:
         """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and mask in {0, 1}."""

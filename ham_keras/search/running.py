@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ham_keras.config import to_json
-from ham_keras.data.oddities import mask_warnings
-from ham_keras.data.records import find_records
-from ham_keras.data.repair import decide_masks
-from ham_keras.data.splits import choose_split, select
+from ham_keras.data.selection import read_records, select_sides
 from ham_keras.environment import describe_environment
-from ham_keras.errors import HamError, warn
+from ham_keras.errors import HamError
 from ham_keras.files import save_json, save_text
 from ham_keras.runs import Run
 from ham_keras.search.folder import SearchFolder, role
@@ -24,16 +21,8 @@ def run_trials(config: TuneConfig, search: SearchFolder) -> None:
     Raises:
         HamError: a user's fault in the data, or one that every trial would meet.
     """
-    pairing = find_records(str(config.data.root))
-    for line in pairing.warnings():
-        warn(line)
-    records = decide_masks(pairing.records, config.data.repair_masks, config.data.lesion_values)
-    split = choose_split(config.data, search.split, records)
-    for side in ("train", "val"):
-        select(records, split[side], f"{search.split}: {side}")
-    for line in mask_warnings(select(records, split["train"] + split["val"], str(search.split))):
-        warn(line)
-    print(f"{search.folder}: {describe_search(config)}; {len(split['train'])} train, {len(split['val'])} val images")
+    sides = select_sides(config.data, search.split, read_records(config.data), ("train", "val"))
+    print(f"{search.folder}: {describe_search(config)}; {len(sides['train'])} train, {len(sides['val'])} val images")
 
     # From here on TensorFlow is needed; errors of the user's come before it, without the wait.
     from keras_tuner.errors import FatalError

@@ -68,10 +68,11 @@ def fit(
     records: Mapping[str, Sequence[Record]],
     precision: str,
     *,
+    cache: Examples | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     visible: bool = True,
 ) -> Progress:
-    """Build the network, read records["train"] and records["val"], and train.
+    """Build the network, read records["train"] and records["val"], unless `cache` holds them, and train.
 
     Several devices share each batch; validation takes one.
 
@@ -85,7 +86,10 @@ def fit(
     steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
     with strategy.scope():
         model = build_compiled_model(config, precision, steps)
-    train, val = (Examples(records[side], config.data, visible=visible) for side in ("train", "val"))
+    train, val = (
+        Examples(records[side], config.data, visible=visible) if cache is None else cache.subset(records[side])
+        for side in ("train", "val")
+    )
     return train_model(model, config, run, train, val, callbacks=callbacks, visible=visible)
 
 

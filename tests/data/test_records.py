@@ -371,7 +371,7 @@ def test_names_that_are_not_utf8_are_left_out_and_reported(tmp_path: Path) -> No
     lay(tmp_path, "images/a.jpg", "masks/a.png", os.fsdecode(b"images/caf\xe9.jpg"))
     pairing = find_records(tmp_path)
     assert [record.image_id for record in pairing.records] == ["a"]
-    assert pairing.warnings()[-1].endswith(r"the first: " + str(tmp_path) + r"/images/caf\udce9.jpg; rename them")
+    assert pairing.warnings()[-1].endswith(r"the first: " + str(tmp_path) + r"/images/caf\xe9.jpg; rename them")
 
 
 def test_a_mask_of_the_same_name_beside_its_image_is_told_by_its_pixels(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from ham_keras.data.masks import looks_inverted
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.phantoms.photograph import draw_phantom
-from ham_keras.data.records import Record, find_records
+from ham_keras.data.records import find_records
 from ham_keras.data.repair import decide_masks, marks_lighter_side, read_signs
 from ham_keras.errors import HamError
 
@@ -188,13 +188,6 @@ def test_files_that_cannot_be_read_say_nothing(tmp_path: Path) -> None:
     (tmp_path / "masks" / f"{RUN[3]}_segmentation.png").write_bytes(b"no mask")
     (tmp_path / "images" / f"{RUN[4]}.jpg").write_bytes(b"no image")
     assert set(RUN[:12]) - {RUN[3]} <= set(repaired(tmp_path))
-
-
-def test_a_name_that_is_not_utf_8_is_one_line() -> None:
-    record = Record("a\udce9", "a", "nv", Path("images/a\udce9.jpg"), Path("masks/a\udce9.png"))
-    with pytest.raises(HamError) as error:
-        decide_masks([record])
-    assert str(error.value) == r"images/a\xe9.jpg: its name is not UTF-8, as those of 1 more files; rename them"
 
 
 @pytest.mark.real_data

@@ -9,10 +9,11 @@ import numpy as np
 from ham_keras.data.inspection.findings import Problem
 from ham_keras.data.inspection.pairs import Pair
 
-# The hash alone brings together 1,303 pairs of different lesions, dark blobs on light skin; none of them
-# correlates above 0.974 at 32x32. Of the 97 pairs of one lesion 57 reach 0.98: the same view.
+# On HAM10000's 5,078 images the hash alone brings together 1,284 pairs of different lesions, dark blobs on light skin;
+# at 32x32 none of them correlates above 0.9731 but one, of small lesions between the same dark corners, at 0.9831. Of
+# the 97 pairs of one lesion 54 reach 0.984: the same view.
 NEAR_HASH_DISTANCE = 8
-NEAR_CORRELATION = 0.98
+NEAR_CORRELATION = 0.984
 
 
 def compare_pairs(pairs: Sequence[Pair]) -> Iterator[Problem]:

@@ -1,0 +1,131 @@
+"""K-fold cross-validation: the folder it is kept in, its folds, and the scores of images no fold was trained on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from ham_keras.config import Config
+from ham_keras.data.folds import fold_split, make_folds
+from ham_keras.data.records import Record
+from ham_keras.data.selection import select_sides
+from ham_keras.files import load_csv, replacing_folder, save_csv, save_json
+from ham_keras.runs import Run, WorkFolder
+from ham_keras.scores.summary import summarise
+
+
+class CrossvalConfig(Config):
+    """A run's config and how many folds it is trained on."""
+
+    folds: Annotated[int, Field(ge=2, le=100)] = Field(5, description="Parts of the images; each is left out once.")
+
+
+@dataclass(frozen=True)
+class CrossvalFolder(WorkFolder):
+    """The paths of a cross-validation; below it each fold is a run folder."""
+
+    kind = "cross-validation"
+    config_name = "crossval.json"
+    config_type = CrossvalConfig
+
+    @property
+    def splits(self) -> Path:
+        return self.folder / "splits"
+
+    @property
+    def out_of_fold(self) -> Path:
+        """Scores and masks of each image by the fold that has not seen it; written last."""
+        return self.folder / "oof"
+
+    def fold(self, number: int) -> Run:
+        return Run(self.folder / f"fold_{number}")
+
+    @property
+    def folds(self) -> list[Run]:
+        """The folds that were started."""
+        found = sorted(self.folder.glob("fold_*"), key=lambda path: int(path.name.rpartition("_")[2]))
+        return [Run(path) for path in found]
+
+    @property
+    def contents(self) -> tuple[Path, ...]:
+        return (self.out_of_fold, *(run.folder for run in self.folds), self.splits, self.split, self.config)
+
+
+def open_crossval(config: CrossvalConfig, *, overwrite: bool = False) -> AbstractContextManager[CrossvalFolder]:
+    """Hold the folder of this config's cross-validation; see `WorkFolder.opened`."""
+    return CrossvalFolder(Path(config.run.dir) / str(config.run.name)).opened(config, overwrite=overwrite)
+
+
+def draw_folds(config: CrossvalConfig, folder: CrossvalFolder, records: Sequence[Record]) -> list[Record]:
+    """Write the split of each fold, where there is none yet; returns the records of all folds.
+
+    Dealt are all images of the config's split. With `data.split_file` the images of its "test" are left out, so that
+    the folds together can be scored on them.
+
+    Raises:
+        HamError: as `select_sides` and `make_folds`.
+    """
+    sides = select_sides(config.data, folder.split, list(records))
+    kept = ("train", "val") if config.data.split_file is not None else ("train", "val", "test")
+    used = [record for side in kept for record in sides[side]]
+    options: dict[str, Any] = {"seed": config.data.seed, "group_by": config.data.group_by}
+    folds = make_folds(used, config.folds, **options)
+    val_share = len(sides["val"]) / (len(sides["train"]) + len(sides["val"]))
+    for number in range(config.folds):
+        path = folder.splits / f"fold_{number}.json"
+        if not path.exists():
+            save_json(path, fold_split(used, folds, number, val_share, **options))
+    return used
+
+
+def fold_config(config: CrossvalConfig, folder: CrossvalFolder, number: int) -> Config:
+    """The config of one fold's run."""
+    settings = config.model_dump(by_alias=True, exclude={"folds"})
+    settings["run"] = {"name": folder.fold(number).folder.name, "dir": str(folder.folder)}
+    settings["data"] |= {"split_file": str((folder.splits / f"fold_{number}.json").resolve()), "sample": None}
+    return Config.model_validate(settings)
+
+
+def save_out_of_fold(config: CrossvalConfig, folder: CrossvalFolder) -> dict[str, Any]:
+    """Write oof/ from the finished folds: per_image.csv, summary.json and masks/.
+
+    Returns:
+        the content of summary.json: as `summarise`, and "folds": the mean Jaccard of each fold at the masks' own size,
+        their "mean" and their standard deviation "std".
+    """
+    rows: list[dict[str, Any]] = []
+    with replacing_folder(folder.out_of_fold) as part:
+        (part / "masks").mkdir()
+        for number in range(config.folds):
+            scores = folder.fold(number).scores("test")
+            rows += [{**row, "fold": number} for row in load_csv(scores / "per_image.csv")]
+            for mask in (scores / "masks").iterdir():
+                _link(mask, part / "masks" / mask.name)
+        rows.sort(key=lambda row: row["image_id"])
+        save_csv(part / "per_image.csv", rows)
+        means = [_mean_jaccard([row for row in rows if row["fold"] == number]) for number in range(config.folds)]
+        summary: dict[str, Any] = {"run": folder.folder.name, "set": "oof"}
+        summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
+        summary["folds"] = {"jaccard": means, "mean": float(np.mean(means)), "std": float(np.std(means, ddof=1))}
+        save_json(part / "summary.json", summary)
+    return summary
+
+
+def _mean_jaccard(rows: Sequence[dict[str, Any]]) -> float:
+    return float(np.mean([float(row["jaccard_native"]) for row in rows]))
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name, or a copy where the file system has no links."""
+    with suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copyfile(source, target)

@@ -1,0 +1,72 @@
+"""One run from records to report: what `train` does once, and `crossval` for each fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from ham_keras.config import Config
+from ham_keras.data.pipeline import Examples
+from ham_keras.data.records import Record
+from ham_keras.environment import describe_environment
+from ham_keras.errors import HamError, warn
+from ham_keras.files import load_json, save_json
+from ham_keras.models.precision import choose_precision, describe_device
+from ham_keras.prediction.scoring import score_run
+from ham_keras.reports.pictures import save_curves
+from ham_keras.reports.single import report_run
+from ham_keras.runs import Run
+from ham_keras.scores.summary import describe_scoring, format_summary
+from ham_keras.training.loop import fit
+
+
+def train_and_score(
+    config: Config,
+    run: Run,
+    records: Mapping[str, Sequence[Record]],
+    *,
+    cache: Examples | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    save_masks: bool = False,
+    visible: bool = True,
+) -> None:
+    """Train on the sides "train" and "val", or continue; then score "test", draw the curves, write the report.
+
+    Args:
+        cache: holds all these records already; without it they are read.
+        save_masks: keep the predicted masks of "test" as scores/test/masks.
+
+    Raises:
+        HamError: a file cannot be read, weights cannot be had, or the loss is not a number.
+    """
+    precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
+    counts = ", ".join(f"{len(side)} {name}" for name, side in records.items())
+    print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
+    progress = fit(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
+    save_curves(progress.history, run.curves)
+    made_from = describe_scoring(str(config.data.root), "test", config)
+    summary = score_run(run, config, records["test"], "test", made_from, save_masks=save_masks, visible=visible)
+    print(f"\n{format_summary(summary, f'{run.folder}: test split')}")
+    run.resume_state.unlink()  # without it the run counts as finished: no report that fails can cost its results
+    write_report(run, visible=visible)
+
+
+def write_report(run: Run, *, visible: bool = True) -> None:
+    """Write a finished run's report, or warn why there is none: it can be written again at any time."""
+    try:
+        print(f"report: {report_run(run.folder, visible=visible)}")
+    except (HamError, OSError) as error:
+        warn(f"no report: {error}; to try again: python -m ham_keras.report {run.folder}")
+
+
+def _record_environment(run: Run, precision: str, device: str) -> str:
+    """Record what this start runs on; returns the precision of the first start, which later ones keep."""
+    now = describe_environment(device, precision)
+    if run.environment.exists() and run.resume_state.exists():
+        first: dict[str, Any] = load_json(run.environment)
+        save_json(run.environment, {**first, "continued": [*first.get("continued", []), now]})
+        return str(first["precision"])
+    save_json(run.environment, now)
+    return precision
