@@ -30,6 +30,7 @@ from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
 from ham_keras.files import load_csv, save_json
 from ham_keras.models import build, qubvel
+from ham_keras.preprocessing import steps
 from ham_keras.runs import Run
 from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.train import train
@@ -46,7 +47,7 @@ def nearest_mask(lesion: np.ndarray, height_px: int, width_px: int) -> np.ndarra
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "ours": {},
-    "images without antialias": {"patches": [(pipeline, "resize_image", sampled_image)]},
+    "images without antialias": {"patches": [(steps, "resize_image", sampled_image)]},
     "masks by nearest neighbour": {"patches": [(pipeline, "resize_mask", nearest_mask)]},
     "Keras' layers and Adam, all weights learnt": {
         "patches": [

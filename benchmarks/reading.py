@@ -40,8 +40,9 @@ def ours(part: str, records: Sequence[Record]) -> Work:
     import tensorflow as tf
 
     from ham_keras.data.encoded import read_encoded
-    from ham_keras.data.images import decode_image, resize_image
+    from ham_keras.data.images import decode_image
     from ham_keras.data.masks import read_mask, resize_mask
+    from ham_keras.preprocessing.resize import resize_image
 
     cv2.setNumThreads(0)
     tf.config.threading.set_intra_op_parallelism_threads(1)

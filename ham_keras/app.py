@@ -16,6 +16,8 @@ from collections.abc import Sequence
 
 from ham_keras.demo.server import HOST, PORT, is_local, serve
 from ham_keras.errors import program, run_command, warn
+from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
+from ham_keras.runs import load_run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,13 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
     parser.add_argument("--host", default=HOST, help="address to listen at (default %(default)s: this machine alone)")
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help="port to listen at (default %(default)s)")
-    parser.add_argument("--tta", action="store_true", help="average over the image and its mirror images")
+    add_outline_arguments(parser)
     args = parser.parse_args(argv)
     if not is_local(args.host):
         warn(f"--host {args.host}: whoever reaches this machine can use the page, and images travel unencrypted")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with serve(args.run, host=args.host, port=args.port, tta=args.tta) as url:
+        outline = chosen_outline(args, load_run(args.run)[1].outline)
+        with serve(args.run, host=args.host, port=args.port, outline=outline) as url:
             print(f"{url}: {args.run}, until Ctrl-C. Research use; not a medical device.", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:

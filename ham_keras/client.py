@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command
+from ham_keras.prediction.arguments import probability
 from ham_keras.serving.client import Client, save_masks
 
 
@@ -25,11 +26,14 @@ def client(
     images: Sequence[Path],
     output: Path,
     *,
+    threshold: float | None = None,
     timeout_seconds: float = 60,
     retries: int = 5,
     threads: int = 4,
 ) -> int:
     """Write `output`/<id>_segmentation.png for each image file; returns how many failed, each reported in one line.
+
+    `threshold` replaces the model's own.
 
     Raises:
         HamError: not a model's address, or two images have the same name.
@@ -38,7 +42,7 @@ def client(
     twice = next((path for path in images if names[path.stem] > 1), None)
     if twice is not None:
         raise HamError(f"{twice}: another image has this name too, and their masks would be one file; rename it")
-    server = Client(url, timeout_seconds=timeout_seconds, retries=retries, threads=threads)
+    server = Client(url, threshold=threshold, timeout_seconds=timeout_seconds, retries=retries, threads=threads)
     results = tqdm(server.segment_files(images), total=len(images), unit=" images", disable=None)
     return save_masks(results, output, lambda line: tqdm.write(line, file=sys.stderr))
 
@@ -51,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("url", metavar="URL", help="the model's address, e.g. http://localhost:8501/v1/models/lesion")
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the masks")
+    parser.add_argument("--threshold", type=probability, metavar="T", help="lesion is above it (default: the model's)")
     parser.add_argument(
         "--timeout", type=_above_zero, default=60, metavar="SECONDS", help="for one request (default 60)"
     )
@@ -63,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.url,
         args.images,
         args.output,
+        threshold=args.threshold,
         timeout_seconds=args.timeout,
         retries=args.retries,
         threads=args.threads,

@@ -26,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
+RENAMED = {"score.threshold": "outline.threshold"}  # keys of earlier versions: section.key, old to new
 Overrides = Sequence[str] | Mapping[str, Any]  # ["train.epochs=5"] or {"train.epochs": 5}
 
 # setup.py installs the repository's configs/ into the package; in a clone they are beside it.
@@ -91,7 +92,7 @@ def parse_config(settings: dict[str, Any], source: str) -> Config:
 def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str) -> AnyConfig:
     """`parse_config` for configs that hold more than those of a run."""
     try:
-        return kind.model_validate(settings)
+        return kind.model_validate(_rename(settings, source))
     except ValidationError as error:
         lines = list(dict.fromkeys(_explain(item, kind) for item in error.errors()))
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
@@ -119,6 +120,7 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise HamError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     if not isinstance(settings, dict):
         raise HamError(f"{path}: expected a JSON object")
+    settings = _rename(settings, str(path))
     parent = settings.pop("extends", None)
     if parent is None:
         return settings
@@ -127,6 +129,28 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = _read_with_parents(_find(parent, path.parent), (*seen, path.resolve()))
     base.pop("description", None)
     return _merge(base, settings)
+
+
+def _rename(settings: dict[str, Any], source: str) -> dict[str, Any]:
+    """The settings with the keys of `RENAMED` under their new names.
+
+    Raises:
+        HamError: old and new name are both there, with different values.
+    """
+    for old, new in RENAMED.items():
+        (section, key), (new_section, new_key) = old.split("."), new.split(".")
+        before, after = settings.get(section), settings.get(new_section, {})
+        if not isinstance(before, dict) or key not in before or not isinstance(after, dict):
+            continue
+        value = before[key]
+        if after.get(new_key, value) != value:
+            raise HamError(
+                f"{source}: {old}: is called {new} now, and the two differ ({json.dumps(value)} and "
+                f"{json.dumps(after[new_key])}); remove {old}"
+            )
+        rest = {name: setting for name, setting in before.items() if name != key}
+        settings = {**settings, section: rest, new_section: {**after, new_key: value}}
+    return settings
 
 
 def _find(name: str, folder: Path = Path()) -> Path:
@@ -155,7 +179,8 @@ def _override(settings: dict[str, Any], overrides: Overrides) -> None:
     if isinstance(overrides, str):
         raise HamError(f"{overrides}: expected a list of section.key=value, or values by section.key")
     given = overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides)
-    for key, value in given:
+    renamed = [pair for key, value in given for pair in _rename({RENAMED.get(key, key): value}, key).items()]
+    for key, value in renamed:
         *sections, last = key.split(".")
         place = settings
         for section in sections:

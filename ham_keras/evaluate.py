@@ -2,6 +2,7 @@
 
 python -m ham_keras.evaluate runs/base --split val
 python -m ham_keras.evaluate runs/base --data PH2
+python -m ham_keras.evaluate runs/base outline.tta=true outline.fill_holes=true --name tta
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.files import load_json
-from ham_keras.runs import load_run
-from ham_keras.scores.summary import describe_scoring, format_summary
+from ham_keras.runs import check_overrides, load_run
+from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
 MASK_KEYS = ("repair_masks", "lesion_values")  # of the config's data section: how masks are read
+SETTABLE = ("outline", "score", *(f"data.{key}" for key in MASK_KEYS))
 
 
 def evaluate(
@@ -38,8 +40,8 @@ def evaluate(
     Scored are the images of this split of the run's own, "test" when none is named. With `data_root` it is all
     images of that folder, or those of the split that now lie there. `name` defaults to the split's, the folder's,
     or <folder>-<split>. Each image is scored at the network's size and at its mask's own size, to which the
-    probability is resized. `overrides` are score.key=value, data.repair_masks=... and data.lesion_values=...
-    `save_masks` also writes masks/<id>_segmentation.png.
+    probability is resized. `overrides` are outline.key=value, score.key=value, data.repair_masks=... and
+    data.lesion_values=... `save_masks` also writes masks/<id>_segmentation.png.
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
@@ -47,7 +49,7 @@ def evaluate(
     Raises:
         HamError: not a run, no weights yet, a file that cannot be read, the name holds other scores.
     """
-    run, config = load_run(folder, _only_scores(overrides))
+    run, config = load_run(folder, check_overrides(overrides, SETTABLE))
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
     for line in pairing.warnings() if data_root is not None else ():  # of its own data training has told
@@ -72,14 +74,6 @@ def evaluate(
     return score_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
 
 
-def _only_scores(overrides: Sequence[str]) -> Sequence[str]:
-    for override in overrides:
-        key = override.partition("=")[0]
-        if not key.startswith("score.") and key not in {f"data.{name}" for name in MASK_KEYS}:
-            raise HamError(f"{override}: a trained run can only be scored otherwise: score.threshold=0.4")
-    return overrides
-
-
 def warn_of_trained(records: Sequence[Record], image_ids: set[str]) -> None:
     """Tell how many records are of these ids, or of the lesions that these ids show."""
     lesions = {record.lesion_id for record in records if record.image_id in image_ids}
@@ -94,7 +88,8 @@ def warn_of_trained(records: Sequence[Record], image_ids: set[str]) -> None:
 def _refuse_other_scores(target: Path, made_from: dict[str, Any]) -> None:
     if not (target / "summary.json").exists():
         return
-    found = load_json(target / "summary.json")
+    summary = load_json(target / "summary.json")
+    found = {**summary, **scored_outline(summary).model_dump()}
     different = [key for key in made_from if found.get(key) != made_from[key]]
     if different:
         there = ", ".join(f"{key} {found.get(key)}" for key in different)
@@ -106,7 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog=program("evaluate"), description="Score a run on its own split or on another data folder."
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
-    parser.add_argument("overrides", nargs="*", metavar="score.key=value", help="score otherwise than in training")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="outline.key=value", help="score with another outline, e.g. outline.tta=true"
+    )
     parser.add_argument("--data", metavar="ROOT", help="score this folder of images and masks")
     parser.add_argument(
         "--split", choices=NAMES, help="only these of the run's own images (default without --data: test)"

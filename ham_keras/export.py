@@ -3,6 +3,7 @@
 python -m ham_keras.export runs/base                  # export/base/1, then 2, ...
 python -m ham_keras.export runs/base --output /models/lesion --version 7
 python -m ham_keras.export runs/base --format onnx    # export/base-onnx/1
+python -m ham_keras.export runs/base outline.tta=true outline.fill_holes=true
 """
 
 from __future__ import annotations
@@ -15,19 +16,26 @@ from pathlib import Path
 from ham_keras.config import Config
 from ham_keras.errors import HamError, program, run_command
 from ham_keras.files import creating_folder, load_json, remove_parts, save_json
-from ham_keras.runs import Run, load_run
+from ham_keras.runs import Run, check_overrides, load_run
 from ham_keras.serving.metadata import INTENDED_USE, describe_service
 
 FORMATS = ("saved_model", "onnx", "openvino")
 
 
 def export(
-    folder: Path | str, output: Path | str | None = None, *, version: int | None = None, form: str = "saved_model"
+    folder: Path | str,
+    output: Path | str | None = None,
+    *,
+    version: int | None = None,
+    form: str = "saved_model",
+    overrides: Sequence[str] = (),
 ) -> Path:
     """Write `output`/<version>/, whole or not at all; the next free version when none is named.
 
     `output` defaults to export/<run name>, with -onnx or -openvino behind it for those: a server that watches a
-    folder takes each version in it for its own. The network is float32 with the run's best weights, frozen.
+    folder takes each version in it for its own. The network is float32 with the run's best weights, frozen. A
+    SavedModel holds the run's outline too; the other formats hold the network alone, and metadata.json says what is
+    left to the caller. `overrides` are outline.key=value.
 
     Returns:
         the version's folder.
@@ -36,7 +44,7 @@ def export(
         HamError: not a run, no weights yet, the version is there already, the folder cannot be written, the
             format's packages are not installed.
     """
-    run, config = load_run(folder)
+    run, config = load_run(folder, check_overrides(overrides, ("outline",)))
     name = run.folder.resolve().name
     target = Path(output or Path("export", name if form == "saved_model" else f"{name}-{form}"))
     if version is not None and version < 0:
@@ -76,13 +84,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Write a run's network for TensorFlow Serving or another runtime.",
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="outline.key=value", help="export another outline than that of the run's config"
+    )
     parser.add_argument("--output", metavar="DIR", help="the model's folder (default: export/<run name>[-FORMAT])")
     parser.add_argument("--format", choices=FORMATS, default="saved_model", help="(default: %(default)s)")
     parser.add_argument("--version", type=int, metavar="N", help="its version (default: the next free one)")
-    args = parser.parse_args(argv)
-    place = export(args.run, args.output, version=args.version, form=args.format)
-    described = load_json(place / "assets.extra" / "metadata.json")
-    print(f"{place}: {args.format}, {', '.join(described['signatures'])}; {INTENDED_USE}")
+    args = parser.parse_intermixed_args(argv)
+    place = export(args.run, args.output, version=args.version, form=args.format, overrides=args.overrides)
+    signatures = load_json(place / "assets.extra" / "metadata.json")["signatures"]
+    print(f"{place}: {args.format}, {', '.join(signatures)}; {INTENDED_USE}")
+    if "network" in signatures:
+        print(f"left to the caller: {', '.join(signatures['network']['left_to_the_caller'])}")
     return 0
 
 

@@ -3,13 +3,13 @@
 python -m ham_keras.predict runs/base photos/ -o predictions
 python -m ham_keras.predict runs/base a.jpg 'clinic/**/*.tif' -o predictions --tta --keep largest --fill-holes
 
-The same command continues what was interrupted, but begins anew with --overwrite. Research use; not a medical device.
+Without flags the outline is that of the run's config. The same command continues what was interrupted; --overwrite
+starts again. Research use; not a medical device.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
+from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
 from ham_keras.prediction.folder import Predictions, describe_settings
 from ham_keras.prediction.inputs import find_inputs
-from ham_keras.prediction.outline import Outlining
 from ham_keras.runs import load_run
+from ham_keras.settings import Outline
 
 ENGINES = ("local", "ray")
 LONGEST_STEM_BYTES = 255 - LONGEST_PART_PREFIX - len("_segmentation.png")  # of the 255 that file systems allow
@@ -44,8 +45,9 @@ def predict(
     folder: Path | str,
     inputs: Sequence[Path | str],
     output: Path | str,
-    how: Outlining | None = None,
+    outline: Outline | None = None,
     *,
+    probability_bits: int | None = None,
     overwrite: bool = False,
     engine: str = "local",
     workers: int | None = None,
@@ -54,13 +56,15 @@ def predict(
     """Outline the lesions of image files with a run's network, in float32.
 
     Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
-    `measure.measure`) and, where files cannot be read, failures.csv. An image that has mask, overlay and row is
-    skipped, whatever became of its file; with `overwrite` all are predicted anew, and what is there of one that can
-    no longer be read goes. `how` defaults to the threshold of the run's config and nothing else.
+    `prediction.outline.measure`) and, where files cannot be read, failures.csv. An image whose files and row are all
+    there is skipped, whatever became of its file; with `overwrite` all are predicted again, and what is there of one
+    that can no longer be read goes.
 
     Args:
         inputs: files, folders (searched with all below them; masks beside their images are left out), globs. Where
             names repeat, ids keep the folders, see `inputs.find_inputs`.
+        outline: how probabilities become masks; the run's config decides when None.
+        probability_bits: 8 or 16 also writes probabilities/<id>.png, 0 to 255 or to 65535, at the image's own size.
         engine: "local", or "ray" for `workers` processes on Ray, on this machine or the cluster that RAY_ADDRESS
             names, whose machines all see run, images and output under the same paths.
 
@@ -69,10 +73,10 @@ def predict(
             that are not this command's.
     """
     run, config = load_run(folder)
-    how = how or Outlining(config.score.threshold)
+    outline = outline or config.outline
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
-    predictions = Predictions(Path(output))
+    predictions = Predictions(Path(output), probability_bits)
     found = find_inputs(inputs, predictions)
     for line in found.warnings():
         warn(line)
@@ -82,11 +86,11 @@ def predict(
     paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
         predictions.name(found.ids)
-        made_with = describe_settings(run, how)
+        made_with = describe_settings(run, outline, probability_bits)
         anew = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         waiting = [path for path in paths if anew or not predictions.holds(path)]
         if waiting:
-            results = _segment(run.folder, how, waiting, predictions, engine, workers)
+            results = _segment(run.folder, outline, waiting, predictions, engine, workers)
             predictions.begin(made_with, waiting)
             with tqdm(total=len(waiting), desc="predicting", unit=" images", disable=None if visible else True) as bar:
                 for path, result in results:
@@ -119,15 +123,15 @@ def _misnamed(path: Path) -> str:
 
 
 def _segment(
-    folder: Path, how: Outlining, paths: Sequence[Path], predictions: Predictions, engine: str, workers: int | None
+    folder: Path, outline: Outline, paths: Sequence[Path], predictions: Predictions, engine: str, workers: int | None
 ) -> Iterator[tuple[Path, Any]]:
     if engine == "ray":
         from ham_keras.prediction.ray_engine import segment_on_ray
 
-        return segment_on_ray(folder, how, paths, predictions, workers)
-    from ham_keras.prediction.predictor import Segmenter
+        return segment_on_ray(folder, outline, paths, predictions, workers)
+    from ham_keras.prediction.predictor import load_segmenter
 
-    return Segmenter(folder, how).segment_files(paths, predictions.save)
+    return load_segmenter(folder, outline).segment_files(paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,22 +143,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image files, folders or quoted globs")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the predictions")
-    parser.add_argument("--threshold", type=_probability, metavar="T", help="lesion is above it (default: the run's)")
-    parser.add_argument("--tta", action="store_true", help="average over the image and its mirror images")
-    parser.add_argument("--keep", choices=["largest"], help="drop all but the largest part of the lesion")
-    parser.add_argument("--fill-holes", action="store_true", help="count enclosed skin as lesion")
+    add_outline_arguments(parser)
+    parser.add_argument(
+        "--save-probabilities", type=int, choices=(8, 16), nargs="?", const=8, dest="probability_bits",
+        help="also write probabilities/<id>.png in 8 (default) or 16 bits",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, whatever is there of them")
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: in processes on Ray (extra `ray`)")
     parser.add_argument("--workers", type=_count, metavar="N", help="of --engine ray (default: one for each two cores)")
     args = parser.parse_args(argv)
     config = load_run(args.run)[1]
-    threshold = config.score.threshold if args.threshold is None else args.threshold
-    how = Outlining(threshold, args.tta, args.keep == "largest", args.fill_holes)
     outcome = predict(
         args.run,
         args.inputs,
         args.output,
-        how,
+        chosen_outline(args, config.outline),
+        probability_bits=args.probability_bits,
         overwrite=args.overwrite,
         engine=args.engine,
         workers=args.workers,
@@ -166,13 +170,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         + ". Research use; not a medical device."
     )
     return 1 if failed else 0
-
-
-def _probability(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
 
 
 def _count(text: str) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-from ham_keras.config import Config, load_config, load_config_as, to_json
+from ham_keras.config import RENAMED, Config, load_config, load_config_as, to_json
 from ham_keras.errors import HamError
 from ham_keras.files import locked, save_text
 
@@ -216,3 +216,19 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = ""
         elif old.get(key) != new.get(key):
             found.append(place + key)
     return found
+
+
+def check_overrides(overrides: Sequence[str], allowed: Sequence[str]) -> Sequence[str]:
+    """The overrides of a trained run, which may be of these sections and keys alone.
+
+    Raises:
+        HamError: one is of another.
+    """
+    for override in overrides:
+        key = override.partition("=")[0]
+        key = RENAMED.get(key, key)
+        if not any(f"{key}.".startswith(f"{each}.") for each in allowed):
+            raise HamError(
+                f"{override}: of a trained run only {', '.join(allowed)} can be set here, e.g. outline.threshold=0.4"
+            )
+    return overrides

@@ -244,8 +244,18 @@ class Train(Section):
         return self
 
 
-class Score(Section):
+class Outline(Section):
+    """How probabilities become a mask, the same in scores, predictions, reports, the export and the demo page."""
+
     threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="Lesion is where probability > this.")
+    tta: bool = Field(
+        False, description="Average the probabilities of the image and its three mirror images: four times the work."
+    )
+    keep_largest: bool = Field(False, description="Keep only the largest connected part of the lesion.")
+    fill_holes: bool = Field(False, description="Count skin that the lesion encloses as lesion.")
+
+
+class Score(Section):
     bootstrap_resamples: Annotated[int, Field(ge=100)] = Field(
         2000, description="Draws of lesions from which the 95 % intervals are read."
     )
@@ -261,6 +271,7 @@ class Config(Section):
     augment: Augment = Augment()
     model: Model = Model()
     train: Train = Train()
+    outline: Outline = Outline()
     score: Score = Score()
 
     @model_validator(mode="after")

@@ -66,7 +66,11 @@ def predict(signatures: Any, request: dict[str, Any]) -> list[Any]:
     signature = signatures[request.get("signature_name", "serving_default")]
     _, specs = signature.structured_input_signature
     names = list(specs)
+    # As TensorFlow Serving's json_tensor.cc: a row has every input of the signature and no other.
     rows = [row if isinstance(row, dict) and "b64" not in row else {names[0]: row} for row in request["instances"]]
+    for row in rows:
+        if set(row) != set(names):
+            raise tf.errors.InvalidArgumentError(None, None, f"JSON object: keys must be equal to: {','.join(names)}")
     inputs = {name: tf.constant([_from_json(row[name]) for row in rows], specs[name].dtype) for name in names}
     outputs = {name: value.numpy() for name, value in signature(**inputs).items()}
     answers = [{name: _to_json(name, value[i]) for name, value in outputs.items()} for i in range(len(rows))]

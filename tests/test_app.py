@@ -25,9 +25,10 @@ from ham_keras.demo.server import serve
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.predict import predict
-from ham_keras.prediction.outline import Outlining, measure, outline_lesion
-from ham_keras.prediction.predictor import Segmenter
-from ham_keras.runs import Run, load_run
+from ham_keras.prediction.outline import measure, outline_lesion
+from ham_keras.prediction.predictor import Segmenter, load_segmenter
+from ham_keras.runs import Run
+from ham_keras.settings import Outline
 
 TURNED = 6  # EXIF: the top of the photograph is the right side of what is stored
 Open = Callable[..., Any]
@@ -134,7 +135,7 @@ def predicted(trained: Run, photographs: dict[str, Path], tmp_path_factory: pyte
 
 @pytest.fixture(scope="module")
 def segmenter(trained: Run) -> Segmenter:
-    return Segmenter(trained.folder, Outlining(load_run(trained.folder)[1].score.threshold))
+    return load_segmenter(trained.folder)
 
 
 def free_port() -> int:
@@ -218,7 +219,7 @@ def test_threshold_and_cleaning_outline_anew(
     assert shown[0] != shown[1]
     tab.get_by_label("Keep the largest part alone").check()
     tab.get_by_label("Fill holes").check()
-    cleaned = outline_lesion(probability, Outlining(high, keep_largest=True, fill_holes=True))
+    cleaned = outline_lesion(probability, Outline(threshold=high, keep_largest=True, fill_holes=True))
     expected = expected_measurements(measure(cleaned, probability))
     tab.wait_for_function(
         "text => document.querySelector('[data-measure=lesion_fraction]').innerText === text",

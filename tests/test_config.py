@@ -12,10 +12,21 @@ from typing import Any
 
 import pytest
 
-from ham_keras.config import Config, as_config, load_config, load_config_as, main, shipped_configs, to_json
+from ham_keras.config import (
+    Config,
+    as_config,
+    load_config,
+    load_config_as,
+    main,
+    parse_config,
+    shipped_configs,
+    to_json,
+)
 from ham_keras.errors import HamError
 from ham_keras.reference.schema import config_reference, json_schema
+from ham_keras.runs import differences
 from ham_keras.search.space import TuneConfig, check_space
+from ham_keras.settings import Outline
 from ham_keras.tune import search_reference
 
 SCHEMAS = {"schema.json": Config, "tune.schema.json": TuneConfig}
@@ -40,6 +51,43 @@ def test_report_recipe_is_base() -> None:
     assert (train.epochs, train.batch_size, train.learning_rate, train.loss) == (20, 16, 1e-4, "dice")
     assert (train.schedule.name, train.early_stopping_epochs, train.ema_momentum) == ("constant", None, None)
     assert config.augment.engine == "none"
+
+
+def test_the_former_name_of_the_threshold_is_understood_wherever_a_config_is_read(tmp_path: Path) -> None:
+    old = write(tmp_path, "old.json", {"score": {"threshold": 0.4, "bootstrap_resamples": 300}})
+    config = load_config(old)
+    assert (config.outline.threshold, config.score.bootstrap_resamples) == (0.4, 300)
+    assert differences(config, load_config(write(tmp_path, "new.json", json.loads(to_json(config))))) == ""
+    assert load_config(old, ["score.threshold=0.3"]).outline.threshold == 0.3
+    assert load_config(old, ["outline.threshold=0.2"]).outline.threshold == 0.2
+    assert load_config(old, {"score.threshold": 0.3}).outline.threshold == 0.3
+    assert load_config(old, {"score": {"threshold": 0.3}, "outline": {"tta": True}}).outline == Outline(
+        threshold=0.3, tta=True
+    )
+    child = write(tmp_path, "child.json", {"extends": "old.json", "outline": {"threshold": 0.7}})
+    assert load_config(child).outline.threshold == 0.7
+    same = {"score": {"threshold": 0.6}, "outline": {"threshold": 0.6, "tta": True}}
+    assert parse_config(same, "same").outline == Outline(threshold=0.6, tta=True)
+    assert same["score"] == {"threshold": 0.6}  # left as it was given
+    tune = json.loads(Path("configs/tune.json").read_text()) | {"extends": str(Path("configs/base.json").resolve())}
+    tune["score"] = {"threshold": 0.4}
+    assert load_config_as(TuneConfig, write(tmp_path, "tune.json", tune)).outline.threshold == 0.4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"score": {"threshold": 0.4}, "outline": {"threshold": 0.5}},
+            r"both\.json: score\.threshold: is called outline\.threshold now, and the two differ \(0\.4 and 0\.5\)",
+        ),
+        ({"score": {"threshold": 1.5}}, r"outline\.threshold: input should be less than 1, got 1\.5"),
+        ({"score": {"threshold": 0.4}, "outline": 3}, r"outline: input should be"),
+    ],
+)
+def test_a_wrong_threshold_under_either_name_is_one_line(settings: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(HamError, match=message):
+        load_config(write(tmp_path, "both.json", settings))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)

@@ -48,7 +48,12 @@ LEFT = {
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
     "docs/how-to/train.md": ["runs/focal/model.weights.h5"],
     "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
-    "docs/how-to/predict.md": ["predictions/predictions.csv", "predictions/overlays", "smooth/predictions.csv"],
+    "docs/how-to/predict.md": [
+        "predictions/predictions.csv",
+        "predictions/overlays",
+        "smooth/predictions.csv",
+        "soft/probabilities",
+    ],
     "docs/how-to/predict-on-ray.md": ["bulk/predictions.csv"],
     "docs/how-to/report.md": ["runs/base/reports/elsewhere/report.html", "runs/focal/reports/test-vs-base/report.html"],
     "docs/how-to/download.md": [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,16 +12,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ham_keras.data.masks import read_mask
+from ham_keras.data.images import read_image
+from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.phantoms.dataset import draw_phantoms
-from ham_keras.data.records import Record
+from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, main, warn_of_trained
-from ham_keras.files import load_csv, load_json
+from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
+from ham_keras.predict import predict
+from ham_keras.prediction.outline import outline_lesion
+from ham_keras.prediction.predictor import load_segmenter
 from ham_keras.reports.scorings import load_scoring
 from ham_keras.runs import Run, load_run
-from ham_keras.scores.scores import SCORES
+from ham_keras.scores.scores import SCORES, count, score
+from ham_keras.scores.summary import outline_in_words
+from ham_keras.settings import Outline
+
+
+def lesion(path: Path) -> bytes:
+    with Image.open(path) as image:
+        return np.asarray(image).tobytes()
 
 
 def rows(run: Run, name: str) -> list[dict[str, str]]:
@@ -142,10 +154,80 @@ def test_scores_are_never_replaced_by_others(trained: Run, phantoms: Path, tmp_p
     assert rows(trained, "clinic 7") == rows(trained, "clinic b")
     with pytest.raises(HamError, match=r"scores/test: holds the scores of threshold 0\.5; choose --name NAME"):
         evaluate(trained.folder, overrides=["score.threshold=0.25"], visible=False)
+    with pytest.raises(HamError, match=r"scores/test: holds the scores of tta False; choose --name NAME"):
+        evaluate(trained.folder, overrides=["outline.tta=true"], visible=False)
     low = evaluate(trained.folder, overrides=["score.threshold=0.25"], name="low", visible=False)
     assert low["native"]["sensitivity"]["mean"] >= load_json(trained.summary("test"))["native"]["sensitivity"]["mean"]
-    with pytest.raises(HamError, match=r"train\.epochs=3: a trained run can only be scored otherwise"):
+    with pytest.raises(HamError, match=r"train\.epochs=3: of a trained run only outline, score, .* can be set here"):
         evaluate(trained.folder, overrides=["train.epochs=3"], visible=False)
+
+
+def test_the_scores_of_an_earlier_version_are_replaced_by_the_same_and_by_no_others(
+    trained: Run, tmp_path: Path
+) -> None:
+    """Their summary says the threshold alone, and their config has it under score."""
+    run = Run(tmp_path / "old")
+    shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports"))
+    config = load_json(run.config)
+    outline = config.pop("outline")
+    config["score"]["threshold"] = outline["threshold"]
+    save_json(run.config, config)
+    summary = load_json(run.summary("test"))
+    save_json(run.summary("test"), {key: summary[key] for key in summary if key not in outline} | {"threshold": 0.5})
+    assert load_run(run.folder)[1] == load_run(trained.folder)[1]
+    with pytest.raises(HamError, match=r"holds the scores of fill_holes False; choose --name NAME"):
+        evaluate(run.folder, overrides=["outline.fill_holes=true"], visible=False)
+    before = rows(run, "test")
+    assert load_scoring(run.folder).config.outline == Outline(threshold=0.5)
+    evaluate(run.folder, visible=False)
+    assert rows(run, "test") == before
+
+
+OUTLINES = [
+    Outline(threshold=0.3),
+    Outline(tta=True),
+    Outline(threshold=0.45, keep_largest=True),
+    Outline(threshold=0.4, fill_holes=True),
+    Outline(threshold=0.4, tta=True, keep_largest=True, fill_holes=True),
+]
+
+
+@pytest.mark.parametrize("outline", OUTLINES, ids=outline_in_words)
+def test_what_is_scored_is_what_predict_writes(trained: Run, phantoms: Path, outline: Outline, tmp_path: Path) -> None:
+    settings = [f"outline.{key}={json.dumps(value)}" for key, value in outline.model_dump().items()]
+    run = Run(tmp_path / "run")
+    shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports", "scores"))
+    summary = evaluate(run.folder, name="other", overrides=settings, save_masks=True, visible=False)
+    assert {key: summary[key] for key in Outline.model_fields} == outline.model_dump()
+    paths = {record.image_id: record.image_path for record in find_records(phantoms).records}
+    tested = [paths[image_id] for image_id in load_json(run.split)["test"]]
+    assert not predict(run.folder, tested, tmp_path / "out", outline, visible=False).failures
+    scored, written = (
+        {path.name: lesion(path) for path in folder.glob("*.png")}
+        for folder in (run.scores("other") / "masks", tmp_path / "out")
+    )
+    assert len(scored) == 6 and written == scored
+    segmenter = load_segmenter(run.folder, outline)
+    for row in rows(run, "other"):  # at the network's size, by another way
+        probability = segmenter.answer(read_image(paths[row["image_id"]]))[..., 0]
+        truth = read_mask(phantoms / "masks" / f"{row['image_id']}_segmentation.png").lesion
+        small = score(*count(resize_mask(truth, 32, 32), outline_lesion(probability, outline)))
+        assert float(row["jaccard_network"]) == pytest.approx(small["jaccard"], abs=2e-3)
+
+
+def test_a_mask_of_another_size_than_its_image_is_scored_at_its_own(
+    trained: Run, phantoms: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "half"
+    shutil.copytree(phantoms, root)
+    for path in (root / "masks").iterdir():
+        mask = read_mask(path).lesion
+        Image.fromarray(255 * resize_mask(mask, 32, 48)).save(path)
+    whole = rows(trained, "test")
+    evaluate(trained.folder, "test", data_root=root, visible=False)
+    for row, half in zip(whole, rows(trained, "half-test"), strict=True):
+        assert (half["height_px"], half["width_px"]) == ("32", "48")
+        assert float(half["jaccard_native"]) == pytest.approx(float(row["jaccard_native"]), abs=0.1)
 
 
 def test_a_folder_named_like_a_split_cannot_hide_the_splits_scores(

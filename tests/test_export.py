@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 import venv
@@ -21,7 +22,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from ham_keras import client
 from ham_keras import export as export_module
-from ham_keras.data.images import decode_image, load_image
+from ham_keras.data.images import decode_image, read_image
 from ham_keras.data.masks import read_mask
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
@@ -29,8 +30,13 @@ from ham_keras.evaluate import evaluate
 from ham_keras.export import export, main
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
+from ham_keras.predict import predict
+from ham_keras.prediction.predictor import load_segmenter
+from ham_keras.preprocessing.resize import resize_image
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import count, score
+from ham_keras.serving.metadata import describe_service
+from ham_keras.settings import Outline
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +71,7 @@ def test_every_signature_gives_the_probabilities_of_the_run(
     trained: Run, tested: list[Record], signatures: Any
 ) -> None:
     model = load_model(*load_run(trained.folder))
-    images = np.stack([load_image(record.image_path, 32, 32) for record in tested]).astype(np.float32)
+    images = np.stack([resize_image(read_image(record.image_path), 32, 32) for record in tested]).astype(np.float32)
     expected = model(images, training=False).numpy()[..., 0]
     probability, _ = serve_bytes(signatures, *(record.image_path.read_bytes() for record in tested))
     np.testing.assert_allclose(probability, expected, atol=1e-3)
@@ -104,6 +110,95 @@ def test_behind_a_server_the_client_gets_the_masks_of_evaluate(
         different += int((expected != found).sum())
         pixels += found.size
     assert len(list(tmp_path.iterdir())) == len(tested) and different <= pixels / 100_000
+
+
+CLEANED = Outline(threshold=0.4, tta=True, keep_largest=True, fill_holes=True)
+OVERRIDES = [f"outline.{key}={json.dumps(value)}" for key, value in CLEANED.model_dump().items()]
+
+
+@pytest.fixture(scope="module")
+def cleaned(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export with all that an outline can do."""
+    return export(trained.folder, tmp_path_factory.mktemp("models") / "cleaned", overrides=OVERRIDES)
+
+
+def test_the_outline_is_in_the_served_graph(
+    trained: Run, tested: list[Record], cleaned: Path, signatures: Any, tmp_path: Path
+) -> None:
+    paths = [record.image_path for record in tested]
+    predict(trained.folder, paths, tmp_path / "predicted", CLEANED, visible=False)
+    predict(trained.folder, paths, tmp_path / "plain", Outline(threshold=0.4), visible=False)
+    loaded = tf.saved_model.load(str(cleaned)).signatures
+    with serve(loaded) as url:
+        assert client.main([url, *map(str, paths), "-o", str(tmp_path / "served"), "--timeout", "300"]) == 0
+    different = changed = pixels = 0
+    for path in (tmp_path / "served").iterdir():
+        served, predicted, plain = (
+            np.asarray(Image.open(tmp_path / folder / path.name)) for folder in ("served", "predicted", "plain")
+        )
+        different += int((served != predicted).sum())
+        changed += int((served != plain).sum())
+        pixels += served.size
+    assert different <= pixels / 100_000 < 100 * pixels / 100_000 < changed
+    # The mirrors are in every signature.
+    segmenter = load_segmenter(trained.folder, CLEANED)
+    image = read_image(paths[0])
+    expected = segmenter.answer(image)[..., 0]
+    small = resize_image(image, 32, 32)[None]
+    answer = loaded["serve_network"](images=tf.cast(small, tf.float32))["probability"][0]
+    np.testing.assert_allclose(answer, expected, atol=1e-3)
+    assert (
+        np.abs(signatures["serve_network"](images=tf.cast(small, tf.float32))["probability"][0] - expected).max() > 0.01
+    )
+    native = loaded["serving_default"](images=image[None])["probability"][0]
+    np.testing.assert_allclose(native, segmenter.segment(image).probability, atol=1e-3)
+
+
+def test_each_file_of_a_request_may_have_its_threshold(
+    tested: list[Record], signatures: Any, trained: Run, tmp_path: Path
+) -> None:
+    path = tested[0].image_path
+    encoded, thresholds = path.read_bytes(), [0.3, 0.5, 0.7]
+    answer = signatures["serve_bytes_threshold"](
+        image_bytes=tf.constant([encoded] * 3), threshold=tf.constant(thresholds)
+    )
+    _, (own,) = serve_bytes(signatures, encoded)
+    masks = [np.asarray(Image.open(io.BytesIO(mask))) for mask in answer["mask_bytes"].numpy()]
+    np.testing.assert_array_equal(masks[1], own)
+    assert (masks[0] > 0).sum() > (masks[1] > 0).sum() > (masks[2] > 0).sum()
+    probability = load_segmenter(trained.folder).segment(read_image(path)).probability
+    for mask, threshold in zip(masks, thresholds, strict=True):
+        sure = np.abs(probability - threshold) > 1e-3
+        np.testing.assert_array_equal((mask > 0)[sure], (probability > threshold)[sure])
+    with serve(signatures) as url:
+        assert client.main([url, str(path), "-o", str(tmp_path), "--timeout", "300", "--threshold", "0.7"]) == 0
+    (written,) = tmp_path.iterdir()
+    np.testing.assert_array_equal(np.asarray(Image.open(written)), masks[2])
+
+
+def test_metadata_says_what_is_left_to_the_caller(cleaned: Path, exported: Path, trained: Run) -> None:
+    def left(described: dict[str, Any]) -> dict[str, list[str]]:
+        return {name: signature["left_to_the_caller"] for name, signature in described["signatures"].items()}
+
+    metadata, plain = (load_json(place / "assets.extra" / "metadata.json") for place in (cleaned, exported))
+    assert metadata["outline"] == CLEANED.model_dump() and metadata["threshold"] == 0.4
+    assert plain["outline"] == Outline().model_dump()
+    resize = {"name": "resize", "height_px": 32, "width_px": 32, "method": "bilinear", "antialias": True}
+    assert metadata["preprocessing"] == [resize]
+    after = ["resize bilinearly to the image", "threshold"]
+    both = ["fill_holes", "keep_largest"]
+    assert left(metadata) == {
+        "serving_default": ["threshold", *both],
+        "serve_bytes": [],
+        "serve_bytes_threshold": [],
+        "serve_network": ["preprocessing", *after, *both],
+    }
+    assert left(plain)["serving_default"] == ["threshold"]
+    assert left(plain)["serve_network"] == ["preprocessing", *after]
+    run, config = load_run(trained.folder, OVERRIDES)
+    assert left(describe_service(run, config, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
+    with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: of a trained run only outline can be set"):
+        export(trained.folder, overrides=["score.bootstrap_resamples=100"])
 
 
 def test_images_of_several_sizes_and_kinds_in_one_request(signatures: Any) -> None:
@@ -251,7 +346,7 @@ def test_versions_are_counted_and_never_replaced(
     exported: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def empty(run: Run, config: Any, part: Path, form: str) -> None:
-        save_json(part / "assets.extra" / "metadata.json", export_module.describe_service(run, config, form))
+        save_json(part / "assets.extra" / "metadata.json", describe_service(run, config, form))
 
     monkeypatch.setattr(export_module, "_write", empty)
     target = tmp_path / "lesion"
@@ -259,6 +354,9 @@ def test_versions_are_counted_and_never_replaced(
     assert export(trained.folder, target, version=10).name == "10"
     assert main([str(trained.folder), "--output", str(target)]) == 0
     assert f"{target}/11: saved_model, serving_default" in capsys.readouterr().out
+    assert main([str(trained.folder), "outline.tta=true", "--output", str(target), "--format", "onnx"]) == 0
+    printed = capsys.readouterr().out
+    assert "left to the caller: preprocessing, tta, resize bilinearly to the image, threshold" in printed
     with pytest.raises(HamError, match="10: is there already; name another --version"):
         export(trained.folder, target, version=10)
     assert sorted(child.name for child in tmp_path.iterdir()) == ["lesion"]

@@ -30,7 +30,8 @@ from ham_keras.files import load_csv, load_json
 from ham_keras.models.loading import load_model
 from ham_keras.runs import Run, load_run
 from ham_keras.search.space import TuneConfig
-from ham_keras.training.checkpoint import WeightAverage, load_state
+from ham_keras.training.average import WeightAverage
+from ham_keras.training.checkpoint import load_state
 from ham_keras.training.loop import build_compiled_model
 from ham_keras.tune import tune
 

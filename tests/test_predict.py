@@ -20,13 +20,14 @@ from ham_keras.data.records import find_records
 from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
-from ham_keras.files import load_csv, load_json
+from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.predict import main, predict
 from ham_keras.prediction.folder import Predictions
 from ham_keras.prediction.inputs import find_inputs
-from ham_keras.prediction.outline import Outlining, measure
-from ham_keras.prediction.predictor import Segmenter
+from ham_keras.prediction.outline import measure
+from ham_keras.prediction.predictor import load_segmenter
 from ham_keras.runs import Run
+from ham_keras.settings import Outline
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_the_challenges_scorer_takes_the_folder(
 def test_rows_are_measured_of_the_masks_and_overlays_show_them(
     trained: Run, predicted: Predictions, photos: list[Path]
 ) -> None:
-    segmenter = Segmenter(trained.folder, Outlining(0.5))
+    segmenter = load_segmenter(trained.folder)
     table = load_csv(predicted.table)
     assert [row["image_id"] for row in table] == sorted(path.stem for path in photos)
     for row in table:
@@ -186,7 +187,7 @@ def test_what_is_there_is_skipped_unless_overwritten(trained: Run, photos: list[
 
 
 def test_predictions_made_otherwise_are_not_mixed(trained: Run, photos: list[Path], tmp_path: Path) -> None:
-    how = Outlining(0.4, tta=True)
+    how = Outline(threshold=0.4, tta=True)
     predict(trained.folder, photos[:3], tmp_path, visible=False)
     whole = files(tmp_path)
     with pytest.raises(HamError, match=r"holds predictions made with threshold 0\.5, tta False; choose another -o, or"):
@@ -295,9 +296,9 @@ def test_a_killed_prediction_goes_on_where_it_was(
     command += ["--overwrite", "--threshold", "0.3"]
     killed = subprocess.run([sys.executable, "-c", KILLED, *command], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    outcome = predict(trained.folder, photos, tmp_path, Outlining(0.3), visible=False)
+    outcome = predict(trained.folder, photos, tmp_path, Outline(threshold=0.3), visible=False)
     assert (outcome.predicted, outcome.skipped) == (3, 3)
-    predict(trained.folder, photos, tmp_path / "alone", Outlining(0.3), visible=False)
+    predict(trained.folder, photos, tmp_path / "alone", Outline(threshold=0.3), visible=False)
     for name, content in files(tmp_path / "alone").items():
         assert files(tmp_path)[name] == content, name
 
@@ -309,6 +310,57 @@ def test_options_reach_the_masks(trained: Run, predicted: Predictions, photos: l
         **load_json(predicted.settings), "threshold": 0.35, "tta": True, "keep_largest": True, "fill_holes": True,
     }  # fmt: skip
     assert {row["components"] for row in load_csv(tmp_path / "predictions.csv")} <= {"0", "1"}
+
+
+def test_the_runs_config_decides_where_no_flag_does(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("tensorboard", "reports", "scores"))
+    own = {"threshold": 0.35, "tta": True, "keep_largest": True, "fill_holes": True}
+    save_json(run / "config.json", load_json(run / "config.json") | {"outline": own})
+    command = [str(run), str(photos[0]), "-o"]
+    assert main([*command, str(tmp_path / "own")]) == 0
+    assert load_json(tmp_path / "own" / "predict.json").items() >= own.items()
+    flags = ["--no-tta", "--keep", "all", "--no-fill-holes", "--threshold", "0.5"]
+    assert main([*command, str(tmp_path / "plain"), *flags]) == 0
+    assert load_json(tmp_path / "plain" / "predict.json").items() >= Outline().model_dump().items()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_probabilities_are_saved_at_the_images_size(
+    bits: int, trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path
+) -> None:
+    command = [str(trained.folder), *map(str, photos[:2]), "-o", str(tmp_path), "--save-probabilities", str(bits)]
+    assert main(command) == 0
+    predictions = Predictions(tmp_path, bits)
+    for path, (_, found) in zip(
+        photos, load_segmenter(trained.folder).segment_files(photos[:2], lambda _, segmented: segmented), strict=False
+    ):
+        with Image.open(predictions.probability(path.stem)) as image:
+            assert (image.mode, image.size) == ({8: "L", 16: "I;16"}[bits], (96, 64))
+            levels = np.asarray(image).astype(np.float64)
+        np.testing.assert_allclose(levels / (2**bits - 1), found.probability, atol=0.5 / (2**bits - 1) + 1e-5)
+        assert predictions.mask(path.stem).read_bytes() == predicted.mask(path.stem).read_bytes()
+    with pytest.raises(HamError, match="probabilities: no image there"):
+        find_inputs([tmp_path / "probabilities"], Predictions(tmp_path / "elsewhere"))
+
+
+def test_probabilities_are_finished_refused_and_removed_like_masks(
+    trained: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    saved = Predictions(tmp_path, 16)
+    predict(trained.folder, photos[:2], tmp_path, probability_bits=16, visible=False)
+    whole = files(tmp_path)
+    saved.probability(photos[0].stem).unlink()
+    outcome = predict(trained.folder, photos[:2], tmp_path, probability_bits=16, visible=False)
+    assert (outcome.predicted, outcome.skipped) == (1, 1) and files(tmp_path) == whole
+    assert all(saved.is_product(tmp_path / name) for name in whole if name.endswith((".png", "jpg")))
+    with pytest.raises(HamError, match="holds predictions made with probability_bits 16; choose another -o"):
+        predict(trained.folder, photos[:2], tmp_path, visible=False)
+    predict(trained.folder, photos[:2], tmp_path, overwrite=True, visible=False)
+    assert not list((tmp_path / "probabilities").iterdir())
+    saved.probability(photos[2].stem).write_bytes(b"of somebody else")
+    with pytest.raises(HamError, match=r"probabilities/.*\.png: is there already and is not this command's"):
+        predict(trained.folder, photos[:3], tmp_path, probability_bits=16, overwrite=True, visible=False)
 
 
 def test_masks_may_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
@@ -344,7 +396,9 @@ def test_a_folder_a_patient_keeps_its_folders_goes_on_and_makes_anew(
     # Alone its name does not repeat, but its mask has a place already.
     outcome = predict(trained.folder, [tmp_path / "in" / "p2"], out.folder, visible=False)
     assert (outcome.predicted, outcome.skipped) == (0, 1)
-    outcome = predict(trained.folder, [tmp_path / "in"], out.folder, Outlining(0.4), overwrite=True, visible=False)
+    outcome = predict(
+        trained.folder, [tmp_path / "in"], out.folder, Outline(threshold=0.4), overwrite=True, visible=False
+    )
     assert (outcome.predicted, outcome.skipped) == (4, 0)
     assert [row["image_id"] for row in load_csv(out.table)] == ids
 

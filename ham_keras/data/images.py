@@ -1,4 +1,4 @@
-"""Decode and resize: the one path that training, evaluation, prediction and serving share.
+"""Decode photographs: the one path that training, evaluation, prediction and serving share.
 
 It is TensorFlow, so that it can be exported with the model. It takes bytes as `encoded.py` reads them.
 """
@@ -22,16 +22,6 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     return image
 
 
-def resize_image(image: tf.Tensor, height_px: int, width_px: int) -> tf.Tensor:
-    """Resize uint8 RGB [H, W, 3] or [N, H, W, 3] to the network's size, uint8.
-
-    Bilinear with antialias: shrinking 600x450 to 128x128 without it samples one pixel in twenty, so
-    hairs turn to dots and the result depends on where they fall. It costs no accuracy: benchmarks/choices.py.
-    """
-    resized = tf.image.resize(image, [height_px, width_px], antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
-
-
 def resize_probability(probability: tf.Tensor, height_px: int, width_px: int) -> tf.Tensor:
     """Resize float32 probabilities [N, h, w, 1], 0..1, to an image's own size, bilinearly."""
     return tf.image.resize(probability, [height_px, width_px])
@@ -49,12 +39,3 @@ def read_image(path: Path | str) -> np.ndarray:
     except tf.errors.InvalidArgumentError as error:
         reason = re.sub(r"\{\{.*\}\} | \[Op:.*\]", "", str(error.message).splitlines()[0])  # where in TensorFlow it was
         raise HamError(f"{shown(path)}: not a readable image ({reason}); fetch it again or leave it out") from None
-
-
-def load_image(path: Path | str, height_px: int, width_px: int) -> np.ndarray:
-    """Read one file to uint8 RGB [height_px, width_px, 3], just as training does.
-
-    Raises:
-        HamError: the file is missing or broken.
-    """
-    return resize_image(read_image(path), height_px, width_px).numpy()

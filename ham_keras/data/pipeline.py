@@ -1,4 +1,4 @@
-"""From records to batches: decode, repair and resize once, keep uint8, shuffle, augment, batch.
+"""From records to batches: decode, repair and preprocess once, keep uint8, shuffle, augment, batch.
 
 What the model gets: float32 images [N, H, W, 3], RGB 0..255, and float32 masks [N, H, W, 1] in {0, 1}.
 """
@@ -21,19 +21,20 @@ from tqdm import tqdm
 
 from ham_keras.data.augmentation.batch import augment_batch, draw_key
 from ham_keras.data.encoded import read_encoded
-from ham_keras.data.images import decode_image, load_image, resize_image
+from ham_keras.data.images import decode_image, read_image
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.files import replacing
+from ham_keras.preprocessing.steps import build_steps
 from ham_keras.settings import Augment, Data
 
 Pixels = npt.NDArray[np.uint8]
 THREADS = min(os.cpu_count() or 1, 16)
 DECODERS = 2 * THREADS  # images at a time: each waits for Python's lock and for files
 PREFETCHED = 2  # batches that are ready before the model asks
-CACHE_FORMAT = "2"  # raise it when what decoding or resizing yields changes
+CACHE_FORMAT = "2"  # raise it when what decoding yields changes, or a step with the same description
 
 
 def bounded(threads: int = THREADS) -> tf.data.Options:
@@ -63,6 +64,7 @@ class Examples:
         """
         self.records = list(records)
         self.height_px, self.width_px = settings.image_size
+        self.steps = build_steps(settings)
         self._fetch: Callable[[npt.NDArray[np.int64]], Pixels] | None = None
         if settings.cache == "memory":
             pixels = np.empty((len(self.records), *self._shape), np.uint8)
@@ -108,7 +110,7 @@ class Examples:
             yield
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
             for record in self.records if self._fetch is None else ():
-                load_image(record.image_path, self.height_px, self.width_px)
+                read_image(record.image_path)
                 read_truth(record)
             raise
 
@@ -120,7 +122,7 @@ class Examples:
     def _decode(self, index: tf.Tensor) -> tf.Tensor:
         encoded, mask = tf.numpy_function(self._read, [index], [tf.string, tf.uint8])
         mask.set_shape([self.height_px, self.width_px, 1])
-        return tf.concat([resize_image(decode_image(encoded), self.height_px, self.width_px), mask], axis=-1)
+        return tf.concat([self.steps(decode_image(encoded)), mask], axis=-1)
 
     def _read(self, index: np.int64) -> tuple[bytes, Pixels]:
         cv2.setNumThreads(0)
@@ -160,7 +162,7 @@ class Examples:
         return fetch
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{CACHE_FORMAT} {self._shape}".encode())
+        digest = hashlib.sha256(f"{CACHE_FORMAT} {self._shape} {self.steps.key()}".encode())
         for record in self.records:
             digest.update(f"{record.mask_inverted} {record.lesion_values}\n".encode())
             for path in (record.image_path, record.mask_path):

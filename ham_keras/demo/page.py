@@ -16,10 +16,10 @@ from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.demo.photograph import Photograph, segment_photograph, show_photograph, thumbnail
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
-from ham_keras.prediction.outline import Outlining
 from ham_keras.prediction.predictor import Segmenter, count_pixels
 from ham_keras.runs import Run
 from ham_keras.scores.bootstrap import show_interval
+from ham_keras.settings import Outline
 
 LARGEST_MB = 50  # of an uploaded file
 LARGEST_PIXELS = 80_000_000
@@ -57,44 +57,47 @@ class Desk:
             return None, show_message(str(error).replace(str(path), name)), NOTHING_YET
         finally:
             path.unlink(missing_ok=True)
-        return self._segment(name, image, Outlining(threshold, False, largest, holes))
+        return self._segment(name, image, _outline(threshold, largest, holes))
 
     def take_example(self, event: gr.EventData, threshold: float, largest: bool, holes: bool) -> Answer:
         index = int(event.index)
-        return self._segment(
-            f"phantom_{index + 1}.png", self.examples[index], Outlining(threshold, False, largest, holes)
-        )
+        return self._segment(f"phantom_{index + 1}.png", self.examples[index], _outline(threshold, largest, holes))
 
     def outline(self, photograph: Photograph | None, threshold: float, largest: bool, holes: bool) -> str:
         """Outline anew what the network has answered before."""
         if photograph is None:
             return NOTHING_YET
-        return show_photograph(photograph, Outlining(threshold, False, largest, holes))
+        return show_photograph(photograph, _outline(threshold, largest, holes))
 
-    def _segment(self, name: str, image: np.ndarray, how: Outlining) -> Answer:
+    def _segment(self, name: str, image: np.ndarray, outline: Outline) -> Answer:
         with self.network:
             photograph = segment_photograph(self.segmenter, name, image)
-        return photograph, show_message(""), show_photograph(photograph, how)
+        return photograph, show_message(""), show_photograph(photograph, outline)
+
+
+def _outline(threshold: float, largest: bool, holes: bool) -> Outline:
+    """What the controls say; mirror images are the network's matter and were averaged before."""
+    return Outline(threshold=threshold, keep_largest=largest, fill_holes=holes)
 
 
 def build_page(run: Run, config: Config, segmenter: Segmenter, *, local: bool) -> gr.Blocks:
     """The page of a run; `local` where only this machine can reach it."""
-    desk = Desk(segmenter)
+    desk, outline = Desk(segmenter), segmenter.outline
     with gr.Blocks(title="Skin lesion outline", analytics_enabled=False, delete_cache=(60, 60)) as page:
         photograph = gr.State(None, time_to_live=KEPT_SECONDS)
-        gr.HTML(show_head(run, config, local=local))
+        gr.HTML(show_head(run, config, local=local, tta=outline.tta))
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 drop = gr.File(label=f"Dermoscopy image, at most {LARGEST_MB} MB", height=150, elem_id="drop")
                 message = show_message("")
                 examples = gr.HTML(show_examples(desk.examples), js_on_load=CHOOSE_EXAMPLE)
                 threshold = gr.Slider(
-                    0.01, 0.99, config.score.threshold, step=0.01, label="Threshold",
+                    0.01, 0.99, outline.threshold, step=0.01, label="Threshold",
                     info=f"Lesion is where the probability is above it; the run was scored at "
-                         f"{config.score.threshold:g}.",
+                         f"{config.outline.threshold:g}.",
                 )  # fmt: skip
-                largest = gr.Checkbox(False, label="Keep the largest part alone")
-                holes = gr.Checkbox(False, label="Fill holes")
+                largest = gr.Checkbox(outline.keep_largest, label="Keep the largest part alone")
+                holes = gr.Checkbox(outline.fill_holes, label="Fill holes")
             with gr.Column(scale=2, min_width=300):
                 results = gr.HTML(NOTHING_YET)
         how = [threshold, largest, holes]
@@ -146,10 +149,12 @@ def read_upload(path: Path) -> np.ndarray:
     return read_image(path)
 
 
-def show_head(run: Run, config: Config, *, local: bool) -> str:
+def show_head(run: Run, config: Config, *, local: bool, tta: bool = False) -> str:
     """What network this is, how good it was, and what the page is not."""
     height_px, width_px = config.data.image_size
     facts = [f"Run <b>{escape(run.folder.resolve().name)}</b>", f"network {width_px} × {height_px} px"]
+    if tta:
+        facts.append("mean over the image and its mirror images")
     if run.summary("test").exists():
         summary = load_json(run.summary("test"))
         jaccard = summary["native"]["jaccard"]

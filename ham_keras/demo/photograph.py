@@ -15,8 +15,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from ham_keras.data.overlay import draw_outline
-from ham_keras.prediction.outline import Lesion, Outlining, Probability, measure, outline_lesion
+from ham_keras.prediction.outline import Lesion, Probability, measure, outline_lesion
 from ham_keras.prediction.predictor import Segmenter, enlarge
+from ham_keras.settings import Outline
 
 SHOWN_PX = 1200  # longest side of a picture on the page
 OUTLINE_FRACTION = 1 / 300  # of that side
@@ -55,10 +56,10 @@ def segment_photograph(segmenter: Segmenter, name: str, image: Pixels) -> Photog
     return Photograph(name, (height_px, width_px), shown, segmenter.answer(image))
 
 
-def show_photograph(photograph: Photograph, how: Outlining) -> str:
+def show_photograph(photograph: Photograph, outline: Outline) -> str:
     """The HTML of outline, probability map, measurements and mask."""
     probability = photograph.probability
-    lesion = outline_lesion(probability, how)
+    lesion = outline_lesion(probability, outline)
     measured = measure(lesion, probability)
     mask_name = f"{PurePath(photograph.name).stem}_segmentation.png"
     mask = _data_uri(255 * lesion, "PNG")
@@ -67,13 +68,13 @@ def show_photograph(photograph: Photograph, how: Outlining) -> str:
 <div class="pictures">
   <figure>
     <img src="{_data_uri(_outlined(photograph, lesion), "JPEG")}" alt="{escape(_describe(photograph, measured))}">
-    <figcaption>Outline: probability above {how.threshold:g}</figcaption>
+    <figcaption>Outline: probability above {outline.threshold:g}</figcaption>
   </figure>
   <figure>
     <img src="{_data_uri(_mapped(photograph, probability), "JPEG")}"
       alt="Probability of lesion at each pixel of {escape(photograph.name)}, from {probability.min():.2f} to
       {probability.max():.2f}; dark is skin, bright is lesion">
-    <figcaption>Probability of lesion{_colour_bar(how.threshold)}</figcaption>
+    <figcaption>Probability of lesion{_colour_bar(outline.threshold)}</figcaption>
   </figure>
 </div>
 <div class="under">

@@ -11,16 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ham_keras.errors import HamError
-from ham_keras.prediction.outline import Outlining
 from ham_keras.runs import load_trained_run
+from ham_keras.settings import Outline
 
 HOST, PORT = "127.0.0.1", 7860
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 
 
 @contextmanager
-def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, tta: bool = False) -> Iterator[str]:
+def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Outline | None = None) -> Iterator[str]:
     """Show a run's page until the `with` block ends; yields its address.
+
+    The page starts with `outline`, or with that of the run's config.
 
     Nothing but the answers to its own page leaves the process: no telemetry, no fonts or scripts from elsewhere, no
     shared link. Uploads pass through a temporary folder of its own, which goes when the block ends.
@@ -36,9 +38,9 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, tta: bool =
         # Gradio asks its own page whether it is there, which no proxy can tell.
         os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy", os.environ.get("NO_PROXY")), host)))
         from ham_keras.demo.page import build_page, launch_page
-        from ham_keras.prediction.predictor import Segmenter
+        from ham_keras.prediction.predictor import load_segmenter
 
-        page = build_page(run, config, Segmenter(folder, Outlining(config.score.threshold, tta)), local=is_local(host))
+        page = build_page(run, config, load_segmenter(folder, outline), local=is_local(host))
         try:
             yield launch_page(page, host, port)
         finally:

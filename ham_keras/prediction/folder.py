@@ -1,4 +1,4 @@
-"""A folder of predictions: masks, overlays and a table, of one network and one way to outline."""
+"""A folder of predictions: masks, overlays, probabilities and a table, of one network and one outline."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ham_keras.data.overlay import draw_outline
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
-from ham_keras.prediction.outline import Outlining, measure
+from ham_keras.prediction.outline import Probability, measure
 from ham_keras.runs import Run
+from ham_keras.settings import Outline
 
 if TYPE_CHECKING:
     from ham_keras.prediction.predictor import Segmented
 
 OUTLINE_FRACTION = 1 / 400  # of the image's longer side
+BESIDE_MASKS = {"overlays": ".jpg", "probabilities": ".png"}  # folders, and how their files end
 Row = dict[str, Any]
 
 
@@ -32,11 +36,14 @@ class Predictions:
 
     An id may have folders: "p1/DSC0001". An image without one has its file's name without the ending.
 
+    With `probability_bits`, 8 or 16, the probabilities are saved too.
+
     While a prediction runs, a journal holds, one line of JSON each, the ids it has begun with and each row; at its
     end, however it ends, the rows become the table. What a killed one leaves in the journal is read by the next.
     """
 
     folder: Path
+    probability_bits: int | None = None
     rows: dict[str, Row] = dataclasses.field(default_factory=dict)
     begun: set[str] = dataclasses.field(default_factory=set)
     ids: dict[Path, str] = dataclasses.field(default_factory=dict)
@@ -64,20 +71,28 @@ class Predictions:
     def overlay(self, image_id: str) -> Path:
         return self.folder / "overlays" / f"{image_id}.jpg"
 
-    def is_product(self, path: Path) -> bool:
-        """Whether a file is, by its place and name, a mask or an overlay of this folder.
+    def probability(self, image_id: str) -> Path:
+        """Grey levels, 0 to 255 or 65535, at the image's size."""
+        return self.folder / "probabilities" / f"{image_id}.png"
 
-        In folders within it a mask is one that has an overlay, and an overlay one that has a mask.
+    def products(self, image_id: str) -> tuple[Path, ...]:
+        """All files that a prediction of an image may have written."""
+        return self.mask(image_id), self.overlay(image_id), self.probability(image_id)
+
+    def is_product(self, path: Path) -> bool:
+        """Whether a file is, by its place and name, a mask, an overlay or probabilities of this folder.
+
+        In folders within it a mask is one that has an overlay, and the others are those that have a mask.
         """
         folder, real = self.folder.resolve(), path.resolve()
         if not real.is_relative_to(folder):
             return False
         *parents, name = real.relative_to(folder).parts
-        is_overlay = parents[:1] == ["overlays"]
-        ending = ".jpg" if is_overlay else "_segmentation.png"
-        image_id = "/".join([*parents[is_overlay:], name.removesuffix(ending)])
-        counterpart = self.mask(image_id) if is_overlay else self.overlay(image_id)
-        return name.endswith(ending) and (len(parents) == is_overlay or counterpart.exists())
+        beside = bool(parents) and parents[0] in BESIDE_MASKS
+        ending = BESIDE_MASKS[parents[0]] if beside else "_segmentation.png"
+        image_id = "/".join([*parents[beside:], name.removesuffix(ending)])
+        counterpart = self.mask(image_id) if beside else self.overlay(image_id)
+        return name.endswith(ending) and (len(parents) == beside or counterpart.exists())
 
     def name(self, ids: Mapping[Path, str]) -> None:
         """Take these ids for files, but for a file that has a row keep that row's: its mask is found there."""
@@ -94,13 +109,14 @@ class Predictions:
         return self.ids.get(path, path.stem)
 
     def holds(self, path: Path) -> bool:
-        """Whether this file's mask, overlay and row are all there.
+        """Whether this file's row and all files that this prediction writes of it are there.
 
         Raises:
             HamError: they are those of another file of this name.
         """
         image_id = self.id_of(path)
-        if image_id not in self.rows or not self.mask(image_id).exists() or not self.overlay(image_id).exists():
+        products = self.products(image_id) if self.probability_bits else self.products(image_id)[:2]
+        if image_id not in self.rows or not all(product.exists() for product in products):
             return False
         there = self.rows[image_id]["image"]
         if there != str(path.resolve()):
@@ -111,12 +127,15 @@ class Predictions:
         return True
 
     def save(self, path: Path, segmented: Segmented) -> Row:
-        """Write mask and overlay of an image file; returns its row of the table."""
+        """Write mask, overlay and, with `probability_bits`, probabilities of an image file; returns its row."""
         image_id = self.id_of(path)
         save_bytes(self.mask(image_id), _encode(255 * segmented.lesion, "PNG"))
         thickness_px = max(1, round(max(segmented.lesion.shape) * OUTLINE_FRACTION))
         drawn = draw_outline(segmented.image, segmented.lesion, thickness_px)
         save_bytes(self.overlay(image_id), _encode(drawn, "JPEG", quality=90))
+        if self.probability_bits:
+            levels = grey_levels(segmented.probability, self.probability_bits)
+            save_bytes(self.probability(image_id), _encode(levels, "PNG"))
         measured = measure(segmented.lesion, segmented.probability)
         return {"image_id": image_id, "image": str(path.resolve()), **measured}
 
@@ -183,7 +202,7 @@ class Predictions:
         """
         ids = [self.id_of(path) for path in paths]
         for image_id in ids:
-            there = next((path for path in (self.mask(image_id), self.overlay(image_id)) if path.exists()), None)
+            there = next((path for path in self.products(image_id) if path.exists()), None)
             if there is not None and image_id not in self.rows and image_id not in self.begun:
                 raise HamError(
                     f"{there}: is there already and is not this command's; move it away, or choose another -o"
@@ -193,8 +212,8 @@ class Predictions:
         self._save_table()  # before the masks go: a row never stands for another mask than its own
         save_text(self.journal, json.dumps({"begun": ids}) + "\n")
         for image_id in ids:
-            self.mask(image_id).unlink(missing_ok=True)
-            self.overlay(image_id).unlink(missing_ok=True)
+            for product in self.products(image_id):
+                product.unlink(missing_ok=True)
         save_json(self.settings, made_with)
 
     def add(self, row: Row) -> None:
@@ -210,10 +229,16 @@ class Predictions:
             self.table.unlink(missing_ok=True)
 
 
-def describe_settings(run: Run, how: Outlining) -> dict[str, Any]:
-    """What predictions depend on: the network, told by its weights, and how it is used."""
+def describe_settings(run: Run, outline: Outline, probability_bits: int | None = None) -> dict[str, Any]:
+    """What predictions depend on: the network, known by its weights, the outline, and what is saved."""
     digest = hashlib.sha256(run.weights.read_bytes()).hexdigest()
-    return {"run": run.folder.resolve().name, "weights_sha256": digest, **dataclasses.asdict(how)}
+    used = {"run": run.folder.resolve().name, "weights_sha256": digest, **outline.model_dump()}
+    return {**used, "probability_bits": probability_bits}
+
+
+def grey_levels(probability: Probability, bits: int) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Probabilities, 0..1, as whole numbers from 0 to 2**bits - 1: uint8 or uint16."""
+    return np.rint(probability.astype(np.float64) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def _encode(pixels: Any, form: str, **options: Any) -> bytes:

@@ -15,7 +15,7 @@ from PIL import Image
 from ham_keras.data.folders import describe_unread, is_image_file, is_unread, key, looks_like_mask, walk_files
 from ham_keras.data.layouts import PHOTOGRAPH_ENDING, SUFFIXES, without_mask_ending
 from ham_keras.errors import HamError
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import BESIDE_MASKS, Predictions
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def find_inputs(inputs: Sequence[Path | str], output: Predictions) -> Inputs:
 
     An id is the name of a file without its ending. Where names repeat, the folders below each input, or else those
     that the files do not share, come before it: "p1/DSC0001". Not among the images are masks beside their images,
-    told by name and pixels, and masks and overlays of `output`.
+    told by name and pixels, and masks, overlays and
+    probabilities of `output`.
 
     Raises:
         HamError: an input names none, or two files of one folder have one name.
@@ -69,7 +70,7 @@ def _files_of(given: str) -> tuple[Path, list[Path]]:
     """The files that an input names, and the folder that it names them in."""
     path = Path(given)
     if path.is_dir():
-        return path, [file for file in walk_files(path) if not _is_overlay(file)]
+        return path, [file for file in walk_files(path) if not _is_beside_masks(file)]
     if path.exists() or path.is_symlink():
         return path.parent, [path]
     matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]
@@ -81,9 +82,9 @@ def _is_other_kind(path: Path, given: str) -> bool:
     return not is_image_file(path) and str(path) != str(Path(given))  # what is named itself is read, whatever it is
 
 
-def _is_overlay(path: Path) -> bool:
-    """Of whichever folder of predictions."""
-    return any(parent.name == "overlays" and Predictions(parent.parent).settings.exists() for parent in path.parents)
+def _is_beside_masks(path: Path) -> bool:
+    """An overlay or probabilities, of any folder of predictions."""
+    return any(parent.name in BESIDE_MASKS and Predictions(parent.parent).settings.exists() for parent in path.parents)
 
 
 def _masks_among(images: Sequence[Path]) -> set[Path]:

@@ -1,42 +1,29 @@
-"""What a predicted mask is cleaned of, and what is measured of it."""
+"""From probabilities to a mask, and what is measured of it. serving/outline.py does the same in an exported graph."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ham_keras.settings import Outline
+
 Lesion = npt.NDArray[np.uint8]
 Probability = npt.NDArray[np.float32]
 BORDER_WINDOW_FRACTION = 1 / 64  # of the image's longer side: two pixels of a network of 128
 
 
-@dataclass(frozen=True)
-class Outlining:
-    """How probabilities become a mask.
+def outline_lesion(probability: Probability, outline: Outline) -> Lesion:
+    """The mask, uint8 [H, W] in {0, 1}, of probabilities, float32 [H, W]. Holes are filled before parts are compared.
 
-    Attributes:
-        threshold: lesion is where the probability, 0..1, is above it.
-        tta: average the network's answers to the image and its three mirror images.
-        keep_largest: keep the largest connected part alone.
-        fill_holes: count skin that the lesion encloses as lesion.
+    The threshold is compared in float32, as the exported graph does.
     """
-
-    threshold: float
-    tta: bool = False
-    keep_largest: bool = False
-    fill_holes: bool = False
-
-
-def outline_lesion(probability: Probability, how: Outlining) -> Lesion:
-    """The mask, uint8 [H, W] in {0, 1}, of probabilities [H, W]."""
-    lesion = (probability > how.threshold).astype(np.uint8)
-    if how.fill_holes:
+    lesion = (probability > np.float32(outline.threshold)).astype(np.uint8)
+    if outline.fill_holes:
         lesion = fill_holes(lesion)
-    return keep_largest(lesion) if how.keep_largest else lesion
+    return keep_largest(lesion) if outline.keep_largest else lesion
 
 
 def fill_holes(lesion: Lesion) -> Lesion:
@@ -46,11 +33,18 @@ def fill_holes(lesion: Lesion) -> Lesion:
 
 
 def keep_largest(lesion: Lesion) -> Lesion:
-    """The largest part alone, the topmost of equals; pixels that touch at a corner belong together."""
+    """The largest part alone; pixels that touch at a corner belong together.
+
+    Of equals it is the one with the topmost pixel, the leftmost of these.
+    """
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(lesion, connectivity=8)
     if count <= 2:
         return lesion
-    return (labels == 1 + np.argmax(statistics[1:, cv2.CC_STAT_AREA])).astype(np.uint8)
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    largest = 1 + np.flatnonzero(areas == areas.max())
+    # OpenCV numbers parts by blocks of 2x2 pixels, so the lowest number is not always the topmost part.
+    first = largest[0] if len(largest) == 1 else labels[np.isin(labels, largest)][0]
+    return (labels == first).astype(np.uint8)
 
 
 def measure(lesion: Lesion, probability: Probability) -> dict[str, Any]:

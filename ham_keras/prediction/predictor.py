@@ -1,4 +1,4 @@
-"""A run's network, outlining photographs: what `predict`, its bulk engine and the demo page share."""
+"""From photographs to masks: the one way that scores, predictions, reports and the demo page share."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ import numpy as np
 import tensorflow as tf
 
 from ham_keras.data.encoded import read_head
-from ham_keras.data.images import read_image, resize_image, resize_probability
+from ham_keras.data.images import read_image, resize_probability
 from ham_keras.errors import HamError
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.outline import Lesion, Outlining, Probability, outline_lesion
+from ham_keras.prediction.mirrors import average_mirrors
+from ham_keras.prediction.outline import Lesion, Probability, outline_lesion
+from ham_keras.preprocessing.steps import build_steps
 from ham_keras.runs import load_run
+from ham_keras.settings import Data, Outline
 
 BATCH_SIZE = 16
 BATCH_PIXELS = 64_000_000  # that the photographs of a batch hold together, so that large ones do not fill the memory
 THREADS = min(os.cpu_count() or 1, 8)
-MIRRORS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of [N, H, W, C]
 
 T = TypeVar("T")
 Batch = list[tuple[Path, "Future[Any]"]]
@@ -36,42 +38,42 @@ class Segmented:
 
     Attributes:
         image: uint8 RGB [H, W, 3].
-        probability: float32 [H, W], 0..1, the network's, resized to the image.
+        answer: float32 [h, w, 1], 0..1, the network's probabilities at its own size.
+        probability: float32 [H, W], the answer, resized to the image.
         lesion: uint8 [H, W] in {0, 1}.
     """
 
     image: np.ndarray
+    answer: np.ndarray
     probability: Probability
     lesion: Lesion
 
 
-Finish = Callable[[Path, Segmented], Any]
+Finish = Callable[[Path, Segmented], T]
+Network = Callable[..., tf.Tensor]
 
 
 class Segmenter:
-    """The network of a run in float32. One object may be called from several threads."""
+    """A network and how its probabilities become masks. One object may be called from several threads."""
 
-    def __init__(self, folder: Path | str, how: Outlining) -> None:
-        """Load the run's best weights.
+    def __init__(self, network: Network, settings: Data, outline: Outline) -> None:
+        """Wrap a network.
 
-        Raises:
-            HamError: not a run, or no weights yet.
+        Args:
+            network: a Keras model, or another function that takes float32 images [N, h, w, 3], 0..255, and
+                `training=False` to probabilities [N, h, w, 1].
+            settings: of the data that it was trained on: the preprocessing, and the network's size.
         """
-        run, config = load_run(folder)
-        model = load_model(run, config)
-        self.how = how
-        self.height_px, self.width_px = config.data.image_size
-        mirrors = MIRRORS if how.tta else MIRRORS[:1]
+        self.outline = outline
+        self.steps = build_steps(settings)
+        height_px, width_px = settings.image_size
 
-        def mirrored(images: tf.Tensor, axes: tf.Tensor) -> tf.Tensor:
-            return tf.reverse(model(tf.reverse(images, axes), training=False), axes)
-
-        @tf.function(input_signature=[tf.TensorSpec([None, self.height_px, self.width_px, 3], tf.uint8)])
-        def network(images: tf.Tensor) -> tf.Tensor:
+        @tf.function(input_signature=[tf.TensorSpec([None, height_px, width_px, 3], tf.uint8)])
+        def answers(images: tf.Tensor) -> tf.Tensor:
             pixels = tf.cast(images, tf.float32)
-            return tf.add_n([mirrored(pixels, tf.constant(axes, tf.int32)) for axes in mirrors]) / len(mirrors)
+            return average_mirrors(lambda each: network(each, training=False), pixels, tta=outline.tta)
 
-        self._network = network
+        self._network = answers
 
     def segment(self, image: np.ndarray) -> Segmented:
         """Outline the lesion of one image, uint8 RGB [H, W, 3]."""
@@ -79,9 +81,9 @@ class Segmenter:
 
     def answer(self, image: np.ndarray) -> np.ndarray:
         """The network's own answer to one image, uint8 RGB [H, W, 3]: float32 [h, w, 1], 0..1, at its own size."""
-        return self._probabilities([self._shrink(image)])[0]
+        return self._probabilities([self._preprocess(image)])[0]
 
-    def segment_files(self, paths: Iterable[Path], finish: Finish) -> Iterator[tuple[Path, Any]]:
+    def segment_files(self, paths: Iterable[Path], finish: Finish[T]) -> Iterator[tuple[Path, T | HamError]]:
         """Yield, in their order, each file and what `finish` makes of it, or the HamError that says why it is broken.
 
         Reading and finishing run in threads beside the network. Never more than three batches are held.
@@ -111,20 +113,30 @@ class Segmenter:
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         image = read_image(path)
-        return image, self._shrink(image)
+        return image, self._preprocess(image)
 
-    def _finish(self, finish: Finish, path: Path, image: np.ndarray, probability: np.ndarray) -> Any:
-        return finish(path, self._outline(image, probability))
+    def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, answer: np.ndarray) -> T:
+        return finish(path, self._outline(image, answer))
 
     def _probabilities(self, small: Sequence[np.ndarray]) -> np.ndarray:
         return self._network(np.stack(small)).numpy()
 
-    def _shrink(self, image: np.ndarray) -> np.ndarray:
-        return resize_image(image, self.height_px, self.width_px).numpy()
+    def _preprocess(self, image: np.ndarray) -> np.ndarray:
+        return self.steps(image).numpy()
 
-    def _outline(self, image: np.ndarray, probability: np.ndarray) -> Segmented:
-        native = enlarge(probability, *image.shape[:2])
-        return Segmented(image, native, outline_lesion(native, self.how))
+    def _outline(self, image: np.ndarray, answer: np.ndarray) -> Segmented:
+        probability = enlarge(answer, *image.shape[:2])
+        return Segmented(image, answer, probability, outline_lesion(probability, self.outline))
+
+
+def load_segmenter(folder: Path | str, outline: Outline | None = None) -> Segmenter:
+    """A run's network with its best weights, in float32; `outline` defaults to that of the run's config.
+
+    Raises:
+        HamError: not a run, or no weights yet.
+    """
+    run, config = load_run(folder)
+    return Segmenter(load_model(run, config), config.data, outline or config.outline)
 
 
 def enlarge(answer: np.ndarray, height_px: int, width_px: int) -> Probability:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ham_keras.errors import HamError
 from ham_keras.prediction.folder import Predictions
-from ham_keras.prediction.outline import Outlining
+from ham_keras.settings import Outline
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray would report its use to its makers
 
@@ -23,11 +23,11 @@ CORES_OF_A_WORKER = 2  # that the network keeps busy
 class Worker:
     """A process of Ray's: the network, loaded once, for any number of blocks of files."""
 
-    def __init__(self, folder: str, how: Outlining, output: str) -> None:
-        from ham_keras.prediction.predictor import Segmenter
+    def __init__(self, folder: str, outline: Outline, output: str, probability_bits: int | None) -> None:
+        from ham_keras.prediction.predictor import load_segmenter
 
-        self.segmenter = Segmenter(folder, how)
-        self.predictions = Predictions(Path(output))
+        self.segmenter = load_segmenter(folder, outline)
+        self.predictions = Predictions(Path(output), probability_bits)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
         """Predict a block's files, {"path": [N], "image_id": [N]}, to texts {"path": [N], "row": [N], "error": [N]}.
@@ -48,7 +48,7 @@ class Worker:
 
 
 def segment_on_ray(
-    folder: Path, how: Outlining, paths: Sequence[Path], predictions: Predictions, workers: int | None = None
+    folder: Path, outline: Outline, paths: Sequence[Path], predictions: Predictions, workers: int | None = None
 ) -> Iterator[tuple[Path, Any]]:
     """As `Segmenter.segment_files` with `Predictions.save`, in `workers` processes; in any order.
 
@@ -65,9 +65,10 @@ def segment_on_ray(
         # Absolute paths, for a worker has a working folder of its own.
         named = {str(path.absolute()): path for path in paths}
         items = [{"path": name, "image_id": predictions.id_of(path)} for name, path in named.items()]
+        output = str(predictions.folder.absolute())
         dataset = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,
-            fn_constructor_args=(str(folder.absolute()), how, str(predictions.folder.absolute())),
+            fn_constructor_args=(str(folder.absolute()), outline, output, predictions.probability_bits),
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
             num_cpus=1,

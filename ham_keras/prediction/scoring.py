@@ -6,24 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
 from ham_keras.config import Config
-from ham_keras.data.images import resize_probability
-from ham_keras.data.pipeline import Examples, make_eval_dataset
+from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
+from ham_keras.errors import HamError
 from ham_keras.files import replacing_folder, save_csv, save_json
 from ham_keras.models.loading import load_model
+from ham_keras.prediction.outline import outline_lesion
+from ham_keras.prediction.predictor import Network, Segmented, Segmenter, enlarge
 from ham_keras.runs import Run
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import summarise
-
-BATCH_SIZE = 16
+from ham_keras.settings import Outline
 
 
 def score_run(
@@ -64,34 +63,49 @@ def _save_mask(folder: Path, row: dict[str, Any], record: Record, lesion: np.nda
 
 
 def score_images(
-    model: keras.Model, records: Sequence[Record], config: Config, *, visible: bool = True
+    network: Network, records: Sequence[Record], config: Config, *, visible: bool = True
 ) -> Iterator[tuple[dict[str, Any], Record, np.ndarray]]:
-    """Yield, for each record, its row of per_image.csv, itself, and the predicted mask at native size.
+    """Yield, for each record, its row of per_image.csv, itself, and the predicted mask at its mask's own size.
 
-    The mask is uint8 [H, W] in {0, 1}.
+    The mask is uint8 [H, W] in {0, 1}, the one that `predict` writes with the same outline. See `Segmenter` for what
+    a network is.
+
+    Raises:
+        HamError: names the first image or mask that cannot be read.
     """
-    predict = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
-    resize = tf.function(resize_probability, reduce_retracing=True)
-    examples = Examples(records, config.data.model_copy(update={"cache": "none"}), visible=False)
-    remaining = iter(records)
-    with tqdm(total=len(records), desc="scoring", unit=" images", disable=not visible) as bar, examples.explained():
-        for images, masks in make_eval_dataset(examples, batch_size=BATCH_SIZE):
-            for probability, small in zip(predict(images), masks.numpy(), strict=True):
-                record = next(remaining)
-                mask = read_truth(record)
-                height, width = mask.lesion.shape
-                native = resize(probability[None], height, width).numpy()[0, ..., 0] > config.score.threshold
-                network = probability.numpy() > config.score.threshold
-                row = {
-                    "image_id": record.image_id,
-                    "lesion_id": record.lesion_id,
-                    "diagnosis": record.diagnosis,
-                    "height_px": height,
-                    "width_px": width,
-                    "lesion_fraction": round(float(mask.lesion.mean()), 6),
-                    "mask_repaired": int(mask.repaired),
-                }
-                scores = {"native": score(*count(mask.lesion, native)), "network": score(*count(small, network))}
-                row |= {f"{name}_{size}": scores[size][name] for size in scores for name in SCORES}
-                bar.update()
-                yield row, record, native.astype(np.uint8)
+    segmenter = Segmenter(network, config.data, config.outline)
+    by_path = {record.image_path: record for record in records}
+
+    def finish(path: Path, segmented: Segmented) -> tuple[dict[str, Any], Record, np.ndarray]:
+        return _score(by_path[path], segmented, config.outline)
+
+    with tqdm(total=len(records), desc="scoring", unit=" images", disable=not visible) as bar:
+        for _, scored in segmenter.segment_files(by_path, finish):
+            if isinstance(scored, HamError):
+                raise scored
+            bar.update()
+            yield scored
+
+
+def _score(record: Record, segmented: Segmented, outline: Outline) -> tuple[dict[str, Any], Record, np.ndarray]:
+    mask = read_truth(record)
+    height_px, width_px = mask.lesion.shape
+    native = segmented.lesion
+    if native.shape != mask.lesion.shape:
+        native = outline_lesion(enlarge(segmented.answer, height_px, width_px), outline)
+    network = outline_lesion(segmented.answer[..., 0], outline)
+    row = {
+        "image_id": record.image_id,
+        "lesion_id": record.lesion_id,
+        "diagnosis": record.diagnosis,
+        "height_px": height_px,
+        "width_px": width_px,
+        "lesion_fraction": round(float(mask.lesion.mean()), 6),
+        "mask_repaired": int(mask.repaired),
+    }
+    scores = {
+        "native": score(*count(mask.lesion, native)),
+        "network": score(*count(resize_mask(mask.lesion, *network.shape), network)),
+    }
+    row |= {f"{name}_{size}": scores[size][name] for size in scores for name in SCORES}
+    return row, record, native

@@ -18,8 +18,8 @@ from ham_keras.data.images import read_image
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.outline import Outlining, measure
-from ham_keras.prediction.predictor import Segmented, Segmenter
+from ham_keras.prediction.outline import measure
+from ham_keras.prediction.predictor import Segmented, load_segmenter
 from ham_keras.runs import load_trained_run
 
 
@@ -41,7 +41,7 @@ class Segmentation:
 class TrainedRun:
     """A run folder with weights, opened for use; `ham_keras.load` makes it.
 
-    Images are segmented in float32 with the threshold of the run's config. Research use; not a medical device.
+    Images are segmented in float32 with the outline of the run's config. Research use; not a medical device.
 
     Attributes:
         run: the paths of the run folder.
@@ -55,7 +55,7 @@ class TrainedRun:
             HamError: not a run, no weights yet, or weights of another network.
         """
         self.run, self.config = load_trained_run(folder)
-        self._segmenter = Segmenter(folder, Outlining(self.config.score.threshold))
+        self._segmenter = load_segmenter(folder, self.config.outline)
 
     def __repr__(self) -> str:
         settings, size = self.config.model, "x".join(map(str, self.config.data.image_size))

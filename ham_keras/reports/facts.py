@@ -9,6 +9,7 @@ from ham_keras.config import Config
 from ham_keras.files import load_csv, load_json
 from ham_keras.reports.scorings import Scoring
 from ham_keras.runs import Run
+from ham_keras.scores.summary import outline_in_words
 from ham_keras.settings import Augment, Train
 
 Facts = dict[str, dict[str, str]]
@@ -55,7 +56,7 @@ def _data(scoring: Scoring) -> dict[str, str]:
         "Size for the network": f"{height}x{width} px",
         "Scored on": f"{scoring.summary['data']}, "
         + (f"{scoring.summary['split']} split" if scoring.summary["split"] else "all images"),
-        "Threshold": f"lesion where probability > {scoring.summary['threshold']:g}",
+        "Lesion": outline_in_words(scoring.config.outline),
     }
 
 

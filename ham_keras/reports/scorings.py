@@ -18,6 +18,7 @@ from ham_keras.data.splits import select
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
 from ham_keras.runs import Run, load_run
+from ham_keras.scores.summary import scored_outline
 
 SAME = 1e-3  # batches of other images round otherwise; a pixel or two may change sides
 
@@ -27,7 +28,7 @@ class Scoring:
     """What `evaluate` left in scores/<name>/, and the records that it scored.
 
     Attributes:
-        config: the run's, with the threshold of this scoring.
+        config: the run's, with the outline of this scoring.
         summary: summary.json.
         rows: per_image.csv, by image id.
         records: by image id, in the order of the rows.
@@ -90,8 +91,8 @@ def load_scoring(folder: Path | str, name: str = "test", *, data_root: Path | st
         raise HamError(f"{root}: the images that were scored lay there; say where they are now with --data ROOT")
     rows = {row["image_id"]: row for row in table}
     masks = summary.get("masks") or {}
-    overrides = [f"data.{key}={json.dumps(value)}" for key, value in masks.items()]
-    config = load_run(folder, [f"score.threshold={summary['threshold']}", *overrides])[1]
+    config = load_run(folder, [f"data.{key}={json.dumps(value)}" for key, value in masks.items()])[1]
+    config = config.model_copy(update={"outline": scored_outline(summary)})
     known = decide_masks(find_records(root).records, config.data.repair_masks, config.data.lesion_values)
     records = select(known, list(rows), str(run.scores(name) / "per_image.csv"))
     return Scoring(run, config, name, summary, rows, {record.image_id: record for record in records})

@@ -12,6 +12,7 @@ import numpy as np
 from ham_keras.config import Config
 from ham_keras.scores.bootstrap import show_interval, spread
 from ham_keras.scores.scores import SCORES, THRESHOLD
+from ham_keras.settings import Outline
 
 SIZE_EDGES = (0.05, 0.10, 0.20, 0.40)  # lesion fractions of the image that part the size groups
 
@@ -19,11 +20,26 @@ SIZE_EDGES = (0.05, 0.10, 0.20, 0.40)  # lesion fractions of the image that part
 def describe_scoring(
     root: Path | str, split: str | None, config: Config, masks: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What scores depend on besides the network: the images and how they are scored. Part of summary.json.
+    """What scores depend on besides the network: the images and their outline. Part of summary.json.
 
     `masks` are the settings by which masks were read, where they are not the run's own.
     """
-    return {"data": str(root), "split": split, "threshold": config.score.threshold, "masks": masks}
+    return {"data": str(root), "split": split, **config.outline.model_dump(), "masks": masks}
+
+
+def scored_outline(summary: Mapping[str, Any]) -> Outline:
+    """The outline that a summary's masks had; the summaries of earlier versions say only the threshold."""
+    return Outline(**{name: summary[name] for name in Outline.model_fields if name in summary})
+
+
+def outline_in_words(outline: Outline) -> str:
+    """E.g. "probability > 0.5, mirror images averaged, holes filled"."""
+    options = {
+        "mirror images averaged": outline.tta,
+        "holes filled": outline.fill_holes,
+        "largest part kept": outline.keep_largest,
+    }
+    return ", ".join([f"probability > {outline.threshold:g}", *(words for words, used in options.items() if used)])
 
 
 def size_group(lesion_fraction: float) -> str:
@@ -81,6 +97,8 @@ def _by_group(
 def format_summary(summary: Mapping[str, Any], title: str) -> str:
     """A summary as a table in plain text."""
     lines = [f"{title}: {summary['images']} images of {summary['lesions']} lesions"]
+    if "threshold" in summary:
+        lines.append(f"lesion: {outline_in_words(scored_outline(summary))}")
     lines.append(f"{'':20}{'mean':>8}{'median':>8}  {'95 % interval':18}{'network size':>12}")
     for name in SCORES:
         native, network = summary["native"][name], summary["network"][name]

@@ -18,7 +18,7 @@ Ends = Annotated[list[Number], Field(min_length=2, max_length=2)]
 
 # Trials that see other images or another measure cannot be compared.
 NOT_SEARCHED = (
-    "$schema", "description", "run", "score", "data.root", "data.split", "data.split_file", "data.sample",
+    "$schema", "description", "run", "outline", "score", "data.root", "data.split", "data.split_file", "data.sample",
     "data.group_by", "data.seed",
 )  # fmt: skip
 

@@ -24,8 +24,18 @@ LONGEST_MESSAGE = 300  # characters of a server's own words
 class Client:
     """A server's model, asked file by file."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = 60, retries: int = 5, threads: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        threshold: float | None = None,
+        timeout_seconds: float = 60,
+        retries: int = 5,
+        threads: int = 4,
+    ) -> None:
         """`url` is the model's, e.g. http://localhost:8501/v1/models/lesion, with or without :predict.
+
+        Lesion is where the probability is above `threshold`, or above the model's own when None.
 
         Raises:
             HamError: the address is no http address.
@@ -33,6 +43,7 @@ class Client:
         if not url.startswith(("http://", "https://")):
             raise HamError(f"{url}: expected the model's address, e.g. http://localhost:8501/v1/models/lesion")
         self.url = url.removesuffix("/").removesuffix(":predict") + ":predict"
+        self.threshold = threshold
         self.timeout_seconds = timeout_seconds
         self.threads = threads
         again = Retry(
@@ -54,7 +65,11 @@ class Client:
             HamError: the file cannot be read, the server cannot be reached, or it refuses the image.
         """
         encoded = base64.b64encode(read_encoded(path)).decode("ascii")
-        request: Any = {"signature_name": "serve_bytes", "instances": [{"image_bytes": {"b64": encoded}}]}
+        instance: dict[str, Any] = {"image_bytes": {"b64": encoded}}
+        request: dict[str, Any] = {"signature_name": "serve_bytes", "instances": [instance]}
+        if self.threshold is not None:
+            request["signature_name"] = "serve_bytes_threshold"
+            instance["threshold"] = self.threshold
         try:
             response = self.session.post(self.url, json=request, timeout=self.timeout_seconds)
         except requests.Timeout:

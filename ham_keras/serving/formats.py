@@ -20,11 +20,12 @@ Writer = Callable[[keras.Model, Config, Path, str], None]
 
 
 def write_saved_model(model: keras.Model, config: Config, folder: Path, name: str) -> None:
-    """Three signatures around the frozen network, and warm-up requests for TensorFlow Serving."""
-    height_px, width_px = config.data.image_size
-    signatures = build_signatures(model, height_px, width_px, config.score.threshold)
+    """Signatures around the frozen network, and warm-up requests for TensorFlow Serving."""
+    signatures = build_signatures(model, config.data, config.outline)
     tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
-    save_warmup_requests(folder / "assets.extra" / "tf_serving_warmup_requests", name, height_px, width_px)
+    requests = folder / "assets.extra" / "tf_serving_warmup_requests"
+    height_px, width_px = config.data.image_size
+    save_warmup_requests(requests, name, height_px, width_px, config.outline.threshold)
 
 
 def write_onnx(model: keras.Model, config: Config, folder: Path, name: str) -> None:

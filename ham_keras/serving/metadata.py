@@ -8,7 +8,10 @@ from ham_keras.config import Config
 from ham_keras.environment import describe_environment
 from ham_keras.files import load_json
 from ham_keras.runs import Run
+from ham_keras.settings import Outline
 
+RGB = {"channels": "RGB", "range": [0, 255]}
+PROBABILITY = {"dtype": "float32", "range": [0, 1], "meaning": "probability that a pixel is lesion"}
 INTENDED_USE = "Research use; not a medical device. Not validated for any clinical decision."
 LICENCE = (
     "Code: Apache-2.0. Weights trained on HAM10000 (CC BY-NC 4.0: Tschandl, Rosendahl, Kittler, Scientific Data "
@@ -17,40 +20,70 @@ LICENCE = (
 
 
 def describe_service(run: Run, config: Config, form: str = "saved_model") -> dict[str, Any]:
-    """What stands in metadata.json: every input and output, how the network came to be and what it reached."""
-    height_px, width_px = config.data.image_size
-    rgb = {"channels": "RGB", "range": [0, 255]}
-    files = {"dtype": "string", "shape": ["N"], "holds": "JPEG or PNG files; EXIF turns are ignored"}
-    photographs = {"dtype": "uint8", "shape": ["N", "H", "W", 3], **rgb}
-    resized = {"dtype": "float32", "shape": ["N", height_px, width_px, 3], **rgb}
-    probability = {"dtype": "float32", "range": [0, 1], "meaning": "probability that a pixel is lesion"}
-    small = {**probability, "shape": ["N", height_px, width_px]}
-    masks = {"dtype": "string", "shape": ["N"], "holds": "PNG files at each image's size: 255 lesion, 0 skin"}
-    signatures = {
-        "serving_default": {
-            "inputs": {"images": photographs},
-            "outputs": {"probability": {**probability, "shape": ["N", "H", "W"]}},
-        },
-        "serve_bytes": {
-            "inputs": {"image_bytes": files},
-            "outputs": {"probability": small, "mask_bytes": masks},
-        },
-        "serve_network": {"inputs": {"images": resized}, "outputs": {"probability": small}},
-    }
-    if form != "saved_model":
-        only = {**probability, "shape": ["N", height_px, width_px, 1], "name": "the first output"}
-        signatures = {"network": {"inputs": {"images": resized}, "outputs": {"probability": only}}}
+    """The content of metadata.json: every input and output, how the network came to be and what it reached.
+
+    Each signature's `left_to_the_caller` lists, in order, what makes its answers the masks that `predict` writes.
+    """
+    from ham_keras.preprocessing.steps import build_steps
+
     return {
         "name": run.folder.resolve().name,
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
         "format": form,
-        "signatures": signatures,
-        "preprocessing": f"RGB 0..255, bilinear with antialias to {height_px}x{width_px}, rounded; nothing is divided",
-        "threshold": config.score.threshold,
+        "signatures": _signatures(config) if form == "saved_model" else _network_alone(config),
+        "preprocessing": build_steps(config.data).describe(),
+        "outline": config.outline.model_dump(),
+        "threshold": config.outline.threshold,
         "precision": "float32",
         "config": config.model_dump(by_alias=True, exclude={"schema_"}),
         "trained": load_json(run.environment),
         "exported": describe_environment("CPU", "float32"),
         "scores": load_json(run.summary("test")) if run.summary("test").exists() else None,
     }
+
+
+def _signatures(config: Config) -> dict[str, Any]:
+    height_px, width_px = config.data.image_size
+    files = {"dtype": "string", "shape": ["N"], "holds": "JPEG or PNG files; EXIF turns are ignored"}
+    masks = {"dtype": "string", "shape": ["N"], "holds": "PNG files at each image's size: 255 lesion, 0 skin"}
+    threshold = {"dtype": "float32", "shape": ["N"], "range": [0, 1], "meaning": "lesion is where probability > this"}
+    small = {**PROBABILITY, "shape": ["N", height_px, width_px]}
+    answers = {"outputs": {"probability": small, "mask_bytes": masks}, "left_to_the_caller": []}
+    after = _after_the_network(config.outline)
+    return {
+        "serving_default": {
+            "inputs": {"images": {"dtype": "uint8", "shape": ["N", "H", "W", 3], **RGB}},
+            "outputs": {"probability": {**PROBABILITY, "shape": ["N", "H", "W"]}},
+            "left_to_the_caller": after[1:],
+        },
+        "serve_bytes": {"inputs": {"image_bytes": files}, **answers},
+        "serve_bytes_threshold": {"inputs": {"image_bytes": files, "threshold": threshold}, **answers},
+        "serve_network": {
+            "inputs": {"images": _resized(config)},
+            "outputs": {"probability": small},
+            "left_to_the_caller": ["preprocessing", *after],
+        },
+    }
+
+
+def _network_alone(config: Config) -> dict[str, Any]:
+    """Of the formats that hold the network alone."""
+    output = {**PROBABILITY, "shape": ["N", *config.data.image_size, 1], "name": "the first output"}
+    mirrors = ["tta"] if config.outline.tta else []
+    return {
+        "network": {
+            "inputs": {"images": _resized(config)},
+            "outputs": {"probability": output},
+            "left_to_the_caller": ["preprocessing", *mirrors, *_after_the_network(config.outline)],
+        }
+    }
+
+
+def _resized(config: Config) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": ["N", *config.data.image_size, 3], **RGB}
+
+
+def _after_the_network(outline: Outline) -> list[str]:
+    cleaned = [name for name in ("fill_holes", "keep_largest") if getattr(outline, name)]
+    return ["resize bilinearly to the image", "threshold", *cleaned]

@@ -1,8 +1,12 @@
-"""What an exported network answers: the three signatures of a SavedModel.
+"""What an exported network answers: the four signatures of a SavedModel, with the run's outline in them.
 
-`serving_default`  uint8 images of any one size to probabilities of that size
-`serve_bytes`      encoded files to probabilities of the network's size and masks, PNG-encoded, of each file's own
-`serve_network`    float32 images of the network's size to probabilities of it
+`serving_default`        uint8 images of any one size to probabilities of that size
+`serve_bytes`            encoded files to probabilities of the network's size and masks, PNG-encoded, of each file's own
+`serve_bytes_threshold`  the same, with the threshold of each file
+`serve_network`          float32 images of the network's size to probabilities of it
+
+The threshold has a signature of its own because TensorFlow Serving's REST API takes no request that leaves an input
+out, not even one with a default: an optional input of `serve_bytes` would refuse all who do not send it.
 """
 
 from __future__ import annotations
@@ -13,70 +17,92 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from ham_keras.data.images import decode_image, resize_image, resize_probability
+from ham_keras.data.images import decode_image, resize_probability
+from ham_keras.prediction.mirrors import average_mirrors
+from ham_keras.preprocessing.steps import Steps, build_steps
+from ham_keras.serving.outline import outline_lesion
+from ham_keras.settings import Data, Outline
 
 Network = Callable[[tf.Tensor], tf.Tensor]
 Signature = Callable[..., dict[str, tf.Tensor]]
 
 
-def build_signatures(model: keras.Model, height_px: int, width_px: int, threshold: float) -> dict[str, Signature]:
+def build_signatures(model: keras.Model, settings: Data, outline: Outline) -> dict[str, Signature]:
     """The signatures by name, around one frozen copy of the model's weights."""
-    network = freeze(model, height_px, width_px)
+    height_px, width_px = settings.image_size
+    network, steps = freeze(model, height_px, width_px, tta=outline.tta), build_steps(settings)
     return {
-        "serving_default": serve_images(network, height_px, width_px),
-        "serve_bytes": serve_bytes(network, height_px, width_px, threshold),
+        "serving_default": serve_images(network, steps),
+        **serve_bytes(network, steps, height_px, width_px, outline),
         "serve_network": serve_network(network, height_px, width_px),
     }
 
 
-def freeze(model: keras.Model, height_px: int, width_px: int) -> Network:
+def freeze(model: keras.Model, height_px: int, width_px: int, *, tta: bool) -> Network:
     """The model with its weights as constants, so that BatchNormalization is folded into the convolutions.
 
-    Takes float32 RGB [N, height_px, width_px, 3] in 0..255 to float32 probability [N, height_px, width_px].
+    Takes float32 RGB [N, height_px, width_px, 3] in 0..255 to float32 probability [N, height_px, width_px]; with `tta`
+    the mean over mirror images.
     """
-    spec = tf.TensorSpec([None, height_px, width_px, 3], tf.float32)
-    traced = tf.function(lambda images: model(images, training=False)[..., 0], input_signature=[spec])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, height_px, width_px, 3], tf.float32)])
+    def traced(images: tf.Tensor) -> tf.Tensor:
+        return average_mirrors(lambda each: model(each, training=False), images, tta=tta)[..., 0]
+
     frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
     return lambda images: frozen(images)[0]
 
 
-def serve_images(network: Network, height_px: int, width_px: int) -> Signature:
+def serve_images(network: Network, steps: Steps) -> Signature:
     """Takes `images`, uint8 RGB [N, H, W, 3] of any size, to `probability`, float32 [N, H, W]."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")])
     def signature(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        small = network(tf.cast(resize_image(images, height_px, width_px), tf.float32))
+        small = network(tf.cast(steps(images), tf.float32))
         shape = tf.shape(images)
         return {"probability": resize_probability(small[..., None], shape[1], shape[2])[..., 0]}
 
     return signature
 
 
-def serve_bytes(network: Network, height_px: int, width_px: int, threshold: float) -> Signature:
-    """Takes `image_bytes`, JPEG or PNG strings [N], to two tensors.
+def serve_bytes(
+    network: Network, steps: Steps, height_px: int, width_px: int, outline: Outline
+) -> dict[str, Signature]:
+    """The two signatures that take `image_bytes`, JPEG or PNG strings [N].
 
-    `probability`, float32 [N, height_px, width_px]; `mask_bytes`, strings [N]: a PNG of 0 and 255 at the size of
+    `serve_bytes_threshold` also takes `threshold`, float32 [N], which replaces the outline's. Both give
+    `probability`, float32 [N, height_px, width_px], and `mask_bytes`, strings [N]: a PNG of 0 and 255 at the size of
     each image. One string that is no image fails the request, with INVALID_ARGUMENT.
     """
 
     def read(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = decode_image(encoded)
-        return resize_image(image, height_px, width_px), tf.shape(image)[:2]
+        return steps(image), tf.shape(image)[:2]
 
-    def draw(item: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        probability, size = item
-        native = resize_probability(probability[None, ..., None], size[0], size[1])[0]
-        return tf.io.encode_png(255 * tf.cast(native > threshold, tf.uint8))
+    def draw(item: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        probability, size, threshold = item
+        native = resize_probability(probability[None, ..., None], size[0], size[1])[0, ..., 0]
+        lesion = outline_lesion(native, outline, threshold)
+        return tf.io.encode_png(tf.where(lesion, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))[..., None])
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
-    def signature(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def answer(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = tf.TensorSpec([height_px, width_px, 3], tf.uint8)
         images, sizes = tf.map_fn(read, image_bytes, fn_output_signature=(pixels, tf.TensorSpec([2], tf.int32)))
         probability = network(tf.cast(images, tf.float32))
-        masks = tf.map_fn(draw, (probability, sizes), fn_output_signature=tf.string)
+        masks = tf.map_fn(draw, (probability, sizes, threshold), fn_output_signature=tf.string)
         return {"probability": probability, "mask_bytes": masks}
 
-    return signature
+    files = tf.TensorSpec([None], tf.string, "image_bytes")
+
+    @tf.function(input_signature=[files])
+    def at_the_outlines_threshold(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(image_bytes, tf.fill(tf.shape(image_bytes), tf.constant(outline.threshold, tf.float32)))
+
+    @tf.function(input_signature=[files, tf.TensorSpec([None], tf.float32, "threshold")])
+    def at_any_threshold(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(image_bytes, threshold)
+
+    return {"serve_bytes": at_the_outlines_threshold, "serve_bytes_threshold": at_any_threshold}
 
 
 def serve_network(network: Network, height_px: int, width_px: int) -> Signature:

@@ -18,22 +18,24 @@ PHOTOGRAPH_PX = (450, 600)  # height and width of HAM10000's
 BATCH_SIZES = (1, 16)
 
 
-def save_warmup_requests(path: Path, model_name: str, height_px: int, width_px: int) -> None:
+def save_warmup_requests(path: Path, model_name: str, height_px: int, width_px: int, threshold: float) -> None:
     """Write a TFRecord of PredictionLogs: each signature, with one image and with a batch."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in warmup_inputs(height_px, width_px):
+        for signature, inputs in warmup_inputs(height_px, width_px, threshold):
             tensors = {name: tf.make_tensor_proto(value) for name, value in inputs.items()}
             spec = ModelSpec(name=model_name, signature_name=signature)
             request = PredictRequest(model_spec=spec, inputs=tensors)
             writer.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())
 
 
-def warmup_inputs(height_px: int, width_px: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+def warmup_inputs(height_px: int, width_px: int, threshold: float) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yield (signature, inputs) of grey images."""
     grey = np.full((*PHOTOGRAPH_PX, 3), 128, np.uint8)
     jpeg = tf.io.encode_jpeg(grey).numpy()
     for count in BATCH_SIZES:
         yield "serving_default", {"images": np.stack([grey] * count)}
-        yield "serve_bytes", {"image_bytes": np.array([jpeg] * count, object)}
+        files = {"image_bytes": np.array([jpeg] * count, object)}
+        yield "serve_bytes", files
+        yield "serve_bytes_threshold", {**files, "threshold": np.full(count, threshold, np.float32)}
         yield "serve_network", {"images": np.full((count, height_px, width_px, 3), 128, np.float32)}

@@ -45,7 +45,7 @@ def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -
         else:
             model = build_training_model(settings.model_copy(update={"encoder_weights": None}))
             load_initial_weights(lesion_model(model), settings)
-        loss, metrics = NamedLoss(config.train.loss), build_metrics(config.score.threshold)
+        loss, metrics = NamedLoss(config.train.loss), build_metrics(config.outline.threshold)
         optimizer = build_optimizer(config.train, steps_per_epoch)
         if precision == "mixed_float16":  # `compile` would wrap it too, but `model.save` would not know
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
@@ -142,7 +142,7 @@ def train_model(
         progress = load_state(run.resume_state, state) if run.resume_state.exists() else Progress()
         log_to_tensorboard(run.tensorboard, progress.history, anew=True)
     validator = lesion_model(model)
-    validator.compile(loss=NamedLoss(settings.loss), metrics=build_metrics(config.score.threshold))
+    validator.compile(loss=NamedLoss(settings.loss), metrics=build_metrics(config.outline.threshold))
     if progress.epoch:
         print(f"continuing after epoch {progress.epoch} of {settings.epochs}")
     else:

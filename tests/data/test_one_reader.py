@@ -12,7 +12,7 @@ from odd_files import LESION, PIXELS, draw
 from ham_keras.data.audit import audit
 from ham_keras.data.containers import JPEG, PNG
 from ham_keras.data.encoded import read_head
-from ham_keras.data.images import read_image, resize_image
+from ham_keras.data.images import read_image
 from ham_keras.data.inspection.findings import UNREADABLE
 from ham_keras.data.inspection.folder import Audit
 from ham_keras.data.masks import resize_mask
@@ -23,9 +23,9 @@ from ham_keras.data.repair import decide_masks
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.outline import Outlining
-from ham_keras.prediction.predictor import Segmenter
+from ham_keras.prediction.predictor import load_segmenter
 from ham_keras.prediction.scoring import score_images
+from ham_keras.preprocessing.resize import resize_image
 from ham_keras.reports.failures import measure_all
 from ham_keras.runs import Run, load_run
 from ham_keras.serving.signatures import build_signatures
@@ -124,9 +124,9 @@ def test_evaluation_and_report_read_the_same(trained: Run, sound: list[Record]) 
 
 
 def test_prediction_reads_the_same_and_so_does_the_served_graph(trained: Run, sound: list[Record]) -> None:
-    segmenter = Segmenter(trained.folder, Outlining(0.5))
+    segmenter = load_segmenter(trained.folder)
     _, config = load_run(trained.folder)
-    serve = build_signatures(load_model(trained, config), *config.data.image_size, 0.5)["serve_bytes"]
+    serve = build_signatures(load_model(trained, config), config.data, config.outline)["serve_bytes"]
     paths = [record.image_path for record in sound]
     served = 0
     for path, segmented in segmenter.segment_files(paths, lambda _, segmented: segmented):
@@ -142,8 +142,8 @@ def test_prediction_reads_the_same_and_so_does_the_served_graph(trained: Run, so
 
 def test_broken_files_are_the_same_line_everywhere(trained: Run, broken: list[Record], audited: Audit) -> None:
     _, config = load_run(trained.folder)
-    model, segmenter = load_model(trained, config), Segmenter(trained.folder, Outlining(0.5))
-    serve = build_signatures(model, *config.data.image_size, 0.5)["serve_bytes"]
+    model, segmenter = load_model(trained, config), load_segmenter(trained.folder)
+    serve = build_signatures(model, config.data, config.outline)["serve_bytes"]
     details = {p.image_ids[0]: p.detail for p in audited.problems if p.kind in UNREADABLE}
     for record in broken:
         of_image = record.image_id.startswith("photograph")

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ham_keras.data.images import load_image
+from ham_keras.data import pipeline
+from ham_keras.data.images import read_image
 from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.pipeline import Examples, make_eval_dataset, make_train_dataset
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
+from ham_keras.preprocessing.resize import resize_image
+from ham_keras.preprocessing.steps import Resize, Steps
 from ham_keras.settings import Augment, Data
 
 CACHES = ("memory", "disk", "none")
@@ -43,7 +46,7 @@ def test_the_model_gets_what_the_readers_read(records: list[Record], tmp_path: P
     assert sizes == [5, 5, 5, 5, 4]
     for i, record in enumerate(records):
         mask = read_mask(record.mask_path)
-        np.testing.assert_array_equal(images[i], load_image(record.image_path, 32, 64))
+        np.testing.assert_array_equal(images[i], resize_image(read_image(record.image_path), 32, 64))
         np.testing.assert_array_equal(masks[i, ..., 0], resize_mask(mask.lesion, 32, 64))
 
 
@@ -102,6 +105,17 @@ def test_disk_cache_is_read_back_and_notices_changed_files(phantoms: Path, tmp_p
     shutil.copy(records[1].image_path, records[0].image_path)
     images, _, _ = collect(make_eval_dataset(examples(records, tmp_path, "disk"), batch_size=2))
     np.testing.assert_array_equal(images[0], images[1])
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_other_steps_have_another_disk_cache(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples(records, tmp_path, "disk")
+    twice = Steps((Resize(16, 16), Resize(32, 64)))
+    monkeypatch.setattr(pipeline, "build_steps", lambda settings: twice)
+    images, _, _ = collect(make_eval_dataset(examples(records, tmp_path, "disk"), batch_size=5))
+    np.testing.assert_array_equal(images[0], twice(read_image(records[0].image_path)))
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 

@@ -81,6 +81,9 @@ def test_the_head_says_what_network_this_is_and_what_it_is_not(trained: Run, tmp
     assert f"mean Jaccard {jaccard['mean']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 6 test images" in head
     assert "Run <b>tiny</b> · network 32 × 32 px" in head
     assert "Research use; not a medical device.</b> Images stay on this machine; nothing is stored." in head
+    assert "mirror" not in head and "mean over the image and its mirror images" in show_head(
+        run, config, local=True, tta=True
+    )
     unscored = show_head(Run(tmp_path), config, local=False)
     assert "Jaccard" not in unscored
     assert "Images go to this page's server and no further; nothing is stored." in unscored

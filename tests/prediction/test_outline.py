@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ham_keras.prediction.outline import Outlining, border_confidence, fill_holes, keep_largest, measure, outline_lesion
+from ham_keras.prediction.outline import border_confidence, fill_holes, keep_largest, measure, outline_lesion
+from ham_keras.settings import Outline
 
 
 def mask(*rows: str) -> np.ndarray:
@@ -42,9 +43,9 @@ def test_the_largest_part_stays_and_corners_connect() -> None:
 def test_lesion_is_above_the_threshold_and_holes_are_filled_before_the_largest_is_chosen() -> None:
     ring = mask("#####......", "#...#..####", "#...#..####", "#...#..####", "#####..####")  # 16 and 16, filled 25
     probability = np.where(ring, 0.7, 0.2).astype(np.float32)
-    np.testing.assert_array_equal(outline_lesion(probability, Outlining(0.5)), ring)
-    assert outline_lesion(probability, Outlining(float(probability.max()))).sum() == 0
-    both = outline_lesion(probability, Outlining(0.5, keep_largest=True, fill_holes=True))
+    np.testing.assert_array_equal(outline_lesion(probability, Outline(threshold=0.5)), ring)
+    assert outline_lesion(probability, Outline(threshold=float(probability.max()))).sum() == 0
+    both = outline_lesion(probability, Outline(threshold=0.5, keep_largest=True, fill_holes=True))
     assert both.sum() == 25 and both[:, :5].all()
 
 

@@ -20,8 +20,8 @@ from ham_keras.files import load_csv
 from ham_keras.predict import main, predict
 from ham_keras.prediction import ray_engine
 from ham_keras.prediction.folder import Predictions
-from ham_keras.prediction.outline import Outlining
 from ham_keras.runs import Run
+from ham_keras.settings import Outline
 
 ray = pytest.importorskip("ray")
 
@@ -103,4 +103,4 @@ def test_a_cluster_that_does_not_answer_is_named(
 def test_without_ray_its_package_is_named(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(HamError, match=r"ray is not installed; pip install 'ray\[data\]'$"):
-        next(ray_engine.segment_on_ray(trained.folder, Outlining(0.5), [tmp_path / "a.jpg"], Predictions(tmp_path)))
+        next(ray_engine.segment_on_ray(trained.folder, Outline(), [tmp_path / "a.jpg"], Predictions(tmp_path)))

@@ -12,11 +12,12 @@ from PIL import Image
 
 import ham_keras
 from ham_keras.config import load_config
-from ham_keras.data.images import load_image
+from ham_keras.data.images import read_image
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
 from ham_keras.prediction.trained_run import Segmentation, TrainedRun
+from ham_keras.preprocessing.resize import resize_image
 from ham_keras.runs import Run
 
 
@@ -39,7 +40,7 @@ def test_it_segments_as_predict_does(run: TrainedRun, trained: Run, paths: list[
         np.testing.assert_array_equal(255 * found.mask, written)
         assert (found.mask.dtype, found.mask.shape) == (np.uint8, (64, 96)) and set(np.unique(found.mask)) <= {0, 1}
         assert (found.probability.dtype, found.probability.shape) == (np.float32, (64, 96))
-        np.testing.assert_array_equal(found.mask, found.probability > run.config.score.threshold)
+        np.testing.assert_array_equal(found.mask, found.probability > run.config.outline.threshold)
         measured = {"image_id": path.stem, "image": str(path), **found.measurements}
         assert {key: str(value) for key, value in measured.items()} == row
 
@@ -116,7 +117,7 @@ def test_model_config_and_scores(run: TrainedRun, trained: Run, paths: list[Path
     assert run.config == load_config(trained.config)
     assert run.scores["test"] == load_json(trained.summary("test"))
     assert {weight.dtype for weight in run.model.weights} == {"float32"} and run.model is run.model
-    small = run.model(load_image(paths[0], 32, 32)[None].astype(np.float32), training=False)
+    small = run.model(resize_image(read_image(paths[0]), 32, 32).numpy()[None].astype(np.float32), training=False)
     large = Image.fromarray(np.asarray(small)[0, ..., 0]).resize((96, 64), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(run.segment(paths[0]).probability, np.asarray(large), atol=1e-4)
     assert repr(run) == f"<TrainedRun {trained.folder}: unet resnet18, 32x32>"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ham_keras.scores.summary import size_group, summarise
+from ham_keras.config import parse_config
+from ham_keras.scores.summary import (
+    describe_scoring,
+    format_summary,
+    outline_in_words,
+    scored_outline,
+    size_group,
+    summarise,
+)
+from ham_keras.settings import Outline
 
 
 @pytest.mark.parametrize(
@@ -35,3 +44,19 @@ def test_summary_worked_out_by_hand() -> None:
     assert list(summary["by_diagnosis"]) == ["mel", "nv"]
     assert list(summary["by_size"]) == ["0% to 5%", "20% to 40%"]
     assert summary["by_size"]["20% to 40%"]["below_0.65"] == 0.5
+
+
+def test_a_summary_says_with_what_outline_it_was_made() -> None:
+    outline = Outline(threshold=0.4, tta=True, fill_holes=True)
+    config = parse_config({"outline": outline.model_dump()}, "test")
+    described = describe_scoring("data", "test", config)
+    assert described == {
+        "data": "data", "split": "test", "threshold": 0.4, "tta": True, "keep_largest": False, "fill_holes": True,
+        "masks": None,
+    }  # fmt: skip
+    assert scored_outline(described) == outline
+    assert scored_outline({"data": "data", "threshold": 0.3}) == Outline(threshold=0.3)  # of an earlier version
+    assert outline_in_words(outline) == "probability > 0.4, mirror images averaged, holes filled"
+    rows = [row("a", "nv", 0.02, 0.9, 0.8), row("b", "nv", 0.3, 0.6, 0.5)]
+    printed = format_summary({**described, **summarise(rows, resamples=100)}, "run")
+    assert printed.splitlines()[1] == "lesion: probability > 0.4, mirror images averaged, holes filled"

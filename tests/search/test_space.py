@@ -36,6 +36,7 @@ def tune_config(**sections: Any) -> TuneConfig:
         ({"run.name": {"choice": ["a"]}}, "run.name: cannot be searched"),
         ({"train": {"choice": [{"epochs": 3}]}}, "train: a choice is a whole section"),
         ({"score.threshold": {"linear": [0.1, 0.9]}}, "score.threshold: cannot be searched"),
+        ({"outline.tta": {"choice": [False, True]}}, "outline.tta: cannot be searched"),
         ({"data.image_size": {"linear": [64, 128]}}, "data.image_size: input should be a multiple of 32, got 65"),
         ({"train.batch_size": {"choice": [8, 16]}}, "space: holds 2 different trials, and hyperband draws 22;"),
         ({"train.batch_size": {"linear": [1, 40]}}, "space: holds 40 different trials, and hyperband draws 22;"),
