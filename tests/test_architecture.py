@@ -12,7 +12,19 @@ FOUNDATION = (
     "errors", "files", "models.backbones", "models.registry", "settings", "config", "environment", "runs", "reference",
 )  # fmt: skip
 # Each wing may import itself and those before it.
-WINGS = ("preprocessing", "data", "models", "training", "scores", "prediction", "serving", "reports", "search", "demo")
+WINGS = (
+    "preprocessing",
+    "data",
+    "models",
+    "training",
+    "scores",
+    "prediction",
+    "serving",
+    "reports",
+    "experiments",
+    "search",
+    "demo",
+)
 
 
 def module_name(path: Path) -> str:

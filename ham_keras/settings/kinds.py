@@ -1,0 +1,69 @@
+"""The kinds of values that settings take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ham_keras.models.backbones import SUPPORTED_BACKBONES
+from ham_keras.models.registry import ARCHITECTURES, LOSSES, check_name
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the config: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+def _pair(size: Any) -> Any:
+    return [size, size] if isinstance(size, int) and not isinstance(size, bool) else size
+
+
+def to_text(value: Any) -> Any:
+    """Paths are taken, and names that an override reads as numbers."""
+    return str(value) if isinstance(value, Path | int | float) and not isinstance(value, bool) else value
+
+
+ImageSize = Annotated[
+    list[Annotated[int, Field(ge=32, le=4096, multiple_of=32)]],
+    Field(min_length=2, max_length=2),
+    BeforeValidator(_pair),
+]
+Text = Annotated[str, Field(min_length=1), BeforeValidator(to_text)]
+
+
+def _one_of(names: Callable[[], list[str]]) -> Any:
+    """JSON Schema of these names, asked for when the schema is made."""
+
+    def add_names(schema: dict[str, Any]) -> None:
+        schema["enum"] = names()
+
+    return Field(json_schema_extra=add_names)
+
+
+def _backbones() -> list[str]:
+    return list(SUPPORTED_BACKBONES)
+
+
+_known_backbone = partial(
+    check_name, known=_backbones(), problem="is not among those that build and reload under Keras 3"
+)
+Backbone = Annotated[str, AfterValidator(_known_backbone), _one_of(_backbones)]
+Architecture = Annotated[str, AfterValidator(ARCHITECTURES.check), _one_of(ARCHITECTURES.names)]
+Loss = Annotated[str, AfterValidator(LOSSES.check), _one_of(LOSSES.names)]
+
+
+def _one_name(name: str) -> str:
+    if not name or "/" in name or name.startswith("."):
+        raise ValueError("expected one name, without slashes and without a leading dot")
+    return name
+
+
+Name = Annotated[str, BeforeValidator(to_text), AfterValidator(_one_name)]
