@@ -78,6 +78,11 @@ class Data(Section):
     lesion_values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)] | None = Field(
         None, description="The values that are lesion in masks of several, e.g. [1]; [0] for inverted masks."
     )
+    soft_masks: bool = Field(
+        False,
+        description="Train on the fraction of each pixel that is lesion, in place of 0 and 1; for losses that take "
+        "fractions, such as image_jaccard. Scores take 0 and 1.",
+    )
     image_size: ImageSize = Field(
         [128, 128], description="The network's input in pixels: one side, or [height, width]; multiples of 32."
     )
