@@ -275,7 +275,7 @@ def test_what_cannot_be_read_is_told_and_the_next_image_works(
     for path, message in (
         (
             cut,
-            r"<b>cut\.jpg: not a readable image \(jpeg::Uncompress failed\..*data.*\); fetch it again or leave it out",
+            r"<b>cut\.jpg: not a readable image \(truncated: the JPEG has no end\); fetch it again or leave it out",
         ),
         (text, r"notes\.txt: not a readable image \(of no known format\); fetch it again or leave it out"),
         (wide, r"wide\.png: has more than 80 million pixels; make it smaller"),

@@ -236,7 +236,7 @@ def test_names_that_no_mask_can_have_are_told_and_the_others_go_on(
     outcome = predict(trained.folder, [tmp_path / name for name in names], tmp_path / "out", visible=False)
     assert (outcome.images, outcome.predicted, len(outcome.failures)) == (3, 1, 2)
     assert "too long for that of its mask" in outcome.failures[tmp_path / names[0]]
-    assert "caf\\udce9.jpg: its name is not UTF-8" in outcome.failures[tmp_path / names[2]]
+    assert "caf\\xe9.jpg: its name is not UTF-8" in outcome.failures[tmp_path / names[2]]
     assert len(load_csv(tmp_path / "out" / "failures.csv")) == 2
 
 

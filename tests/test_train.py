@@ -17,11 +17,13 @@ import pytest
 from ham_keras.config import to_json
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
+from ham_keras.data.splits import choose_split
 from ham_keras.errors import HamError
+from ham_keras.experiments.single import write_report
 from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import Run, load_run
-from ham_keras.train import choose_split, main, train, write_report
+from ham_keras.train import main, train
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
