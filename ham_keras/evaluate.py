@@ -51,9 +51,8 @@ def evaluate(
     run, config = load_run(folder, check_overrides(overrides, SETTABLE))
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
-    for line in (
-        pairing.warnings() if data_root is not None else ()
-    ):  # training has already reported those of its own data
+    # Training has already reported those of the run's own data.
+    for line in pairing.warnings() if data_root is not None else ():
         warn(line)
     masks = {key: getattr(config.data, key) for key in MASK_KEYS}
     records, sides = decide_masks(pairing.records, **masks), load_split(run.split)
