@@ -63,7 +63,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @contextlib.contextmanager
 def patched(variant: dict[str, Any]) -> Iterator[None]:
-    """What the variant puts in place of the package's own, in training and in evaluation."""
+    """Apply the patches of a variant, for training and evaluation."""
     with contextlib.ExitStack() as stack:
         for owner, name, value in variant.get("patches", ()):
             stack.enter_context(mock.patch.object(owner, name, value))

@@ -46,9 +46,9 @@ def in_openvino(path: Path, hints: dict[str, str]) -> Network:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what an export's arithmetic costs in accuracy.")
+    parser = argparse.ArgumentParser(description="Measure how an export's precision affects accuracy.")
     parser.add_argument("run", help="a finished run, e.g. runs/base")
-    parser.add_argument("--data", help="where the run's images lie now, if they have moved")
+    parser.add_argument("--data", help="new location of the run's images, if they have moved")
     args = parser.parse_args()
     run, config = load_run(args.run)
     records = find_records(args.data or str(config.data.root)).records

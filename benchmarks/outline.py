@@ -2,8 +2,8 @@
 
     python benchmarks/outline.py
 
-Masks of 600x450 pixels: a disc, a lesion with holes and islands, and the hardest shapes, a serpentine that lies or
-stands and noise. Prints milliseconds (median) and writes benchmarks/results/outline.json.
+Masks of 600x450 pixels: a disc, a lesion with holes and islands, and the hardest shapes, horizontal and
+vertical serpentines and noise. Prints milliseconds (median) and writes benchmarks/results/outline.json.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ PARTS = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Predict a folder and watch speed and memory.")
+    parser = argparse.ArgumentParser(description="Predict a folder and record speed and memory.")
     parser.add_argument("run", help="a run folder, e.g. runs/base")
     parser.add_argument("images", type=Path, help="a folder of images")
     args = parser.parse_args()
@@ -38,13 +38,13 @@ def main() -> None:
         memory, times = [], [time.perf_counter()]
         add = Predictions.add
 
-        def add_and_look(predictions: Predictions, row: dict[str, Any]) -> None:
+        def add_and_measure(predictions: Predictions, row: dict[str, Any]) -> None:
             add(predictions, row)
             if len(predictions.rows) % (count // PARTS) == 0:
                 memory.append(round(rss_mb()))
                 times.append(time.perf_counter())
 
-        Predictions.add = add_and_look  # type: ignore[method-assign]
+        Predictions.add = add_and_measure  # type: ignore[method-assign]
         outcome = predict(args.run, [args.images], folder)
     seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
     result = {
@@ -52,7 +52,7 @@ def main() -> None:
         "images": outcome.predicted,
         "failed": len(outcome.failures),
         "rss_mb_after_each_tenth": memory,
-        # The first tenth holds the start.
+        # The first tenth includes the start-up.
         "images_per_second_of_each_tenth_but_the_first": [round(count // PARTS / part, 1) for part in seconds[1:]],
     }
     for key, value in result.items():

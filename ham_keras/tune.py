@@ -35,13 +35,13 @@ def tune(config: TuneConfig, *, overwrite: bool = False) -> SearchFolder:
     check_space(config)
     config = with_data_root(config)
     from ham_keras.search.leaderboard import print_leaderboard, read_leaderboard, save_leaderboard
-    from ham_keras.search.running import run_trials, save_best
+    from ham_keras.search.running import run_search, save_best
 
     with open_search(config, overwrite=overwrite) as search:
         if search.best_config.exists():
             print(f"{search.folder} is finished; --overwrite searches again")
         else:
-            run_trials(config, search)
+            run_search(config, search)
             if role() == "worker":
                 print(f"{search.folder}: no more trials; the chief writes the results")
                 return search

@@ -65,7 +65,7 @@ def save_config(folder: Path, config: TuneConfig) -> Path:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuner_module, "TRIAL", (sys.executable, "-c", FAKE, "well"))
+    monkeypatch.setattr(tuner_module, "TRIAL_COMMAND", (sys.executable, "-c", FAKE, "well"))
 
 
 @pytest.mark.usefixtures("fake")
@@ -98,8 +98,8 @@ def test_outputs_of_a_search(phantoms: Path, tmp_path: Path, capsys: pytest.Capt
 def test_search_without_a_completed_trial_raises(
     phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuner_module, "TRIAL", (sys.executable, "-c", "raise SystemExit(3)"))
-    with pytest.raises(HamError, match=r"none of 5 trials completed: its process was ended with 3; see .*log\.txt"):
+    monkeypatch.setattr(tuner_module, "TRIAL_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
+    with pytest.raises(HamError, match=r"none of 5 trials completed: its process exited with status 3; see .*log\.txt"):
         tune(tune_config(tmp_path, phantoms))
     assert not (tmp_path / "tune" / "best_config.json").exists()
 
@@ -148,7 +148,7 @@ def test_killed_search_is_resumed(phantoms: Path, tmp_path: Path) -> None:
 SHARED = f"""
 import sys
 from ham_keras.search import tuner
-tuner.TRIAL = (sys.executable, "-c", {FAKE!r}, sys.argv.pop(1))
+tuner.TRIAL_COMMAND = (sys.executable, "-c", {FAKE!r}, sys.argv.pop(1))
 from ham_keras.tune import main
 main(sys.argv[1:])
 """

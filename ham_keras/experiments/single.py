@@ -19,7 +19,7 @@ from ham_keras.reports.pictures import save_curves
 from ham_keras.reports.single import report_run
 from ham_keras.runs import Run
 from ham_keras.scores.summary import describe_scoring, format_summary
-from ham_keras.training.loop import fit
+from ham_keras.training.loop import train_run
 
 
 def train_and_score(
@@ -44,7 +44,7 @@ def train_and_score(
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(side)} {name}" for name, side in records.items())
     print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
-    progress = fit(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
+    progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)
     made_from = describe_scoring(str(config.data.root), "test", config)
     summary = score_run(run, config, records["test"], "test", made_from, save_masks=save_masks, visible=visible)
