@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command
-from ham_keras.prediction.arguments import probability
+from ham_keras.prediction.arguments import parse_threshold
 from ham_keras.serving.client import Client, save_masks
 
 
@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("url", metavar="URL", help="the model's address, e.g. http://localhost:8501/v1/models/lesion")
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the masks")
-    parser.add_argument("--threshold", type=probability, metavar="T", help="lesion is above it (default: the model's)")
+    parser.add_argument(
+        "--threshold", type=parse_threshold, metavar="T", help="lesion is above it (default: the model's)"
+    )
     parser.add_argument(
         "--timeout", type=_above_zero, default=60, metavar="SECONDS", help="for one request (default 60)"
     )

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
-from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
-from ham_keras.prediction.folder import Predictions, describe_settings
+from ham_keras.prediction.arguments import add_outline_arguments, outline_from_arguments
+from ham_keras.prediction.folder import PredictionFolder, describe_settings
 from ham_keras.prediction.inputs import find_inputs
 from ham_keras.runs import load_run
 from ham_keras.settings import Outline
@@ -56,9 +56,9 @@ def predict(
     """Outline the lesions of image files with a run's network, in float32.
 
     Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
-    `prediction.outline.measure`) and, where files cannot be read, failures.csv. An image whose files and row are all
-    there is skipped, whatever became of its file; with `overwrite` all are predicted again, and what is there of one
-    that can no longer be read goes.
+    `prediction.measurements.measure_mask`) and, where files cannot be read, failures.csv. An image whose files and row
+    are all there is skipped, whatever became of its file; with `overwrite` all are predicted again, and what is there
+    of one that can no longer be read goes.
 
     Args:
         inputs: files, folders (searched with all below them; masks beside their images are left out), globs. Where
@@ -76,7 +76,7 @@ def predict(
     outline = outline or config.outline
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
-    predictions = Predictions(Path(output), probability_bits)
+    predictions = PredictionFolder(Path(output), probability_bits)
     found = find_inputs(inputs, predictions)
     for line in found.warnings():
         warn(line)
@@ -85,13 +85,13 @@ def predict(
         _tell(reason)
     paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
-        predictions.name(found.ids)
+        predictions.assign_ids(found.ids)
         made_with = describe_settings(run, outline, probability_bits)
         anew = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
-        waiting = [path for path in paths if anew or not predictions.holds(path)]
+        waiting = [path for path in paths if anew or not predictions.is_done(path)]
         if waiting:
             results = _segment(run.folder, outline, waiting, predictions, engine, workers)
-            predictions.begin(made_with, waiting)
+            predictions.start(made_with, waiting)
             with tqdm(total=len(waiting), desc="predicting", unit=" images", disable=None if visible else True) as bar:
                 for path, result in results:
                     if isinstance(result, HamError):
@@ -123,15 +123,20 @@ def _misnamed(path: Path) -> str:
 
 
 def _segment(
-    folder: Path, outline: Outline, paths: Sequence[Path], predictions: Predictions, engine: str, workers: int | None
+    folder: Path,
+    outline: Outline,
+    paths: Sequence[Path],
+    predictions: PredictionFolder,
+    engine: str,
+    workers: int | None,
 ) -> Iterator[tuple[Path, Any]]:
     if engine == "ray":
-        from ham_keras.prediction.ray_engine import segment_on_ray
+        from ham_keras.prediction.ray_engine import predict_on_ray
 
-        return segment_on_ray(folder, outline, paths, predictions, workers)
-    from ham_keras.prediction.predictor import load_segmenter
+        return predict_on_ray(folder, outline, paths, predictions, workers)
+    from ham_keras.prediction.predictor import load_predictor
 
-    return load_segmenter(folder, outline).segment_files(paths, predictions.save)
+    return load_predictor(folder, outline).predict_files(paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -157,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run,
         args.inputs,
         args.output,
-        chosen_outline(args, config.outline),
+        outline_from_arguments(args, config.outline),
         probability_bits=args.probability_bits,
         overwrite=args.overwrite,
         engine=args.engine,
@@ -166,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = len(outcome.failures)
     print(
         f"{args.output}: {outcome.predicted} images predicted, {outcome.skipped} were there already, {failed} failed"
-        + (f", see {Predictions(args.output).failures}" if failed else "")
+        + (f", see {PredictionFolder(args.output).failures}" if failed else "")
         + ". Research use; not a medical device."
     )
     return 1 if failed else 0

@@ -21,8 +21,8 @@ from ham_keras.evaluate import evaluate, main, warn_of_trained
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
-from ham_keras.prediction.outline import outline_lesion
-from ham_keras.prediction.predictor import load_segmenter
+from ham_keras.prediction.postprocessing import postprocess
+from ham_keras.prediction.predictor import load_predictor
 from ham_keras.reports.scorings import load_scoring
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import SCORES, count, score
@@ -207,11 +207,11 @@ def test_what_is_scored_is_what_predict_writes(trained: Run, phantoms: Path, out
         for folder in (run.scores("other") / "masks", tmp_path / "out")
     )
     assert len(scored) == 6 and written == scored
-    segmenter = load_segmenter(run.folder, outline)
+    predictor = load_predictor(run.folder, outline)
     for row in rows(run, "other"):  # at the network's size, by another way
-        probability = segmenter.answer(read_image(paths[row["image_id"]]))[..., 0]
+        probability = predictor.predict_network(read_image(paths[row["image_id"]]))[..., 0]
         truth = read_mask(phantoms / "masks" / f"{row['image_id']}_segmentation.png").lesion
-        small = score(*count(resize_mask(truth, 32, 32), outline_lesion(probability, outline)))
+        small = score(*count(resize_mask(truth, 32, 32), postprocess(probability, outline)))
         assert float(row["jaccard_network"]) == pytest.approx(small["jaccard"], abs=2e-3)
 
 

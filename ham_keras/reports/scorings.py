@@ -56,11 +56,12 @@ class Scoring:
             HamError: a mask does not have the Jaccard index of per_image.csv.
         """
         from ham_keras.models.loading import load_model
-        from ham_keras.prediction.scoring import score_images
+        from ham_keras.prediction.evaluation import evaluate_images
 
         records = [self.records[image_id] for image_id in dict.fromkeys(image_ids)]
         found = {}
-        for row, record, lesion in score_images(load_model(self.run, self.config), records, self.config, visible=False):
+        model = load_model(self.run, self.config)
+        for row, record, lesion in evaluate_images(model, records, self.config, visible=False):
             known = self.jaccard(record.image_id)
             if abs(row["jaccard_native"] - known) > SAME:
                 raise HamError(
