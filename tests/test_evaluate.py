@@ -23,7 +23,7 @@ from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import load_predictor
-from ham_keras.reports.scorings import load_scoring
+from ham_keras.reports.scored_set import load_scored_set
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import outline_in_words
@@ -99,7 +99,7 @@ def test_how_masks_are_read_can_be_said_and_is_kept_for_the_report(
     capsys.readouterr()
     assert main([str(trained.folder), "--data", str(root), "--name", "classes", "data.lesion_values=[1]"]) == 0
     assert rows(trained, "classes") == rows(trained, "two")
-    records = load_scoring(trained.folder, "classes").records
+    records = load_scored_set(trained.folder, "classes").records
     assert {record.lesion_values for record in records.values()} == {(1,)}
     with pytest.raises(HamError, match="classes: holds the scores of masks"):
         evaluate(trained.folder, data_root=root, name="classes", overrides=["data.lesion_values=[255]"], visible=False)
@@ -178,7 +178,7 @@ def test_the_scores_of_an_earlier_version_are_replaced_by_the_same_and_by_no_oth
     with pytest.raises(HamError, match=r"holds the scores of fill_holes False; choose --name NAME"):
         evaluate(run.folder, overrides=["outline.fill_holes=true"], visible=False)
     before = rows(run, "test")
-    assert load_scoring(run.folder).config.outline == Outline(threshold=0.5)
+    assert load_scored_set(run.folder).config.outline == Outline(threshold=0.5)
     evaluate(run.folder, visible=False)
     assert rows(run, "test") == before
 

@@ -26,7 +26,7 @@ from ham_keras.models.loading import load_model
 from ham_keras.prediction.evaluation import evaluate_images
 from ham_keras.prediction.predictor import load_predictor
 from ham_keras.preprocessing.resize import resize_image
-from ham_keras.reports.failures import measure_all
+from ham_keras.reports.failures import measure_records
 from ham_keras.runs import Run, load_run
 from ham_keras.serving.signatures import build_signatures
 from ham_keras.settings import Data
@@ -115,7 +115,7 @@ def test_the_audit_reads_the_same_and_finds_what_stops_training(sound: list[Reco
 def test_evaluation_and_report_read_the_same(trained: Run, sound: list[Record]) -> None:
     _, config = load_run(trained.folder)
     rows = [row for row, _, _ in evaluate_images(load_model(trained, config), sound, config, visible=False)]
-    measured = measure_all(sound, visible=False)
+    measured = measure_records(sound, visible=False)
     for record, row in zip(sound, rows, strict=True):
         lesion = read_truth(record).lesion
         assert (row["image_id"], row["height_px"], row["width_px"]) == (record.image_id, *lesion.shape)
@@ -164,7 +164,7 @@ def test_broken_files_are_the_same_line_everywhere(trained: Run, broken: list[Re
             list(evaluate_images(model, [record], config, visible=False))
         lines["evaluation"] = line_of(error.value)
         with pytest.raises(HamError) as error:
-            measure_all([record], visible=False)
+            measure_records([record], visible=False)
         lines["report"] = line_of(error.value)
         if of_image:
             ((_, refused),) = predictor.predict_files([record.image_path], lambda _, prediction: prediction)
