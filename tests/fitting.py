@@ -1,4 +1,4 @@
-"""Train a config by the loop alone, without the command's scores and report."""
+"""Train a config with the training loop only, without scores and report."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ham_keras.settings import Outline
 def add_outline_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --threshold, --tta, --keep and --fill-holes, all None by default."""
     parser.add_argument(
-        "--threshold", type=parse_threshold, metavar="T", help="a pixel above it is lesion (default: the run's)"
+        "--threshold", type=parse_threshold, metavar="T", help="pixels above it are lesion (default: the run's)"
     )
     parser.add_argument(
         "--tta", action=argparse.BooleanOptionalAction, help="average over the image and its mirror images"

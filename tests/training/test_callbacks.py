@@ -8,7 +8,7 @@ import keras
 import pytest
 from fitting import run_fit
 
-from ham_keras.runs import load_csv
+from ham_keras.files import load_csv
 
 
 class Diary(keras.callbacks.Callback):
