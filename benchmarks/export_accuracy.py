@@ -24,7 +24,7 @@ from ham_keras.data.splits import load_split, select
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.scoring import score_images
+from ham_keras.prediction.evaluation import evaluate_images
 from ham_keras.runs import load_run
 from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.serving.formats import write_openvino
@@ -59,7 +59,7 @@ def main() -> None:
         networks: dict[str, Network] = {"run, float32": model}
         networks |= {name: in_openvino(Path(folder, "network.xml"), hints) for name, hints in HINTS.items()}
         scores = {
-            name: np.array([row["jaccard_native"] for row, _, _ in score_images(network, records, config)])
+            name: np.array([row["jaccard_native"] for row, _, _ in evaluate_images(network, records, config)])
             for name, network in networks.items()
         }
     rows: list[dict[str, Any]] = []

@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
-from ham_keras.prediction import outline as opencv
-from ham_keras.serving import outline as exported
+from ham_keras.prediction import postprocessing as opencv
+from ham_keras.serving import postprocessing as exported
 
 HEIGHT_PX, WIDTH_PX = 450, 600
 REPEATS = 31

@@ -20,7 +20,7 @@ from resident import rss_mb
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
 from ham_keras.predict import predict
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
 from ham_keras.runs import load_run
 
@@ -34,17 +34,17 @@ def main() -> None:
     args = parser.parse_args()
     model = load_run(args.run)[1].model_dump(include={"model": {"architecture", "backbone"}, "data": {"image_size"}})
     with tempfile.TemporaryDirectory() as folder:
-        count = len(find_inputs([args.images], Predictions(Path(folder))).ids)
+        count = len(find_inputs([args.images], PredictionFolder(Path(folder))).ids)
         memory, times = [], [time.perf_counter()]
-        add = Predictions.add
+        add = PredictionFolder.add
 
-        def add_and_measure(predictions: Predictions, row: dict[str, Any]) -> None:
+        def add_and_measure(predictions: PredictionFolder, row: dict[str, Any]) -> None:
             add(predictions, row)
             if len(predictions.rows) % (count // PARTS) == 0:
                 memory.append(round(rss_mb()))
                 times.append(time.perf_counter())
 
-        Predictions.add = add_and_measure  # type: ignore[method-assign]
+        PredictionFolder.add = add_and_measure  # type: ignore[method-assign]
         outcome = predict(args.run, [args.images], folder)
     seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
     result = {

@@ -52,19 +52,19 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
 
         ray.init(num_cpus=max(workers, cores), include_dashboard=False, log_to_driver=False, logging_level="warning")
     from ham_keras.predict import predict
-    from ham_keras.prediction.folder import Predictions
+    from ham_keras.prediction.folder import PredictionFolder
 
     cpu: list[float] = []
     rows: list[dict[str, Any]] = []
-    add = Predictions.add
+    add = PredictionFolder.add
 
-    def add_and_measure(predictions: Predictions, row: dict[str, Any]) -> None:
+    def add_and_measure(predictions: PredictionFolder, row: dict[str, Any]) -> None:
         add(predictions, row)
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu.append(used.ru_utime + used.ru_stime)
         rows.append(row)
 
-    Predictions.add = add_and_measure  # type: ignore[method-assign]
+    PredictionFolder.add = add_and_measure  # type: ignore[method-assign]
     engine = "ray" if workers else "local"
     with tempfile.TemporaryDirectory() as folder, PeakWatch(os.getpid()) as watch:
         start = time.perf_counter()

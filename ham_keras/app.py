@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ham_keras.demo.server import HOST, PORT, is_local, serve
 from ham_keras.errors import program, run_command, warn
-from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
+from ham_keras.prediction.arguments import add_outline_arguments, outline_from_arguments
 from ham_keras.runs import load_run
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warn(f"--host {args.host}: anyone who can reach this machine can use the page, and images are sent unencrypted")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        outline = chosen_outline(args, load_run(args.run)[1].outline)
+        outline = outline_from_arguments(args, load_run(args.run)[1].outline)
         with serve(args.run, host=args.host, port=args.port, outline=outline) as url:
             print(f"{url}: {args.run}, press Ctrl-C to stop. Research use; not a medical device.", flush=True)
             threading.Event().wait()

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command
-from ham_keras.prediction.arguments import probability
+from ham_keras.prediction.arguments import parse_threshold
 from ham_keras.serving.client import Client, save_masks
 
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="output folder for the masks")
     parser.add_argument(
-        "--threshold", type=probability, metavar="T", help="pixels above it are lesion (default: the model's)"
+        "--threshold", type=parse_threshold, metavar="T", help="pixels above it are lesion (default: the model's)"
     )
     parser.add_argument(
         "--timeout", type=_positive, default=60, metavar="SECONDS", help="timeout of a request (default 60)"

@@ -69,9 +69,9 @@ def evaluate(
     masks_overridden = any(override.startswith("data.") for override in overrides)
     made_from = describe_scoring(root, split, config, masks if masks_overridden else None)
     _check_same_scoring(run.scores(name), made_from)
-    from ham_keras.prediction.scoring import score_run
+    from ham_keras.prediction.evaluation import evaluate_run
 
-    return score_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
+    return evaluate_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
 
 
 def warn_about_leakage(records: Sequence[Record], image_ids: set[str]) -> None:

@@ -17,7 +17,7 @@ from ham_keras.config import Config
 from ham_keras.errors import HamError, program, run_command
 from ham_keras.files import creating_folder, load_json, remove_parts, save_json
 from ham_keras.runs import Run, check_overrides, load_run
-from ham_keras.serving.metadata import INTENDED_USE, describe_service
+from ham_keras.serving.metadata import INTENDED_USE, describe_export
 
 FORMATS = ("saved_model", "onnx", "openvino")
 
@@ -75,7 +75,7 @@ def _write(run: Run, config: Config, part: Path, form: str) -> None:
     from ham_keras.serving.formats import WRITERS
 
     WRITERS[form](load_model(run, config), config, part, run.folder.resolve().name)
-    save_json(part / "assets.extra" / "metadata.json", describe_service(run, config, form))
+    save_json(part / "assets.extra" / "metadata.json", describe_export(run, config, form))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
-from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
-from ham_keras.prediction.folder import Predictions, describe_settings
+from ham_keras.prediction.arguments import add_outline_arguments, outline_from_arguments
+from ham_keras.prediction.folder import PredictionFolder, describe_settings
 from ham_keras.prediction.inputs import find_inputs
 from ham_keras.runs import load_run
 from ham_keras.settings import Outline
@@ -56,9 +56,9 @@ def predict(
     """Segment image files with a run's network in float32.
 
     Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
-    `prediction.outline.measure`) and, if files cannot be read, failures.csv. Images whose outputs exist are skipped,
-    even if the image file has changed since. With `overwrite`, all images are predicted again, and the outputs of
-    images that can no longer be read are deleted.
+    `prediction.measurements.measure_mask`) and, if files cannot be read, failures.csv. Images whose outputs exist are
+    skipped, even if the image file has changed since. With `overwrite`, all images are predicted again, and the
+    outputs of images that can no longer be read are deleted.
 
     Args:
         inputs: files, folders (searched recursively; masks beside images are ignored) or globs. If names repeat, ids
@@ -76,7 +76,7 @@ def predict(
     outline = outline or config.outline
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
-    predictions = Predictions(Path(output), probability_bits)
+    predictions = PredictionFolder(Path(output), probability_bits)
     found = find_inputs(inputs, predictions)
     for line in found.warnings():
         warn(line)
@@ -85,13 +85,13 @@ def predict(
         _report_error(reason)
     paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
-        predictions.name(found.ids)
+        predictions.assign_ids(found.ids)
         made_with = describe_settings(run, outline, probability_bits)
         from_scratch = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
-        pending = [path for path in paths if from_scratch or not predictions.holds(path)]
+        pending = [path for path in paths if from_scratch or not predictions.is_done(path)]
         if pending:
             results = _segment(run.folder, outline, pending, predictions, engine, workers)
-            predictions.begin(made_with, pending)
+            predictions.start(made_with, pending)
             with tqdm(total=len(pending), desc="predicting", unit=" images", disable=None if visible else True) as bar:
                 for path, result in results:
                     if isinstance(result, HamError):
@@ -123,15 +123,20 @@ def _name_error(path: Path) -> str:
 
 
 def _segment(
-    folder: Path, outline: Outline, paths: Sequence[Path], predictions: Predictions, engine: str, workers: int | None
+    folder: Path,
+    outline: Outline,
+    paths: Sequence[Path],
+    predictions: PredictionFolder,
+    engine: str,
+    workers: int | None,
 ) -> Iterator[tuple[Path, Any]]:
     if engine == "ray":
-        from ham_keras.prediction.ray_engine import segment_on_ray
+        from ham_keras.prediction.ray_engine import predict_on_ray
 
-        return segment_on_ray(folder, outline, paths, predictions, workers)
-    from ham_keras.prediction.predictor import load_segmenter
+        return predict_on_ray(folder, outline, paths, predictions, workers)
+    from ham_keras.prediction.predictor import load_predictor
 
-    return load_segmenter(folder, outline).segment_files(paths, predictions.save)
+    return load_predictor(folder, outline).predict_files(paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run,
         args.inputs,
         args.output,
-        chosen_outline(args, config.outline),
+        outline_from_arguments(args, config.outline),
         probability_bits=args.probability_bits,
         overwrite=args.overwrite,
         engine=args.engine,
@@ -168,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = len(outcome.failures)
     print(
         f"{args.output}: {outcome.predicted} images predicted, {outcome.skipped} skipped, {failed} failed"
-        + (f", see {Predictions(args.output).failures}" if failed else "")
+        + (f", see {PredictionFolder(args.output).failures}" if failed else "")
         + ". Research use; not a medical device."
     )
     return 1 if failed else 0

@@ -25,8 +25,9 @@ from ham_keras.demo.server import serve
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.predict import predict
-from ham_keras.prediction.outline import measure, outline_lesion
-from ham_keras.prediction.predictor import Segmenter, load_segmenter
+from ham_keras.prediction.measurements import measure_mask
+from ham_keras.prediction.postprocessing import postprocess
+from ham_keras.prediction.predictor import Predictor, load_predictor
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
 
@@ -134,8 +135,8 @@ def predicted(trained: Run, photographs: dict[str, Path], tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="module")
-def segmenter(trained: Run) -> Segmenter:
-    return load_segmenter(trained.folder)
+def predictor(trained: Run) -> Predictor:
+    return load_predictor(trained.folder)
 
 
 def free_port() -> int:
@@ -160,7 +161,7 @@ def read_measurements(tab: Any) -> dict[str, str]:
 
 
 def expected_measurements(row: dict[str, Any]) -> dict[str, str]:
-    """A row of predictions.csv, or of `measure`, as the page displays it."""
+    """A row of predictions.csv, or of `measure_mask`, as the page displays it."""
     found = int(row["components"]) > 0
     confidence = {
         f"border_confidence_{which}": f"{float(row[f'border_confidence_{which}']):.3f}" if found else "none"
@@ -196,12 +197,12 @@ def test_upload_matches_predict(open_page: Open, photographs: dict[str, Path], p
 
 
 def test_threshold_and_cleaning_update_the_outline(
-    open_page: Open, photographs: dict[str, Path], segmenter: Segmenter
+    open_page: Open, photographs: dict[str, Path], predictor: Predictor
 ) -> None:
     from ham_keras.data.images import read_image
 
     path, tab = photographs["jpeg"], open_page()
-    probability = segmenter.segment(read_image(path)).probability
+    probability = predictor.predict(read_image(path)).probability
     upload(tab, path)
     wait_for(tab, path.name)
     shown = []
@@ -216,10 +217,10 @@ def test_threshold_and_cleaning_update_the_outline(
         shown.append(read_measurements(tab)["lesion_fraction"])
         assert shown[-1] == f"{100 * (probability > threshold).mean():.2f} %"
     assert shown[0] != shown[1]
-    tab.get_by_label("Keep the largest part alone").check()
+    tab.get_by_label("Keep only the largest part").check()
     tab.get_by_label("Fill holes").check()
-    cleaned = outline_lesion(probability, Outline(threshold=high, keep_largest=True, fill_holes=True))
-    expected = expected_measurements(measure(cleaned, probability))
+    cleaned = postprocess(probability, Outline(threshold=high, keep_largest=True, fill_holes=True))
+    expected = expected_measurements(measure_mask(cleaned, probability))
     tab.wait_for_function(
         "text => document.querySelector('[data-measure=lesion_fraction]').innerText === text",
         arg=expected["lesion_fraction"],
@@ -310,7 +311,7 @@ def test_only_uploads_are_read(served: Served, photographs: dict[str, Path]) -> 
     """Other files on the machine are neither displayed nor deleted."""
     path = photographs["jpeg"]
     for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
-        done = ask(served, "take_upload", [{"path": str(path), "orig_name": path.name, **meta}, 0.5, False, False], "a")
+        done = ask(served, "open_upload", [{"path": str(path), "orig_name": path.name, **meta}, 0.5, False, False], "a")
         assert not done["success"]
         assert "data" not in done["output"]
     assert path.exists()
@@ -321,10 +322,10 @@ def test_closed_page_is_forgotten(served: Served) -> None:
     with requests.get(f"{served.url}/gradio_api/heartbeat/b", stream=True, timeout=60) as page:
         beats = page.iter_content(64)
         assert b"ALIVE" in next(beats)
-        assert ask(served, "take_example", [0.5, False, False], "b", event_data={"index": 0})["success"]
-        outline = ask(served, "outline", [None, 0.4, False, False], "b")
+        assert ask(served, "open_example", [0.5, False, False], "b", event_data={"index": 0})["success"]
+        outline = ask(served, "update_outline", [None, 0.4, False, False], "b")
         assert "phantom_1.png" in outline["output"]["data"][0]
-    answers = (ask(served, "outline", [None, 0.4, False, False], "b")["output"]["data"][0] for _ in range(100))
+    answers = (ask(served, "update_outline", [None, 0.4, False, False], "b")["output"]["data"][0] for _ in range(100))
     assert any("Drop a dermoscopy image" in answer for answer in answers)
 
 

@@ -21,9 +21,9 @@ from ham_keras.evaluate import evaluate, main, warn_about_leakage
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
-from ham_keras.prediction.outline import outline_lesion
-from ham_keras.prediction.predictor import load_segmenter
-from ham_keras.reports.scorings import load_scoring
+from ham_keras.prediction.postprocessing import postprocess
+from ham_keras.prediction.predictor import load_predictor
+from ham_keras.reports.scored_set import load_scored_set
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import outline_in_words
@@ -99,7 +99,7 @@ def test_mask_settings_can_be_overridden_and_are_kept_for_the_report(
     capsys.readouterr()
     assert main([str(trained.folder), "--data", str(root), "--name", "classes", "data.lesion_values=[1]"]) == 0
     assert rows(trained, "classes") == rows(trained, "two")
-    records = load_scoring(trained.folder, "classes").records
+    records = load_scored_set(trained.folder, "classes").records
     assert {record.lesion_values for record in records.values()} == {(1,)}
     with pytest.raises(HamError, match="classes: holds scores made with masks"):
         evaluate(trained.folder, data_root=root, name="classes", overrides=["data.lesion_values=[255]"], visible=False)
@@ -176,7 +176,7 @@ def test_scores_of_an_earlier_version_are_only_replaced_by_the_same_scores(train
     with pytest.raises(HamError, match=r"holds scores made with fill_holes False; choose --name NAME"):
         evaluate(run.folder, overrides=["outline.fill_holes=true"], visible=False)
     before = rows(run, "test")
-    assert load_scoring(run.folder).config.outline == Outline(threshold=0.5)
+    assert load_scored_set(run.folder).config.outline == Outline(threshold=0.5)
     evaluate(run.folder, visible=False)
     assert rows(run, "test") == before
 
@@ -205,11 +205,11 @@ def test_scored_masks_match_predict(trained: Run, phantoms: Path, outline: Outli
         for folder in (run.scores("other") / "masks", tmp_path / "out")
     )
     assert len(scored) == 6 and written == scored
-    segmenter = load_segmenter(run.folder, outline)
+    predictor = load_predictor(run.folder, outline)
     for row in rows(run, "other"):  # the scores at the network's size, computed independently
-        probability = segmenter.answer(read_image(paths[row["image_id"]]))[..., 0]
+        probability = predictor.predict_network(read_image(paths[row["image_id"]]))[..., 0]
         truth = read_mask(phantoms / "masks" / f"{row['image_id']}_segmentation.png").lesion
-        small = score(*count(resize_mask(truth, 32, 32), outline_lesion(probability, outline)))
+        small = score(*count(resize_mask(truth, 32, 32), postprocess(probability, outline)))
         assert float(row["jaccard_network"]) == pytest.approx(small["jaccard"], abs=2e-3)
 
 

@@ -31,11 +31,11 @@ from ham_keras.export import export, main
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
-from ham_keras.prediction.predictor import load_segmenter
+from ham_keras.prediction.predictor import load_predictor
 from ham_keras.preprocessing.resize import resize_image
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import count, score
-from ham_keras.serving.metadata import describe_service
+from ham_keras.serving.metadata import describe_export
 from ham_keras.settings import Outline
 
 
@@ -141,9 +141,9 @@ def test_post_processing_is_part_of_the_served_graph(
         pixels += served.size
     assert different <= pixels / 100_000 < 100 * pixels / 100_000 < changed
     # Test-time augmentation is part of every signature.
-    segmenter = load_segmenter(trained.folder, CLEANED)
+    predictor = load_predictor(trained.folder, CLEANED)
     image = read_image(paths[0])
-    expected = segmenter.answer(image)[..., 0]
+    expected = predictor.predict_network(image)[..., 0]
     small = resize_image(image, 32, 32)[None]
     answer = loaded["serve_network"](images=tf.cast(small, tf.float32))["probability"][0]
     np.testing.assert_allclose(answer, expected, atol=1e-3)
@@ -151,7 +151,7 @@ def test_post_processing_is_part_of_the_served_graph(
         np.abs(signatures["serve_network"](images=tf.cast(small, tf.float32))["probability"][0] - expected).max() > 0.01
     )
     native = loaded["serving_default"](images=image[None])["probability"][0]
-    np.testing.assert_allclose(native, segmenter.segment(image).probability, atol=1e-3)
+    np.testing.assert_allclose(native, predictor.predict(image).probability, atol=1e-3)
 
 
 def test_each_image_of_a_request_can_have_its_own_threshold(
@@ -166,7 +166,7 @@ def test_each_image_of_a_request_can_have_its_own_threshold(
     masks = [np.asarray(Image.open(io.BytesIO(mask))) for mask in answer["mask_bytes"].numpy()]
     np.testing.assert_array_equal(masks[1], own)
     assert (masks[0] > 0).sum() > (masks[1] > 0).sum() > (masks[2] > 0).sum()
-    probability = load_segmenter(trained.folder).segment(read_image(path)).probability
+    probability = load_predictor(trained.folder).predict(read_image(path)).probability
     for mask, threshold in zip(masks, thresholds, strict=True):
         sure = np.abs(probability - threshold) > 1e-3
         np.testing.assert_array_equal((mask > 0)[sure], (probability > threshold)[sure])
@@ -196,7 +196,7 @@ def test_metadata_lists_what_is_left_to_the_caller(cleaned: Path, exported: Path
     assert left(plain)["serving_default"] == ["threshold"]
     assert left(plain)["serve_network"] == ["preprocessing", *after]
     run, config = load_run(trained.folder, OVERRIDES)
-    assert left(describe_service(run, config, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
+    assert left(describe_export(run, config, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
     with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: expected only outline for a trained run"):
         export(trained.folder, overrides=["score.bootstrap_resamples=100"])
 
@@ -346,7 +346,7 @@ def test_versions_are_counted_and_never_overwritten(
     exported: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def empty(run: Run, config: Any, part: Path, form: str) -> None:
-        save_json(part / "assets.extra" / "metadata.json", describe_service(run, config, form))
+        save_json(part / "assets.extra" / "metadata.json", describe_export(run, config, form))
 
     monkeypatch.setattr(export_module, "_write", empty)
     target = tmp_path / "lesion"

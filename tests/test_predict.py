@@ -22,10 +22,10 @@ from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.predict import main, predict
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
-from ham_keras.prediction.outline import measure
-from ham_keras.prediction.predictor import load_segmenter
+from ham_keras.prediction.measurements import measure_mask
+from ham_keras.prediction.predictor import load_predictor
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
 
@@ -38,8 +38,8 @@ def photos(phantoms: Path, trained: Run) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def predicted(trained: Run, photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Predictions:
-    predictions = Predictions(tmp_path_factory.mktemp("predicted") / "out")
+def predicted(trained: Run, photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> PredictionFolder:
+    predictions = PredictionFolder(tmp_path_factory.mktemp("predicted") / "out")
     predict(trained.folder, photos, predictions.folder, visible=False)
     return predictions
 
@@ -58,7 +58,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_masks_match_evaluate(trained: Run, predicted: Predictions, photos: list[Path]) -> None:
+def test_masks_match_evaluate(trained: Run, predicted: PredictionFolder, photos: list[Path]) -> None:
     evaluate(trained.folder, "test", save_masks=True, visible=False)
     for path in photos:
         scored = trained.scores("test") / "masks" / f"{path.stem}_segmentation.png"
@@ -81,18 +81,18 @@ def test_official_scorer_accepts_the_folder(trained: Run, photos: list[Path], ph
     assert scores.at["jaccard"] == pytest.approx(ours["jaccard"]["mean"], abs=1e-6)
 
 
-def test_rows_and_overlays_match_the_masks(trained: Run, predicted: Predictions, photos: list[Path]) -> None:
-    segmenter = load_segmenter(trained.folder)
+def test_rows_and_overlays_match_the_masks(trained: Run, predicted: PredictionFolder, photos: list[Path]) -> None:
+    predictor = load_predictor(trained.folder)
     table = load_csv(predicted.table)
     assert [row["image_id"] for row in table] == sorted(path.stem for path in photos)
     for row in table:
         path = next(path for path in photos if path.stem == row["image_id"])
-        ((_, found),) = segmenter.segment_files([path], lambda _, segmented: segmented)
-        expected = {"image_id": path.stem, "image": str(path), **measure(found.lesion, found.probability)}
+        ((_, found),) = predictor.predict_files([path], lambda _, prediction: prediction)
+        expected = {"image_id": path.stem, "image": str(path), **measure_mask(found.mask, found.probability)}
         assert row == {name: str(value) for name, value in expected.items()}
         with Image.open(predicted.overlay(path.stem)) as overlay:
             drawn = np.asarray(overlay).astype(int)
-        outlined = draw_outline(found.image, found.lesion, 1)
+        outlined = draw_outline(found.image, found.mask, 1)
         assert np.abs(drawn - outlined).mean() < 8  # JPEG loss of such a small image
         assert np.abs(drawn - found.image).mean() > np.abs(drawn - outlined).mean()
 
@@ -168,7 +168,7 @@ def test_broken_file_is_reported_and_others_are_predicted(
 
 
 def test_existing_predictions_are_skipped_unless_overwritten(trained: Run, photos: list[Path], tmp_path: Path) -> None:
-    predictions = Predictions(tmp_path)
+    predictions = PredictionFolder(tmp_path)
     predict(trained.folder, photos, tmp_path, visible=False)
     whole = files(tmp_path)
     first, second = photos[0].stem, photos[1].stem
@@ -188,9 +188,7 @@ def test_predictions_with_other_settings_are_not_mixed(trained: Run, photos: lis
     whole = files(tmp_path)
     with pytest.raises(HamError, match=r"holds predictions made with threshold 0\.5, tta False; choose another -o, or"):
         predict(trained.folder, photos, tmp_path, how, visible=False)
-    with pytest.raises(
-        HamError, match=r"holds 1 predictions of other images made with threshold .* would not make anew"
-    ):
+    with pytest.raises(HamError, match=r"holds 1 predictions of other images made with threshold .* would not replace"):
         predict(trained.folder, photos[:2], tmp_path, how, overwrite=True, visible=False)
     assert files(tmp_path) == whole
     predict(trained.folder, photos[:3], tmp_path, how, overwrite=True, visible=False)
@@ -206,7 +204,7 @@ def test_masks_from_elsewhere_are_never_overwritten(trained: Run, photos: list[P
     truth = tmp_path / "a_segmentation.png"
     truth.write_bytes(b"drawn by hand")
     for overwrite in (False, True):
-        with pytest.raises(HamError, match=r"a_segmentation\.png: is there already and is not this command's; move it"):
+        with pytest.raises(HamError, match=r"a_segmentation\.png: exists and was not written by predict; move it"):
             predict(trained.folder, [tmp_path / "a.jpg"], tmp_path, overwrite=overwrite, visible=False)
     assert truth.read_bytes() == b"drawn by hand" and not (tmp_path / "predict.json").exists()
 
@@ -262,21 +260,23 @@ def test_another_image_with_the_same_name_raises(trained: Run, photos: list[Path
 KILLED = """
 import os, signal, sys
 from ham_keras.predict import main
-from ham_keras.prediction.folder import Predictions
-add = Predictions.add
+from ham_keras.prediction.folder import PredictionFolder
+add = PredictionFolder.add
 def add_or_die(self, row):
     if len(self.rows) == 3:
         with open(self.journal, "a") as file:
             file.write('{"image_id": "PHAN')
         os.kill(os.getpid(), signal.SIGKILL)
     add(self, row)
-Predictions.add = add_or_die
+PredictionFolder.add = add_or_die
 main(sys.argv[1:])
 """
 
 
 @pytest.mark.slow
-def test_killed_prediction_is_resumed(trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path) -> None:
+def test_killed_prediction_is_resumed(
+    trained: Run, predicted: PredictionFolder, photos: list[Path], tmp_path: Path
+) -> None:
     command = [str(trained.folder), *map(str, photos), "-o", str(tmp_path)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *command], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
@@ -295,7 +295,7 @@ def test_killed_prediction_is_resumed(trained: Run, predicted: Predictions, phot
         assert files(tmp_path)[name] == content, name
 
 
-def test_options_are_applied(trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path) -> None:
+def test_options_are_applied(trained: Run, predicted: PredictionFolder, photos: list[Path], tmp_path: Path) -> None:
     command = [str(trained.folder), *map(str, photos), "-o", str(tmp_path), "--threshold", "0.35"]
     assert main([*command, "--tta", "--keep", "largest", "--fill-holes"]) == 0
     assert load_json(tmp_path / "predict.json") == {
@@ -319,39 +319,39 @@ def test_flags_default_to_the_runs_config(trained: Run, photos: list[Path], tmp_
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_probabilities_are_saved_at_the_size_of_the_image(
-    bits: int, trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path
+    bits: int, trained: Run, predicted: PredictionFolder, photos: list[Path], tmp_path: Path
 ) -> None:
     command = [str(trained.folder), *map(str, photos[:2]), "-o", str(tmp_path), "--save-probabilities", str(bits)]
     assert main(command) == 0
-    predictions = Predictions(tmp_path, bits)
+    predictions = PredictionFolder(tmp_path, bits)
     for path, (_, found) in zip(
-        photos, load_segmenter(trained.folder).segment_files(photos[:2], lambda _, segmented: segmented), strict=False
+        photos, load_predictor(trained.folder).predict_files(photos[:2], lambda _, prediction: prediction), strict=False
     ):
         with Image.open(predictions.probability(path.stem)) as image:
             assert (image.mode, image.size) == ({8: "L", 16: "I;16"}[bits], (96, 64))
             levels = np.asarray(image).astype(np.float64)
         np.testing.assert_allclose(levels / (2**bits - 1), found.probability, atol=0.5 / (2**bits - 1) + 1e-5)
         assert predictions.mask(path.stem).read_bytes() == predicted.mask(path.stem).read_bytes()
-    with pytest.raises(HamError, match="probabilities: no image there"):
-        find_inputs([tmp_path / "probabilities"], Predictions(tmp_path / "elsewhere"))
+    with pytest.raises(HamError, match="probabilities: no image found"):
+        find_inputs([tmp_path / "probabilities"], PredictionFolder(tmp_path / "elsewhere"))
 
 
 def test_probabilities_are_resumed_refused_and_removed_like_masks(
     trained: Run, photos: list[Path], tmp_path: Path
 ) -> None:
-    saved = Predictions(tmp_path, 16)
+    saved = PredictionFolder(tmp_path, 16)
     predict(trained.folder, photos[:2], tmp_path, probability_bits=16, visible=False)
     whole = files(tmp_path)
     saved.probability(photos[0].stem).unlink()
     outcome = predict(trained.folder, photos[:2], tmp_path, probability_bits=16, visible=False)
     assert (outcome.predicted, outcome.skipped) == (1, 1) and files(tmp_path) == whole
-    assert all(saved.is_product(tmp_path / name) for name in whole if name.endswith((".png", "jpg")))
+    assert all(saved.is_output(tmp_path / name) for name in whole if name.endswith((".png", "jpg")))
     with pytest.raises(HamError, match="holds predictions made with probability_bits 16; choose another -o"):
         predict(trained.folder, photos[:2], tmp_path, visible=False)
     predict(trained.folder, photos[:2], tmp_path, overwrite=True, visible=False)
     assert not list((tmp_path / "probabilities").iterdir())
     saved.probability(photos[2].stem).write_bytes(b"of somebody else")
-    with pytest.raises(HamError, match=r"probabilities/.*\.png: is there already and is not this command's"):
+    with pytest.raises(HamError, match=r"probabilities/.*\.png: exists and was not written by predict"):
         predict(trained.folder, photos[:3], tmp_path, probability_bits=16, overwrite=True, visible=False)
 
 
@@ -361,7 +361,7 @@ def test_masks_can_be_written_beside_the_images(trained: Run, photos: list[Path]
         outcome = predict(trained.folder, [tmp_path], tmp_path, visible=False)
         assert (outcome.images, outcome.predicted, outcome.skipped) == (1, predicted, skipped)
     assert (tmp_path / "a b [1]_segmentation.png").exists()
-    assert list(find_inputs([tmp_path / "a b [1].jpg"], Predictions(tmp_path)).ids) == [tmp_path / "a b [1].jpg"]
+    assert list(find_inputs([tmp_path / "a b [1].jpg"], PredictionFolder(tmp_path)).ids) == [tmp_path / "a b [1].jpg"]
 
 
 def test_one_folder_per_patient_is_kept_resumed_and_overwritten(
@@ -373,12 +373,12 @@ def test_one_folder_per_patient_is_kept_resumed_and_overwritten(
     shutil.copy(photos[3], tmp_path / "in" / "other.jpg")
     (tmp_path / "in" / "p0" / "DSC0002.HEIC").touch()
     ids = ["other", "p0/DSC0001", "p1/DSC0001", "p2/DSC0001"]
-    out = Predictions(tmp_path / "out")
+    out = PredictionFolder(tmp_path / "out")
     assert predict(trained.folder, [tmp_path / "in"], out.folder, visible=False).predicted == 4
     assert "warning: 1 files are of kinds that are not read (.heic), the first: " in capsys.readouterr().err
     assert [row["image_id"] for row in load_csv(out.table)] == ids
     predict(trained.folder, photos[:4], tmp_path / "flat", visible=False)
-    flat = [Predictions(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]
+    flat = [PredictionFolder(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]
     assert [(out.folder / f"{image_id}_segmentation.png").read_bytes() for image_id in ids] == flat
     assert all((out.folder / "overlays" / f"{image_id}.jpg").exists() for image_id in ids)
 

@@ -18,7 +18,7 @@ from ham_keras.evaluate import evaluate
 from ham_keras.files import load_csv, load_json, save_csv, save_json
 from ham_keras.report import main, report
 from ham_keras.reports.page import new_report
-from ham_keras.reports.scorings import load_scoring
+from ham_keras.reports.scored_set import load_scored_set
 from ham_keras.runs import Run
 from ham_keras.scores.scores import SCORES, count, score
 
@@ -71,11 +71,11 @@ def test_training_writes_a_report_of_the_test_split(trained: Run) -> None:
 
 def test_drawn_masks_have_the_jaccard_of_the_table(trained: Run, other: Run) -> None:
     for run in (trained, other):
-        scoring = load_scoring(run.folder)
-        ids = list(scoring.rows)[1::2]  # in other batches than when scored
-        for image_id, lesion in scoring.lesions(ids).items():
-            truth = read_mask(scoring.records[image_id].mask_path).lesion
-            assert score(*count(truth, lesion))["jaccard"] == pytest.approx(scoring.jaccard(image_id), abs=1e-3)
+        scored = load_scored_set(run.folder)
+        ids = list(scored.rows)[1::2]  # in other batches than when scored
+        for image_id, lesion in scored.predict_masks(ids).items():
+            truth = read_mask(scored.records[image_id].mask_path).lesion
+            assert score(*count(truth, lesion))["jaccard"] == pytest.approx(scored.jaccard(image_id), abs=1e-3)
 
 
 def test_report_of_two_runs_matches_compare(trained: Run, other: Run, pages: tuple[Path, Path]) -> None:
@@ -125,10 +125,10 @@ def test_missing_inputs_raise_with_advice(trained: Run, tmp_path: Path) -> None:
         report(tmp_path)
     run = copy_run(trained, tmp_path / "run")
     shutil.rmtree(run.scores("val"), ignore_errors=True)  # written by another test on the shared run
-    with pytest.raises(HamError, match=r"scores/val/summary.json: not there.*ham_keras.evaluate .*run --split val"):
+    with pytest.raises(HamError, match=r"scores/val/summary.json: missing.*ham_keras.evaluate .*run --split val"):
         report(run.folder, name="val")
     save_json(run.summary("test"), {**load_json(run.summary("test")), "data": str(tmp_path / "gone")})
-    with pytest.raises(HamError, match=r"gone: the images that were scored lay there; .*--data ROOT"):
+    with pytest.raises(HamError, match=r"gone: folder of the scored images is missing; .*--data ROOT"):
         report(run.folder)
     table = run.scores("test") / "per_image.csv"
     save_csv(table, load_csv(table)[1:])
@@ -196,7 +196,7 @@ def test_interrupted_report_keeps_the_old_page(tmp_path: Path, monkeypatch: pyte
 
 def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(HamError, match=r"holds thesis\.txt and no report"), new_report(tmp_path):
+    with pytest.raises(HamError, match=r"contains thesis\.txt but no report"), new_report(tmp_path):
         pass
     with pytest.raises(HamError, match="not a folder"), new_report(tmp_path / "thesis.txt"):
         pass
