@@ -275,9 +275,9 @@ def test_what_cannot_be_read_is_told_and_the_next_image_works(
     for path, message in (
         (
             cut,
-            r"<b>cut\.jpg: not a readable image \(jpeg::Uncompress failed\..*data.*\); fetch it again or leave it out",
+            r"<b>cut\.jpg: not a readable image \(jpeg::Uncompress failed\..*data.*\); replace it or remove it",
         ),
-        (text, r"notes\.txt: not a readable image \(of no known format\); fetch it again or leave it out"),
+        (text, r"notes\.txt: not a readable image \(unknown format\); replace it or remove it"),
         (wide, r"wide\.png: has more than 80 million pixels; make it smaller"),
     ):
         upload(tab, path)

@@ -90,7 +90,7 @@ def test_a_split_file_that_lets_lesions_leak_is_told(
     for group_by, told in (("lesion_id", 1), (None, 0)):
         config = tiny(data={"split_file": str(tmp_path / "mine.json"), "group_by": group_by})
         assert choose_split(config.data, tmp_path / f"{group_by}.json", records) == split
-        line = f"images of 1 lesions stand on two sides, the first: {first.lesion_id}"
+        line = f"images of 1 lesions are in more than one subset, the first: {first.lesion_id}"
         assert capsys.readouterr().err.count(line) == told
 
 

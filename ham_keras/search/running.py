@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ham_keras.config import to_json
-from ham_keras.data.selection import read_records, select_sides
+from ham_keras.data.selection import read_records, select_subsets
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError
 from ham_keras.files import save_json, save_text
@@ -21,7 +21,7 @@ def run_trials(config: TuneConfig, search: SearchFolder) -> None:
     Raises:
         HamError: a user's fault in the data, or one that every trial would meet.
     """
-    sides = select_sides(config.data, search.split, read_records(config.data), ("train", "val"))
+    sides = select_subsets(config.data, search.split, read_records(config.data), ("train", "val"))
     print(f"{search.folder}: {describe_search(config)}; {len(sides['train'])} train, {len(sides['val'])} val images")
 
     # From here on TensorFlow is needed; errors of the user's come before it, without the wait.

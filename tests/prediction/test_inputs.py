@@ -119,12 +119,11 @@ def test_a_mask_beside_its_image_is_left_out_and_counted(
 def test_files_of_kinds_that_are_not_read_are_counted(tmp_path: Path, out: Predictions) -> None:
     lay(tmp_path, "in/a.jpg", "in/b.HEIC", "in/p/c.dcm", "in/readme.txt")
     expected = [
-        f"2 files are of kinds that are not read (.dcm, .heic), the first: {tmp_path / 'in/b.HEIC'}; save them as JPEG "
-        f"or PNG"
+        f"2 files have unsupported formats (.dcm, .heic), the first: {tmp_path / 'in/b.HEIC'}; save them as JPEG or PNG"
     ]
     assert find_inputs([tmp_path / "in"], out).warnings() == expected
     assert find_inputs([str(tmp_path / "in/**/*")], out).warnings() == expected
-    with pytest.raises(HamError, match=r"no image there; expected .*; 1 files are of kinds that are not read"):
+    with pytest.raises(HamError, match=r"no image there; expected .*; 1 files have unsupported formats"):
         find_inputs([tmp_path / "in/p"], out)
     assert names(find_inputs([tmp_path / "in/b.HEIC"], out)) == ["b"]  # named, so it is tried
 
