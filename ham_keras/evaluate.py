@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ham_keras.data.oddities import mask_warnings
+from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import NAMES, load_split, select

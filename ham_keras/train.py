@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ham_keras.config import Config, Overrides, as_config, load_config
-from ham_keras.data.selection import read_records, select_sides
+from ham_keras.data.selection import read_records, select_subsets
 from ham_keras.errors import program, run_command
 from ham_keras.files import load_json
 from ham_keras.models.initial_weights import with_initial_weights
@@ -64,7 +64,7 @@ def train(
         if run.finished:
             print(f"{run.folder} is finished; --overwrite trains it again")
         else:
-            records = select_sides(config.data, run.split, read_records(config.data))
+            records = select_subsets(config.data, run.split, read_records(config.data))
             # Imports TensorFlow, which takes seconds; mistakes in config and data are reported before.
             from ham_keras.experiments.single import train_and_score
 

@@ -275,9 +275,9 @@ def test_unreadable_upload_is_reported_and_the_next_one_works(
     for path, message in (
         (
             cut,
-            r"<b>cut\.jpg: not a readable image \(truncated: the JPEG has no end\); fetch it again or leave it out",
+            r"<b>cut\.jpg: not a readable image \(truncated: the JPEG has no end\); replace it or remove it",
         ),
-        (text, r"notes\.txt: not a readable image \(of no known format\); fetch it again or leave it out"),
+        (text, r"notes\.txt: not a readable image \(unknown format\); replace it or remove it"),
         (wide, r"wide\.png: has more than 80 million pixels; make it smaller"),
     ):
         upload(tab, path)

@@ -375,7 +375,7 @@ def test_one_folder_per_patient_is_kept_resumed_and_overwritten(
     ids = ["other", "p0/DSC0001", "p1/DSC0001", "p2/DSC0001"]
     out = PredictionFolder(tmp_path / "out")
     assert predict(trained.folder, [tmp_path / "in"], out.folder, visible=False).predicted == 4
-    assert "warning: 1 files are of kinds that are not read (.heic), the first: " in capsys.readouterr().err
+    assert "warning: 1 files have unsupported formats (.heic), the first: " in capsys.readouterr().err
     assert [row["image_id"] for row in load_csv(out.table)] == ids
     predict(trained.folder, photos[:4], tmp_path / "flat", visible=False)
     flat = [PredictionFolder(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]

@@ -1,4 +1,4 @@
-"""Find, in a data folder of any known layout, the files of images, of masks and of tables."""
+"""Find the images, masks and tables in a data folder of any known layout."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from ham_keras.data.folders import (
 from ham_keras.data.layouts import (
     CASE_IMAGES,
     CASE_MASKS,
+    GENERIC,
     LAYOUTS,
-    OWN,
     PHOTOGRAPH_ENDING,
+    generic_image_folders,
+    generic_mask_folders,
     is_image_folder,
     is_mask_folder,
-    is_side,
+    is_subset_folder,
     is_table_folder,
-    own_images,
-    own_masks,
     without_mask_ending,
-    without_side,
+    without_subset,
 )
 from ham_keras.data.tables import is_table
 from ham_keras.errors import HamError
 
-DEEPEST = 3  # folders that may lie around a data set, one in the other
+MAX_DEPTH = 3  # levels of folders around a dataset
 
 
 @dataclass
 class Contents:
-    """The files of a data folder by what they are; `misnamed` are images and masks whose name is not UTF-8.
+    """The files of a data folder by type. `misnamed` holds images and masks whose name is not UTF-8.
 
-    `has_images` and `has_masks` say whether there is a place for them, empty or not.
+    `has_images` and `has_masks`: whether there is a place for them, even an empty one.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Contents:
     has_masks: bool = False
 
     def add(self, other: Contents) -> None:
-        """Take in what another folder holds."""
+        """Add the contents of another folder."""
         self.images += other.images
         self.masks += other.masks
         self.tables += other.tables
@@ -62,8 +62,8 @@ class Contents:
         self.has_images |= other.has_images
         self.has_masks |= other.has_masks
 
-    def take(self, files: Iterable[Path]) -> list[Path]:
-        """Sort in what is no image that is read; returns the images, of photographs and of masks."""
+    def sort(self, files: Iterable[Path]) -> list[Path]:
+        """Add tables, unsupported and misnamed files; returns the other image files, photographs and masks."""
         images: list[Path] = []
         for path in files:
             if is_table(path):
@@ -76,42 +76,42 @@ class Contents:
 
 
 def find_contents(root: Path) -> Contents:
-    """The files of a data folder, or of the one folder in it that is one.
+    """The contents of a data folder, or of the only data folder inside `root`.
 
     Raises:
-        HamError: no folder of images or none of masks, or several folders in it that are data folders.
+        HamError: no folder of images or masks, or several data folders inside `root`.
     """
     found = _find(root, 0)
-    for what, there, own, others in (
-        ("images", found.has_images, OWN.images, [layout.images for layout in LAYOUTS]),
-        ("masks", found.has_masks, OWN.masks, [layout.masks for layout in LAYOUTS]),
+    for what, exists, generic, specific in (
+        ("images", found.has_images, GENERIC.images, [layout.images for layout in LAYOUTS]),
+        ("masks", found.has_masks, GENERIC.masks, [layout.masks for layout in LAYOUTS]),
     ):
-        if not there:
-            names = ", ".join([own[0], *(name for patterns in others for name in patterns)])
+        if not exists:
+            names = ", ".join([generic[0], *(name for patterns in specific for name in patterns)])
             raise HamError(
                 f"{root}: no folder of {what}; expected one of: {names}; or NAME.jpg and NAME_mask.png in one folder; "
-                f"to have HAM10000 there run `python -m ham_keras.data.download {root}`, or try `make sample`, which "
-                f"needs no data"
+                f"to download HAM10000, run `python -m ham_keras.data.download {root}`; to try the project without it, "
+                f"run `make sample`"
             )
     return found
 
 
 def _find(folder: Path, depth: int) -> Contents:
-    found = _look(folder)
-    if found.has_images or found.has_masks or depth == DEEPEST:
+    found = _scan(folder)
+    if found.has_images or found.has_masks or depth == MAX_DEPTH:
         return found
-    children = {child.resolve(): child for child in reversed(visible_folders(folder))}  # each once, for all its links
+    children = {child.resolve(): child for child in reversed(visible_folders(folder))}  # each once, despite links
     inside = {child: _find(child, depth + 1) for child in reversed(children.values())}
     inside = {child: contents for child, contents in inside.items() if contents.has_images and contents.has_masks}
     if len(inside) > 1:
-        raise HamError(f"{folder}: holds several data folders, {' and '.join(map(str, inside))}; name one of them")
+        raise HamError(f"{folder}: has several data folders in it, {' and '.join(map(str, inside))}; name one of them")
     for contents in inside.values():
         found.add(contents)
     return found
 
 
-def _look(folder: Path) -> Contents:
-    """What a folder itself holds, in its known folders or flat."""
+def _scan(folder: Path) -> Contents:
+    """The contents of a folder, in known subfolders or flat."""
     found = Contents()
     children = visible_folders(folder)
     files = visible_files(folder)
@@ -119,37 +119,39 @@ def _look(folder: Path) -> Contents:
     for child in children:
         if is_table_folder(child.name) and not is_image_folder(child.name) and not is_mask_folder(child.name):
             found.tables += filter(is_table, walk_files(child))
-    image_folders = [child for child in children if is_image_folder(child.name)] + _own(children, own_images())
-    mask_folders = [child for child in children if is_mask_folder(child.name)] + _own(children, own_masks())
-    photographs = [path for image_folder in image_folders for path in found.take(walk_files(image_folder))]
-    found.masks += [path for mask_folder in mask_folders for path in found.take(walk_files(mask_folder))]
+    image_folders = [child for child in children if is_image_folder(child.name)]
+    image_folders += _first_named(children, generic_image_folders())
+    mask_folders = [child for child in children if is_mask_folder(child.name)]
+    mask_folders += _first_named(children, generic_mask_folders())
+    photographs = [path for image_folder in image_folders for path in found.sort(walk_files(image_folder))]
+    found.masks += [path for mask_folder in mask_folders for path in found.sort(walk_files(mask_folder))]
     found.has_masks = bool(mask_folders)
     if image_folders:
-        found.images, beside = part_masks(photographs, masks_elsewhere=bool(mask_folders))
+        found.images, beside = separate_masks(photographs, masks_elsewhere=bool(mask_folders))
         found.masks += beside
     elif mask_folders:
-        found.images = found.take(path for path in files if not is_table(path))
+        found.images = found.sort(path for path in files if not is_table(path))
     elif _has_cases(children):
-        images = found.take(walk_files(folder))
+        images = found.sort(walk_files(folder))
         found.images = [path for path in images if key(path.parent.name).endswith(CASE_IMAGES)]
         found.masks = [path for path in images if key(path.parent.name).endswith(CASE_MASKS)]
     else:
         flat = Contents()
-        flat.images, flat.masks = part_masks(flat.take(path for path in files if not is_table(path)))
+        flat.images, flat.masks = separate_masks(flat.sort(path for path in files if not is_table(path)))
         if flat.masks:
             found.add(flat)
     found.has_images = bool(image_folders or found.images)
     found.has_masks |= bool(found.masks)
     for child in children:
-        if is_side(child.name):
-            found.add(_look(child))
+        if is_subset_folder(child.name):
+            found.add(_scan(child))
     return found
 
 
-def _own(children: Sequence[Path], names: Iterable[str]) -> list[Path]:
-    """The folders of the first of the names that occurs: a list, for `Images` and `images` may lie side by side."""
+def _first_named(children: Sequence[Path], names: Iterable[str]) -> list[Path]:
+    """The folders with the first name that exists; several if they differ in case, as `Images` and `images`."""
     for name in names:
-        named = [child for child in children if without_side(child.name) == name]
+        named = [child for child in children if without_subset(child.name) == name]
         if named:
             return named
     return []
@@ -159,12 +161,12 @@ def _has_cases(children: Iterable[Path]) -> bool:
     return any(key(inner.name).endswith(CASE_IMAGES) for child in children for inner in visible_folders(child))
 
 
-def part_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> tuple[list[Path], list[Path]]:
-    """Part the images of one folder, or of one tree, into photographs and masks.
+def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> tuple[list[Path], list[Path]]:
+    """Split the images of a folder or a tree into photographs and masks.
 
-    A mask is `a_mask.png`, and where masks do not lie elsewhere one without its `a.jpg`, too, as well as
-    `a_lesion.png` beside `a.jpg`, unless it has a mask itself. Of `a.jpg` and `a.png` one is a mask where it alone
-    looks like one.
+    `a_mask.png` is a mask if `a.jpg` exists; without a mask folder (`masks_elsewhere` is false) it always is. In that
+    case `a_lesion.png` next to `a.jpg` is a mask too, unless `a_lesion` itself has a mask. Of `a.jpg` and `a.png`, one
+    is a mask if only this one looks like a mask.
     """
     stems = {key(path.stem) for path in files}
     beside = [path for path in files if _has_mask_ending(path) and without_mask_ending(key(path.stem)) in stems]

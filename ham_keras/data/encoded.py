@@ -1,4 +1,4 @@
-"""Read an image file as bytes that TensorFlow can decode, and that show it upright."""
+"""Read an image file as bytes that TensorFlow can decode, upright."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ham_keras.data.containers import JPEG, PNG, check_whole, without_notes
+from ham_keras.data.integrity import JPEG, PNG, check_complete, without_ancillary_chunks
 from ham_keras.errors import HamError, shown
 
 # Pillow reports broken bytes by several exceptions.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 WARNINGS = threading.Lock()
 EXIF_ORIENTATION = 0x0112
-# What turns stored pixels upright, by EXIF orientation; 1, and what is none of them, is upright already.
+# The operation that turns stored pixels upright, by EXIF orientation. 1 and unknown values need none.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,16 +32,16 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = frozenset({5, 6, 7, 8})  # these swap width and height
-PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # one of them begins what holds a PNG's EXIF
+PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # prefixes of the chunks that can hold EXIF
 
 
 @dataclass(frozen=True)
 class Head:
-    """What the head of an image file says.
+    """Size and orientation from the header of an image file.
 
     Attributes:
-        stored_size: (width, height) of the pixels as they are stored.
-        orientation: EXIF's, 1 to 8; 1 where the file names none.
+        stored_size: (width, height) of the stored pixels.
+        orientation: the EXIF orientation, 1 to 8; 1 if there is none.
     """
 
     stored_size: tuple[int, int]
@@ -49,39 +49,39 @@ class Head:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the upright picture."""
+        """(width, height) of the upright image."""
         return self.stored_size[::-1] if self.orientation in SIDEWAYS else self.stored_size
 
 
 def read_encoded(path: Path | str) -> bytes:
-    """Read an image file as bytes that `decode_image` takes and that show it upright.
+    """Read an image file as bytes for `decode_image`, upright.
 
-    JPEG and PNG files pass as they are. BMP, TIFF, WebP and whatever else Pillow reads, and what carries an EXIF
-    turn, comes back as PNG: 8 bits a channel, 16 are cut to their upper 8; of several frames or pages the first.
+    Upright JPEG and PNG files are returned unchanged. Other formats, and files with an EXIF rotation, are converted to
+    PNG with 8 bits per channel: of 16 bits the upper 8 are kept, of several frames or pages the first.
 
     Raises:
-        HamError: the file is missing, truncated or not an image, or its brightness has no fixed range (32 bits).
+        HamError: the file is missing, truncated or not an image, or has 32 bits per pixel.
     """
     try:
         data = Path(path).read_bytes()
-        check_whole(data)
+        check_complete(data)
         with open_image(data) as image:
             if data.startswith((JPEG, PNG)) and read_orientation(image, data) == 1:
                 return data
             upright = to_rgb(turn_upright(image, data))
     except BROKEN as error:
         why = reason(error)
-        raise HamError(f"{shown(path)}: not a readable image ({why}); fetch it again or leave it out") from None
+        raise HamError(f"{shown(path)}: not a readable image ({why}); replace it or remove it") from None
     png = io.BytesIO()
     upright.save(png, "PNG", compress_level=1)
     return png.getvalue()
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Open an image file's bytes in Pillow, lazily; a PNG's large texts and profiles are no obstacle.
+    """Open the bytes of an image file in Pillow, lazily. Large texts and profiles of a PNG are dropped.
 
     Raises:
-        one of BROKEN: Pillow knows no such file.
+        One of BROKEN: Pillow cannot open the file.
     """
     with _quiet():
         try:
@@ -89,18 +89,18 @@ def open_image(data: bytes) -> Image.Image:
         except BROKEN:
             if not data.startswith(PNG):
                 raise
-            return Image.open(io.BytesIO(without_notes(data)))
+            return Image.open(io.BytesIO(without_ancillary_chunks(data)))
 
 
 def read_head(path: Path | str) -> Head | None:
-    """The head of an image file, or None where it cannot be read: reading the file says why."""
+    """The header of an image file; None if it cannot be read. Reading the whole file gives the reason."""
     try:
         with open(path, "rb") as file:
             start = file.read(len(PNG))
             data = start + file.read() if start == PNG else start
         with open_image(data) if start == PNG else _open_file(path) as image:
             orientation = read_orientation(image, data)
-            # Pillow says of a TIFF, and of it alone, the size after the turn.
+            # Only for TIFF, Pillow reports the size after the rotation.
             swapped = image.format == "TIFF" and orientation in SIDEWAYS
             return Head(image.size[::-1] if swapped else image.size, orientation)
     except BROKEN:
@@ -108,12 +108,13 @@ def read_head(path: Path | str) -> Head | None:
 
 
 def read_orientation(image: Image.Image, data: bytes) -> int:
-    """EXIF's orientation of a file with these first bytes (of a PNG all), 1 to 8.
+    """The EXIF orientation, 1 to 8; 1 if there is none or the EXIF is damaged.
 
-    It is 1 where there is none, or where the EXIF is damaged: no decoder needs it.
+    Args:
+        data: the first bytes of the file; of a PNG, all of them.
     """
     if data.startswith(PNG) and not any(mark in data for mark in PNG_EXIF):
-        return 1  # to look for EXIF Pillow would decode the whole PNG
+        return 1  # Pillow would decode the whole PNG to look for EXIF
     try:
         with _quiet():
             orientation = image.getexif().get(EXIF_ORIENTATION, 1)
@@ -123,22 +124,22 @@ def read_orientation(image: Image.Image, data: bytes) -> int:
 
 
 def turn_upright(image: Image.Image, data: bytes) -> Image.Image:
-    """The image as its EXIF says that it is to be shown."""
+    """Apply the EXIF orientation to the pixels."""
     turn = TURNS.get(read_orientation(image, data))
-    # Pillow turns a TIFF itself when it decodes it.
+    # Pillow applies the orientation of a TIFF when it decodes it.
     return image if turn is None or image.format == "TIFF" else image.transpose(turn)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any image of Pillow's as RGB of 8 bits a channel, of 16 the upper 8.
+    """Convert a Pillow image to RGB with 8 bits per channel; of 16 bits the upper 8 are kept.
 
     Raises:
-        ValueError: 32 bits a pixel.
+        ValueError: the image has 32 bits per pixel.
     """
     if image.mode.startswith("I;16"):  # Pillow would clip it to 255
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in {"I", "F"}:
-        raise ValueError("32 bits a pixel have no fixed range; save it with 8 or 16")
+        raise ValueError("32 bits per pixel have no fixed range; save it with 8 or 16")
     return image.convert("RGB")
 
 
@@ -149,16 +150,16 @@ def _open_file(path: Path | str) -> Image.Image:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings of damaged EXIF and of large images, which are read all the same."""
-    with WARNINGS, warnings.catch_warnings():  # it changes a list that all threads share
+    """Suppress Pillow's warnings about damaged EXIF and large images; both are read anyway."""
+    with WARNINGS, warnings.catch_warnings():  # catch_warnings is not thread-safe
         warnings.simplefilter("ignore")
         yield
 
 
 def reason(error: BaseException) -> str:
-    """Why a file cannot be read, in a few words on one line."""
+    """Why a file cannot be read, on one line."""
     if isinstance(error, UnidentifiedImageError):
-        return "of no known format"
+        return "unknown format"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

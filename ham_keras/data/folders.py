@@ -1,4 +1,4 @@
-"""Walk folders of images as their owners see them, and tell masks from photographs."""
+"""Walk folders of images, and distinguish masks from photographs."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from ham_keras.data.layouts import (
 )
 from ham_keras.errors import shown
 
-MASK_COLOURS = 8  # that a drawn mask has at most; a photograph of 16 pixels a side has more
-MASK_EXTREMES_FRACTION = 0.97  # of a soft or JPEG mask's pixels lie near its two levels
+MASK_COLOURS = 8  # the most a drawn mask has; even a photograph of 16x16 pixels has more
+MASK_EXTREMES_FRACTION = 0.97  # of the pixels of a soft or JPEG mask are near its two levels
 NEAR_LEVEL, GREY_SPREAD = 24, 16  # of 255
 
 
 def key(name: str) -> str:
-    """What two names have in common that mean one thing: case and Unicode form do not count."""
+    """Normalize a name for comparison: case and Unicode form are ignored."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
 def is_utf8(path: Path) -> bool:
-    """Whether a path can be saved in a table."""
+    """Whether a path is valid UTF-8 and can be saved in a table."""
     return shown(path) == str(path)
 
 
 def visible_folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted; hidden ones, those of systems and links to what holds it are left out."""
+    """The folders in a folder, sorted, without hidden and system folders and links to a parent."""
     with os.scandir(folder) as entries:
         found = [entry for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
     return sorted(Path(entry.path) for entry in found if not entry.is_symlink() or not _holds(Path(entry.path), folder))
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """The files directly in a folder, sorted, hidden ones left out."""
+    """The files directly in a folder, sorted, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(Path(entry.path) for entry in entries if not entry.is_dir() and not _is_hidden(entry.name))
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """The files below a folder, sorted, hidden ones left out; links are followed, and each folder is walked once."""
+    """The files below a folder, sorted, without hidden ones; links are followed, and each folder is walked once."""
     walked = set()
     waiting = [folder]
     while waiting:
@@ -61,22 +61,22 @@ def walk_files(folder: Path) -> Iterator[Path]:
             continue
         walked.add((status.st_dev, status.st_ino))
         yield from visible_files(parent)
-        # A folder is better known by its own path than by that of a link to it.
+        # Walk a folder by its own path rather than by a link to it.
         waiting += sorted(visible_folders(parent), key=lambda child: (child.is_symlink(), child), reverse=True)
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether a file is, by its ending, an image that is read."""
+    """Whether a file has the suffix of a supported image format and is not a map of superpixels."""
     return path.suffix.lower() in SUFFIXES and not path.stem.lower().endswith(SUPERPIXELS)
 
 
 def image_files(folder: Path) -> Iterable[Path]:
-    """The files below a folder that are images by their ending, sorted, hidden ones left out."""
+    """The image files below a folder, sorted, without hidden ones."""
     return filter(is_image_file, walk_files(folder))
 
 
 def is_unread(path: Path) -> bool:
-    """Whether a file may be a picture of a kind that is not read, such as .heic or DICOM without an ending."""
+    """Whether a file may be an image of an unsupported format, such as .heic, or has no suffix, such as DICOM."""
     suffix = path.suffix.lower()
     if suffix:
         return suffix not in SUFFIXES | COMPANION_SUFFIXES
@@ -89,18 +89,18 @@ def is_unread(path: Path) -> bool:
 
 
 def describe_unread(paths: list[Path]) -> str:
-    """One line on files of kinds that are not read: how many, of which kinds, one of them."""
-    kinds = sorted({path.suffix.lower() or "no ending" for path in paths})
+    """One line on files of unsupported formats: how many, which formats, an example."""
+    kinds = sorted({path.suffix.lower() or "no suffix" for path in paths})
     return (
-        f"{len(paths)} files are of kinds that are not read ({', '.join(kinds[:8])}), the first: {shown(paths[0])}; "
+        f"{len(paths)} files have unsupported formats ({', '.join(kinds[:8])}), the first: {shown(paths[0])}; "
         f"save them as JPEG or PNG"
     )
 
 
 def looks_like_mask(path: Path) -> bool | None:
-    """Whether a file's pixels are those of a mask: a few colours, or grey with nearly all of it at two levels.
+    """Whether the pixels are those of a mask: a few colours, or grey with nearly all pixels near two levels.
 
-    None where the file cannot be read.
+    None if the file cannot be read.
     """
     try:
         with Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""Folds of a cross-validation, by lesion, and the split that each is trained with."""
+"""Folds of a cross-validation, by lesion, and the split of each fold."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ham_keras.errors import HamError
 def make_folds(
     records: Sequence[Record], count: int, *, seed: int, group_by: str | None = "lesion_id"
 ) -> list[list[str]]:
-    """Deal the image ids into `count` folds, each sorted.
+    """Assign the image ids to `count` folds, each sorted.
 
-    All images of a lesion are in one fold; with `group_by=None` each image is dealt by itself. The lesions of one
-    diagnosis after the other are dealt, in a seeded order, each to the fold with the fewest images, so the folds are
-    alike in size and in diagnoses.
+    All images of a lesion are in one fold; with `group_by=None` images are assigned one by one. Lesions are shuffled,
+    sorted by diagnosis, and each is assigned to the fold with the fewest images, so folds have about the same size and
+    the same diagnoses.
 
     Raises:
         HamError: there are fewer lesions than folds.
@@ -28,12 +28,12 @@ def make_folds(
     for record in sorted(records, key=lambda record: record.image_id):
         groups[record.lesion_id if group_by else record.image_id].append(record)
     if len(groups) < count:
-        raise HamError(f"--folds {count}: only {len(groups)} lesions to deal; use fewer folds")
+        raise HamError(f"--folds {count}: only {len(groups)} lesions; use fewer folds")
     names = sorted(groups)
-    dealt = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
-    dealt.sort(key=lambda name: groups[name][0].diagnosis)  # stable: the seeded order within a diagnosis
+    order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    order.sort(key=lambda name: groups[name][0].diagnosis)  # stable: keeps the seeded order within a diagnosis
     folds: list[list[str]] = [[] for _ in range(count)]
-    for name in dealt:
+    for name in order:
         min(folds, key=len).extend(record.image_id for record in groups[name])
     return [sorted(fold) for fold in folds]
 
@@ -47,7 +47,7 @@ def fold_split(
     seed: int,
     group_by: str | None = "lesion_id",
 ) -> Split:
-    """The split of one fold: its images are "test", a share of the lesions of the others is "val", the rest "train".
+    """The split of one fold: its images are "test"; of the other lesions, `val_share` is "val" and the rest "train".
 
     Raises:
         HamError: "val" or "train" would be empty.

@@ -1,10 +1,10 @@
-"""How hairy a photograph is: dark hairs, found as long thin lines darker than what they lie on.
+"""Detect dark hairs: long, thin lines that are darker than their surroundings.
 
-The black-hat transform by which DullRazor finds hairs (Lee et al., Computers in Biology and Medicine 27:533, 1997),
-then openings by straight lines, which what is not long does not survive. In a mosaic of dark globules long lines find
-room too, but there short ones fit crosswise as well, as in no thin line. In the red channel, where melanin and blood
-absorb least, pigment network and vessels hardly show; a dark hair does. benchmarks/hair.py holds it to phantoms,
-whose hairs are known. Light (vellus) hairs and stubble shorter than `LENGTH_PX` are not found.
+The black-hat transform of DullRazor (Lee et al., Computers in Biology and Medicine 27:533, 1997) finds thin dark
+structures. Openings with long straight lines remove the short ones. Mosaics of dark globules survive this, but unlike
+hairs they also survive openings with crosses of short lines. The red channel is used because melanin and blood absorb
+least there: pigment network and vessels are faint, dark hairs are not. benchmarks/hair.py compares the result with the
+known hairs of phantoms. Light (vellus) hairs and stubble shorter than `LENGTH_PX` are not found.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 
-# In pixels of an image whose longer side has 600, as HAM10000's photographs have.
-THICKNESS_PX = 9  # what is thicker is no hair
-LENGTH_PX, DIRECTIONS = 31, 16  # what is nowhere as long and straight is none either: dots, most of a ruler's ticks
-CROSS_PX, CROSSES = 11, 4  # arms of the crosses that no hair has room for
+# In pixels of an image whose longer side is 600, as in HAM10000.
+THICKNESS_PX = 9  # thicker structures are not hairs
+LENGTH_PX, DIRECTIONS = 31, 16  # shorter ones are not either: dots, most ruler ticks
+CROSS_PX, CROSSES = 11, 4  # the arms of crosses, which do not fit into a hair
 DARKER_BY = 12  # grey levels, of 0..255
-BORDER_PX = 4  # some photographs have a dark line along their edge
+BORDER_PX = 4  # ignored: some photographs have a dark line along their edge
 
 
 def find_hairs(image: Pixels) -> npt.NDArray[np.bool_]:
-    """Where an image, uint8 RGB [H, W, 3] with a longer side of about 600 pixels, shows dark hairs: bool [H, W]."""
+    """The dark hairs of an image, uint8 RGB [H, W, 3] with a longer side of about 600 pixels, as bool [H, W]."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THICKNESS_PX, THICKNESS_PX))
     darkness = cv2.morphologyEx(np.ascontiguousarray(image[..., 0]), cv2.MORPH_BLACKHAT, disc)
     inner = np.zeros_like(darkness)
@@ -44,7 +44,7 @@ def _openings(darkness: Pixels, length_px: int, directions: int) -> list[Pixels]
 
 @functools.cache
 def _lines(length_px: int, directions: int) -> list[Pixels]:
-    """Lines through the middle of a square, in evenly spread directions."""
+    """Lines through the centre of a square, in evenly spaced directions."""
     middle, lines = length_px // 2, []
     for angle in np.linspace(0, np.pi, directions, endpoint=False):
         line = np.zeros((length_px, length_px), np.uint8)

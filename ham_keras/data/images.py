@@ -1,6 +1,6 @@
-"""Decode photographs: the one path that training, evaluation, prediction and serving share.
+"""Decode photographs: used by training, evaluation, prediction and serving.
 
-It is TensorFlow, so that it can be exported with the model. It takes bytes as `encoded.py` reads them.
+Decoding runs in TensorFlow, so it can be exported with the model. Its input is read by `encoded.py`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ham_keras.errors import HamError, shown
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode a JPEG or PNG string to uint8 RGB [H, W, 3], 0..255; alpha is dropped, grey is spread."""
+    """Decode a JPEG or PNG string to uint8 RGB [H, W, 3], 0..255; alpha is dropped, grey becomes RGB."""
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
 
 
 def resize_probability(probability: tf.Tensor, height_px: int, width_px: int) -> tf.Tensor:
-    """Resize float32 probabilities [N, h, w, 1], 0..1, to an image's own size, bilinearly."""
+    """Resize float32 probabilities [N, h, w, 1], 0..1, to the size of the image, bilinearly."""
     return tf.image.resize(probability, [height_px, width_px])
 
 
 def read_image(path: Path | str) -> np.ndarray:
-    """Read one file to uint8 RGB [H, W, 3] at its own size.
+    """Read an image file as uint8 RGB [H, W, 3] at its original size.
 
     Raises:
         HamError: the file is missing or broken.
@@ -37,5 +37,5 @@ def read_image(path: Path | str) -> np.ndarray:
     try:
         return decode_image(encoded).numpy()
     except tf.errors.InvalidArgumentError as error:
-        reason = re.sub(r"\{\{.*\}\} | \[Op:.*\]", "", str(error.message).splitlines()[0])  # where in TensorFlow it was
-        raise HamError(f"{shown(path)}: not a readable image ({reason}); fetch it again or leave it out") from None
+        reason = re.sub(r"\{\{.*\}\} | \[Op:.*\]", "", str(error.message).splitlines()[0])  # the TensorFlow operation
+        raise HamError(f"{shown(path)}: not a readable image ({reason}); replace it or remove it") from None

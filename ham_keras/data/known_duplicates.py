@@ -1,4 +1,4 @@
-"""Pairs of HAM10000's images that show one lesion under two lesion_ids.
+"""Pairs of HAM10000 images that show one lesion under two lesion_ids.
 
 Abhishek, Jain, Hamarneh, "Investigating the Quality of DermaMNIST and Fitzpatrick17k Dermatological Image Datasets",
 Scientific Data 12:196 (2025), doi:10.1038/s41597-025-04382-5, found and confirmed these 18.

@@ -1,4 +1,4 @@
-"""The known layouts of data folders, as data: kinds of files, names of folders, endings of mask files."""
+"""The known layouts of data folders: file suffixes, names of folders, and endings of mask names."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-# Files that lie beside images and that nobody expects to be read as one. Whatever is neither in this list nor in
-# `SUFFIXES` is counted, so that no photograph of a kind that is not read is left out without a word.
+# Files that are obviously not photographs. Files with other suffixes are reported, so that no photograph of an
+# unsupported format is skipped silently.
 COMPANION_SUFFIXES = frozenset(
     {".txt", ".csv", ".tab", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm"}
     | {".pdf", ".doc", ".docx", ".xls", ".xlsx", ".ods", ".db", ".ini", ".log", ".py", ".ipynb", ".sh", ".bat"}
     | {".md5", ".sha256", ".lnk", ".url", ".aae", ".part", ".tmp", ".bak", ".lock", ".pkl", ".pth", ".h5", ".keras"}
 )
-# First bytes of JPEG, PNG, TIFF, BMP: a file without an ending that has them is a picture.
+# First bytes of JPEG, PNG, TIFF and BMP, to recognise images without a suffix.
 PICTURE_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"BM")
 DICOM_HEAD, DICOM_HEAD_OFFSET = b"DICM", 128
 
-# Written by systems into folders of pictures, thumbnails of the same names among them.
+# Created by operating systems; some hold thumbnails with the names of the images.
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found"})
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The folders of one source: patterns of `fnmatch`, matched without regard to case, spaces, `_` and `-`."""
+    """The folders of one source: `fnmatch` patterns; case, spaces, `_` and `-` are ignored."""
 
     source: str
     images: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
 
 
-# Of these names, which anybody may give, the first that a folder has is read; of the others, all.
-OWN = Layout(
+# Generic names: only the first that exists is read. Of the specific names below, all are.
+GENERIC = Layout(
     "Kaggle, phantoms, your own",
     ("images", "image", "imgs", "img", "photos", "photographs", "photo", "inputs", "input"),
     ("masks", "mask", "segmentations", "segmentation", "ground truth", "gt", "labels", "annotations"),
@@ -45,67 +45,67 @@ LAYOUTS = (
     Layout("ISIC 2018, task 3", ("isic2018_task3_*_input", "isic2018_task3_*_images")),
     Layout("PAD-UFES-20", ("imgs_part_*",)),
 )
-# PH2 has a folder for each case, and in it IMD002_Dermoscopic_Image and IMD002_lesion.
+# PH2 has a folder per case, with IMD002_Dermoscopic_Image and IMD002_lesion in it.
 CASE_IMAGES, CASE_MASKS = "_dermoscopic_image", "_lesion"
 
-# Folders of one layout each, side by side: train/images and train/masks, or train_images and train_masks.
-SIDES = ("training", "train", "validation", "valid", "val", "testing", "test")
+# Subsets in separate folders: train/images and train/masks, or train_images and train_masks.
+SUBSETS = ("training", "train", "validation", "valid", "val", "testing", "test")
 
-# Folders that hold tables, beside the folder itself and those of its images and masks.
+# Folders with tables, in addition to the data folder and its folders of images and masks.
 TABLE_FOLDERS = ("isic*groundtruth*", "isic*metadata*", "isic*lesiongroupings*", "metadata", "tables", "csv")
 
-# What is behind an image's id in the name of its mask. `lesion` alone may name a photograph, too.
+# The end of a mask's name, after the id of its image. `lesion` may also end the name of a photograph.
 MASK_ENDING = re.compile(r"[ _.-](?:segmentations?|masks?|seg|ground_?truth|gt|lesion)$")
 PHOTOGRAPH_ENDING = re.compile(r"[ _.-]lesion$")
 MASK_BEGINNING = re.compile(r"^(?:segmentation|mask|seg|gt)[ _.-]")
-SUPERPIXELS = "_superpixels"  # ISIC 2016 and 2017 lay them beside the photographs
+SUPERPIXELS = "_superpixels"  # in ISIC 2016 and 2017, next to the photographs
 
 
 def is_image_folder(name: str) -> bool:
-    """Whether some source gives a folder of images this name."""
+    """Whether a known source names an image folder like this."""
     return _matches(name, [pattern for layout in LAYOUTS for pattern in layout.images])
 
 
 def is_mask_folder(name: str) -> bool:
-    """Whether some source gives a folder of masks this name."""
+    """Whether a known source names a mask folder like this."""
     return _matches(name, [pattern for layout in LAYOUTS for pattern in layout.masks])
 
 
 def is_table_folder(name: str) -> bool:
-    """Whether a folder of this name holds tables."""
+    """Whether a folder with this name holds tables."""
     return _matches(name, TABLE_FOLDERS)
 
 
-def is_side(name: str) -> bool:
-    """Whether a folder of this name is one side of a split."""
-    return _plain(name) in SIDES
+def is_subset_folder(name: str) -> bool:
+    """Whether a folder with this name is a subset such as `train`."""
+    return _plain(name) in SUBSETS
 
 
-def without_side(name: str) -> str:
-    """A folder's name, lower case and without separators, `train` and the like taken off either end."""
+def without_subset(name: str) -> str:
+    """The name of a folder in lower case, without separators and without `train` or another subset at either end."""
     plain = _plain(name)
-    for side in SIDES:
-        if plain.startswith(side):
-            return plain.removeprefix(side)
-        if plain.endswith(side):
-            return plain.removesuffix(side)
+    for subset in SUBSETS:
+        if plain.startswith(subset):
+            return plain.removeprefix(subset)
+        if plain.endswith(subset):
+            return plain.removesuffix(subset)
     return plain
 
 
-def own_images() -> list[str]:
-    """The names of `OWN`'s folders of images, as `without_side` returns them."""
-    return [_plain(name) for name in OWN.images]
+def generic_image_folders() -> list[str]:
+    """The generic names of image folders, in the form that `without_subset` returns."""
+    return [_plain(name) for name in GENERIC.images]
 
 
-def own_masks() -> list[str]:
-    """The names of `OWN`'s folders of masks, as `without_side` returns them."""
-    return [_plain(name) for name in OWN.masks]
+def generic_mask_folders() -> list[str]:
+    """The generic names of mask folders, in the form that `without_subset` returns."""
+    return [_plain(name) for name in GENERIC.masks]
 
 
 def without_mask_ending(stem: str) -> str:
-    """A file's name, lower case, without the ending that its mask has.
+    """The stem of a mask, in lower case, without the ending that marks it as a mask.
 
-    One ending only: `a_lesion_mask.png` belongs to `a_lesion.jpg`, not to `a.jpg`.
+    Only one ending is removed: `a_lesion_mask.png` belongs to `a_lesion.jpg`, not to `a.jpg`.
     """
     return MASK_ENDING.sub("", stem)
 

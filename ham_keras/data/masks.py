@@ -1,8 +1,8 @@
-"""The one reader of mask files: whatever was saved becomes {0, 1}.
+"""Read mask files of any encoding as {0, 1}.
 
-402 of HAM10000's masks are palette PNGs with a reversed palette (index 255 is black). Decoded by their palette they
-are right; copies re-saved from raw indices are truly inverted. A single file cannot tell: `repair.py` decides for a
-data folder as a whole, and `truth.py` reads the mask of a record as that says.
+402 masks of HAM10000 are palette PNGs with a reversed palette (index 255 is black). Decoded with the palette they are
+correct; copies saved from the raw indices are inverted. This cannot be decided from a single file: `repair.py` decides
+for a whole data folder, and `truth.py` reads the mask of a record accordingly.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ham_keras.data.containers import JPEG, check_whole
 from ham_keras.data.encoded import BROKEN, open_image, reason, turn_upright
+from ham_keras.data.integrity import JPEG, check_complete
 from ham_keras.data.levels import Lesion, UnclearLevelsError, find_lesion, read_grey
 from ham_keras.errors import HamError, shown
 
-FRAME_PX = 3  # the thickest frame that annotation tools leave around a mask
-FRAMED_SHARE = 0.9  # a lesion that fills the frame covers more than this of the pixels just inside it
+FRAME_PX = 3  # the thickest frame of an annotation tool around a mask
+FILLED_FRACTION = 0.9  # of the pixels just inside the border are lesion if a lesion fills the image
 
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask as read.
+    """A mask after repair.
 
     Attributes:
-        lesion: uint8 [H, W] in {0, 1}, without a frame, after repair; 1 is lesion.
-        repaired: the file was inverted, `lesion` is not.
-        palette: the file stores indices into a palette.
-        levels: how many grey levels the file holds; more than two is a mask with soft edges or of several classes.
-        frame_px: how thick a frame around the mask was left out, 0 where there was none.
+        lesion: uint8 [H, W] in {0, 1}, 1 is lesion; without a frame and not inverted.
+        repaired: whether the file is inverted.
+        palette: whether the file stores indices into a palette.
+        levels: number of grey levels in the file; more than two for soft edges or several classes.
+        frame_px: thickness of the frame that was removed, 0 if there was none.
     """
 
     lesion: Lesion
@@ -45,12 +45,12 @@ class Mask:
 
 
 class MaskLevelsError(HamError):
-    """A mask of several classes, and nothing says which of them are lesion."""
+    """A mask has several classes, and `lesion_values` does not say which are lesion."""
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A mask as its file has it: `lesion` with a frame and not repaired, the rest as of `Mask`."""
+class StoredMask:
+    """A mask as stored, before frame and inversion are corrected. Attributes as in `Mask`."""
 
     lesion: Lesion
     palette: bool
@@ -68,25 +68,25 @@ def read_mask(
 
     Args:
         lesion_values: the values that are lesion, in files of several classes.
-        inverted: the file holds the skin; `lesion` is then what it leaves out.
-        turn: how to turn what is stored, before anything else is looked at.
+        inverted: the file marks the skin instead of the lesion.
+        turn: rotation or flip to apply first.
 
     Raises:
-        MaskLevelsError: the file holds several classes, and no `lesion_values` are given.
+        MaskLevelsError: the file has several classes and `lesion_values` is None.
         HamError: the file is missing, truncated or not an image.
     """
-    stored = read_stored(path, lesion_values=lesion_values, turn=turn)
+    stored = read_stored_mask(path, lesion_values=lesion_values, turn=turn)
     lesion, frame_px = remove_frame(1 - stored.lesion if inverted else stored.lesion)
     return Mask(lesion, inverted, stored.palette, stored.levels, frame_px)
 
 
-def read_stored(
+def read_stored_mask(
     path: Path | str, *, lesion_values: Sequence[int] | None = None, turn: Image.Transpose | None = None
-) -> Stored:
-    """A mask file as it is: what `read_mask` makes its mask of. Raises as that does."""
+) -> StoredMask:
+    """Read a mask file without correcting frame and inversion. Raises the same errors as `read_mask`."""
     try:
         data = Path(path).read_bytes()
-        check_whole(data)
+        check_complete(data)
         with open_image(data) as image:
             palette = image.mode == "P"
             upright = turn_upright(image, data)
@@ -94,37 +94,37 @@ def read_stored(
         lesion, levels = find_lesion(grey, lesion_values, lossy=data.startswith(JPEG))
     except UnclearLevelsError as error:
         raise MaskLevelsError(
-            f"{shown(path)}: a mask of {error}; expected two, or soft edges between 0 and 255: say which are lesion "
-            f"with data.lesion_values=[...]"
+            f"{shown(path)}: a mask of {error}; expected two, or soft edges between 0 and 255; set "
+            f"data.lesion_values=[...] to the levels that are lesion"
         ) from None
     except BROKEN as error:
         raise HamError(
-            f"{shown(path)}: not a readable mask ({reason(error)}); fetch it again or leave its image out"
+            f"{shown(path)}: not a readable mask ({reason(error)}); replace it or remove its image"
         ) from None
-    return Stored(lesion, palette, levels)
+    return StoredMask(lesion, palette, levels)
 
 
 def remove_frame(lesion: Lesion) -> tuple[Lesion, int]:
-    """A {0, 1} mask [H, W] without the frame of lesion that a tool has drawn around it, and how thick that was.
+    """Remove the frame that an annotation tool drew around a {0, 1} mask [H, W]; returns the mask and its thickness.
 
-    A frame: the outermost pixels, up to `FRAME_PX` deep, are all lesion and those just inside are not. They become
-    what lies just inside them.
+    In a frame the outermost pixels, up to `FRAME_PX` deep, are all lesion, and most of those just inside are not. The
+    frame is filled with the nearest pixels inside it.
     """
     for frame_px in range(1, FRAME_PX + 1):
         if min(lesion.shape) <= 2 * frame_px + 2 or not _ring(lesion, frame_px - 1).all():
             break
-        if _ring(lesion, frame_px).mean() < FRAMED_SHARE:
+        if _ring(lesion, frame_px).mean() < FILLED_FRACTION:
             inner = lesion[frame_px:-frame_px, frame_px:-frame_px]
             return np.pad(inner, frame_px, mode="edge"), frame_px
     return lesion, 0
 
 
 def looks_inverted(lesion: Lesion) -> bool:
-    """Whether the border of a {0, 1} mask [H, W] is more lesion than its centre, as no mask of a centred lesion is.
+    """Whether a {0, 1} mask [H, W] has a larger fraction of lesion at the border than in the centre.
 
     Border: the outermost pixels. Centre: the middle half of height and width. On HAM10000, whose lesions are centred,
-    this finds all 402 reversed masks and none of the other 9,613. Where lesions are not centred it is wrong most of
-    the time: benchmarks/inverted_masks.py.
+    this finds all 402 reversed masks and none of the other 9,613. For lesions that are not centred it is usually
+    wrong: benchmarks/inverted_masks.py.
     """
     height, width = lesion.shape
     centre = lesion[height // 4 : height - height // 4, width // 4 : width - width // 4]
@@ -132,10 +132,10 @@ def looks_inverted(lesion: Lesion) -> bool:
 
 
 def resize_mask(lesion: Lesion, height_px: int, width_px: int) -> Lesion:
-    """Resize a {0, 1} mask: a pixel of the result is lesion where at least half of its area is.
+    """Resize a {0, 1} mask. A pixel of the result is lesion if at least half of its area is.
 
-    Area averaging keeps the outline to a fraction of a pixel; nearest-neighbour moves it by up to half, which
-    costs the trained network accuracy: benchmarks/choices.py.
+    Area averaging keeps the outline to a fraction of a pixel; nearest-neighbour shifts it by up to half a pixel, which
+    reduces the accuracy of the trained network: benchmarks/choices.py.
     """
     if lesion.shape == (height_px, width_px):
         return lesion
@@ -145,11 +145,12 @@ def resize_mask(lesion: Lesion, height_px: int, width_px: int) -> Lesion:
 def lesion_fraction(lesion: Lesion, height_px: int, width_px: int) -> npt.NDArray[np.float32]:
     """The fraction of each pixel of a resized {0, 1} mask that is lesion, float32 [height_px, width_px] in 0..1."""
     shrinks = height_px <= lesion.shape[0] and width_px <= lesion.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(lesion.astype(np.float32), (width_px, height_px), interpolation=how), np.float32)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    fraction = cv2.resize(lesion.astype(np.float32), (width_px, height_px), interpolation=interpolation)
+    return np.asarray(fraction, np.float32)
 
 
 def _ring(lesion: Lesion, depth_px: int) -> Lesion:
-    """The pixels that lie this far from the edge of the mask."""
+    """The pixels at distance `depth_px` from the edge of the mask."""
     inner = lesion[depth_px : len(lesion) - depth_px, depth_px : lesion.shape[1] - depth_px]
     return np.concatenate([inner[0], inner[-1], inner[1:-1, 0], inner[1:-1, -1]])

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Colour = tuple[int, int, int]
-OUTLINE, HALO = (60, 255, 220), (10, 30, 30)  # a colour that skin does not have, visible on light and on dark
+OUTLINE, HALO = (60, 255, 220), (10, 30, 30)  # a colour that skin does not have, visible on light and dark skin
 
 
 def draw_outline(
@@ -17,7 +17,7 @@ def draw_outline(
     colour: Colour = OUTLINE,
     halo: Colour = HALO,
 ) -> npt.NDArray[np.uint8]:
-    """A copy of uint8 RGB [H, W, 3] with the outlines of a {0, 1} mask [H, W], between two lines of `halo`."""
+    """A copy of `image`, uint8 RGB [H, W, 3], with the outlines of a {0, 1} mask [H, W], edged in `halo`."""
     pixels = image.copy()
     contours, _ = cv2.findContours(lesion, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     for rgb, thickness in ((halo, 3 * thickness_px), (colour, thickness_px)):

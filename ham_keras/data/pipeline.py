@@ -1,6 +1,6 @@
-"""From records to batches: decode, repair and preprocess once, keep uint8, shuffle, augment, batch.
+"""The input pipeline: decode, repair and preprocess once, cache as uint8, shuffle, augment, batch.
 
-What the model gets: float32 images [N, H, W, 3], RGB 0..255, and float32 masks [N, H, W, 1] in {0, 1}.
+The model gets float32 images [N, H, W, 3], RGB 0..255, and float32 masks [N, H, W, 1] in {0, 1}.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from ham_keras.settings import Augment, Data
 
 Pixels = npt.NDArray[np.uint8]
 THREADS = min(os.cpu_count() or 1, 16)
-DECODERS = 2 * THREADS  # images at a time: each waits for Python's lock and for files
-PREFETCHED = 2  # batches that are ready before the model asks
-CACHE_FORMAT = "3"  # raise it when what decoding yields changes, or a step with the same description
+DECODER_THREADS = 2 * THREADS  # each waits for Python's lock and for files
+PREFETCHED = 2  # batches
+CACHE_FORMAT = "3"  # increment it when decoding, or a step with the same description, gives other pixels
 
 
-def bounded(threads: int = THREADS) -> tf.data.Options:
-    """So many threads, and no autotuning.
+def pipeline_options(threads: int = THREADS) -> tf.data.Options:
+    """A private thread pool, without autotuning.
 
-    Its thread sleeps for up to a minute and does not always wake up when an epoch ends: epochs of 5.4 seconds
-    took 10.3 then (TensorFlow 2.21).
+    The autotuning thread sleeps for up to a minute and does not always wake up at the end of an epoch: epochs of 5.4
+    seconds then took 10.3 (TensorFlow 2.21).
     """
     options = tf.data.Options()
     options.threading.private_threadpool_size = threads
@@ -50,10 +50,10 @@ def bounded(threads: int = THREADS) -> tf.data.Options:
 
 
 class Examples:
-    """Some records at the network's size, fetched by index from memory, from disk or by decoding.
+    """Records at the network's size, fetched by index from memory, from disk or by decoding.
 
     Attributes:
-        records: in the order that indices count.
+        records: in the order of the indices.
         soft_masks: whether training batches keep masks as fractions.
     """
 
@@ -61,7 +61,7 @@ class Examples:
         """Read the records, unless `settings.cache` is "none".
 
         Raises:
-            HamError: names the first image or mask that cannot be read.
+            HamError: an image or mask cannot be read; names the first one.
         """
         self.records = list(records)
         self.height_px, self.width_px = settings.image_size
@@ -80,9 +80,9 @@ class Examples:
         return self.height_px, self.width_px, 4  # RGB and the fraction that is lesion
 
     def subset(self, records: Sequence[Record]) -> Examples:
-        """Some of these records, without reading them again."""
-        places = {record.image_id: place for place, record in enumerate(self.records)}
-        index = np.array([places[record.image_id] for record in records], np.int64)
+        """Examples of some of these records, without reading them again."""
+        index_of = {record.image_id: index for index, record in enumerate(self.records)}
+        index = np.array([index_of[record.image_id] for record in records], np.int64)
         part = copy.copy(self)
         part.records = list(records)
         if (fetch := self._fetch) is not None:
@@ -93,20 +93,20 @@ class Examples:
         """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and lesion fraction, 0..255."""
         dataset = tf.data.Dataset.from_tensor_slices((order, *others))
         if self._fetch is None:
-            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), DECODERS)
-            return dataset.batch(batch_size).with_options(bounded(DECODERS))
+            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), DECODER_THREADS)
+            return dataset.batch(batch_size).with_options(pipeline_options(DECODER_THREADS))
         dataset = dataset.batch(batch_size).map(lambda index, *rest: (self._cached(index), *rest))
-        return dataset.with_options(bounded())
+        return dataset.with_options(pipeline_options())
 
     def repaired_ids(self) -> list[str]:
-        """Ids of the images whose mask is inverted in its file."""
+        """The ids of the images with an inverted mask file."""
         return [record.image_id for record in self.records if record.mask_inverted]
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Turn an error of reading into the HamError that names the broken file.
+    def naming_broken_files(self) -> Iterator[None]:
+        """Raise a TensorFlow error from reading as a HamError that names the broken file.
 
-        Errors of other kinds, and all errors once the pixels are cached, are no file's fault.
+        Other errors, and all errors after the pixels are cached, are not caused by a file and are raised unchanged.
         """
         try:
             yield
@@ -130,17 +130,17 @@ class Examples:
         cv2.setNumThreads(0)
         record = self.records[index]
         fraction = lesion_fraction(read_truth(record).lesion, self.height_px, self.width_px)
-        # Rounded, a half becomes 128: at least 128 is what `resize_mask` calls lesion.
+        # One half is rounded to 128, so values of at least 128 are lesion, as in `resize_mask`.
         return read_encoded(record.image_path), np.rint(255 * fraction).astype(np.uint8)[..., None]
 
     def _fill(self, store: Callable[[slice, Pixels], object], visible: bool) -> None:
-        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, DECODERS).batch(64)
+        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, DECODER_THREADS).batch(64)
         done = 0
         with (
             tqdm(total=len(self.records), desc="reading", unit=" images", disable=not visible) as bar,
-            self.explained(),
+            self.naming_broken_files(),
         ):
-            for batch in dataset.with_options(bounded(DECODERS)):
+            for batch in dataset.with_options(pipeline_options(DECODER_THREADS)):
                 store(slice(done, done + len(batch)), batch.numpy())
                 done += len(batch)
                 bar.update(len(batch))
@@ -155,10 +155,10 @@ class Examples:
                     self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
-            raise HamError(f"data.cache_dir: cannot keep {path}: {error.strerror}") from None
+            raise HamError(f"data.cache_dir: cannot write {path}: {error.strerror}") from None
 
         def fetch(indices: npt.NDArray[np.int64]) -> Pixels:
-            # Read, not mapped: mapped pages would count as this process' memory.
+            # Not memory-mapped: mapped pages would count as memory of this process.
             data = b"".join(os.pread(descriptor, size, int(index) * size) for index in indices)
             return np.frombuffer(data, np.uint8).reshape(-1, *self._shape)
 
@@ -177,9 +177,9 @@ class Examples:
 def make_train_dataset(
     examples: Examples, settings: Augment, *, batch_size: int, seed: int, epoch: int
 ) -> tf.data.Dataset:
-    """One epoch of shuffled, augmented training batches; the last one may be short.
+    """One epoch of shuffled, augmented training batches; the last one may be smaller.
 
-    Order and augmentation are functions of (seed, epoch, image id).
+    Order and augmentation depend only on (seed, epoch, image id).
     """
     ids = [record.image_id for record in examples.records]
     order = np.argsort([draw_key(seed, epoch, image_id, "order") for image_id in ids])
@@ -192,11 +192,11 @@ def make_train_dataset(
 
 
 def make_eval_dataset(examples: Examples, *, batch_size: int) -> tf.data.Dataset:
-    """Every image once, in the order of the records, as it is."""
+    """Every image once, in the order of the records, without augmentation."""
     order = np.arange(len(examples.records), dtype=np.int64)
-    still = Augment(engine="none")
+    no_augmentation = Augment(engine="none")
     return (
         examples.batches(order, batch_size, order)
-        .map(lambda pixels, keys: augment_batch(pixels, keys, still))
+        .map(lambda pixels, keys: augment_batch(pixels, keys, no_augmentation))
         .prefetch(PREFETCHED)
     )

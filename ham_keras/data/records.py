@@ -1,4 +1,4 @@
-"""Pair the images and masks of a data folder by id, and join what its tables say of them."""
+"""Pair the images and masks of a data folder by id and join its tables."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ham_keras.data.discovery import Contents, find_contents
-from ham_keras.data.findings import Finding, odd_files, odd_lesions, odd_tables
 from ham_keras.data.folders import describe_unread, is_utf8, key
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
 from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
+from ham_keras.data.pairing_problems import file_problems, lesion_problems, table_problems
+from ham_keras.data.problems import ProblemGroup
 from ham_keras.data.tables import Facts, read_tables
 from ham_keras.errors import HamError
 
@@ -21,11 +22,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One photograph, its mask, and what the metadata says of it.
+    """One photograph, its mask and its metadata.
 
-    `lesion_id` is the image's own id and `diagnosis` is "unknown" where no metadata names them. How the mask is to be
-    read, `repair.decide_masks` says for a folder as a whole: `mask_inverted` where the file holds the skin, and
-    `lesion_values` where it holds several classes.
+    Without metadata, `lesion_id` is the image's id and `diagnosis` is "unknown". `repair.decide_masks` sets how to read
+    the mask: `mask_inverted` if the file marks the skin, `lesion_values` if it has several classes.
     """
 
     image_id: str
@@ -39,46 +39,46 @@ class Record:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What a data folder holds: the pairs, sorted by id, the files that found no partner, and what else is odd."""
+    """The contents of a data folder: the pairs, sorted by id, the files without a partner, and other problems."""
 
     root: Path
     records: list[Record]
     images_without_mask: list[Path] = field(default_factory=list)
     masks_without_image: list[Path] = field(default_factory=list)
     images_without_metadata: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    problem_groups: list[ProblemGroup] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """One counted line for each kind of thing that was left out, is not known or is odd."""
+        """One line for each kind of problem, with the number of files and an example."""
         lines = []
         if self.images_without_mask:
             lines.append(
-                f"{len(self.images_without_mask)} images have no mask and are left out, "
+                f"{len(self.images_without_mask)} images have no mask and are skipped, "
                 f"the first: {self.images_without_mask[0]}"
             )
         if self.masks_without_image:
             lines.append(
-                f"{len(self.masks_without_image)} masks have no image and are left out, "
+                f"{len(self.masks_without_image)} masks have no image and are skipped, "
                 f"the first: {self.masks_without_image[0]}"
             )
         if self.images_without_metadata:
             lines.append(
                 f"{self.images_without_metadata} of {len(self.records)} images have no lesion_id in any "
-                f"table of {self.root}: each counts as a lesion of its own"
+                f"table of {self.root}: each counts as a separate lesion"
             )
-        return lines + [finding.line for finding in self.findings]
+        return lines + [group.warning for group in self.problem_groups]
 
 
 def find_records(root: Path | str) -> Pairing:
-    """Pair the images and masks below `root`, whichever known layout it has.
+    """Pair the images and masks below `root`, which has one of the known layouts.
 
-    An image's id is its file name without the ending; a mask's too where there is such an image, else it
-    is also without `_segmentation`, `_lesion`, `_mask` and the like. Ids are matched without regard to case and
-    Unicode form. Images of one lesion under two lesion_ids (`KNOWN_DUPLICATES`) are given one.
+    The id of an image is its file name without the suffix. A mask has the same id, or that id with `_segmentation`,
+    `_lesion`, `_mask` or similar. Case and Unicode form are ignored. Images of one lesion under two lesion_ids
+    (`KNOWN_DUPLICATES`) get the same lesion_id.
 
     Raises:
-        HamError: no such folder, no image or mask folder in it, an id that two different files claim, no pair,
-            tables that contradict each other.
+        HamError: the folder is missing or has no images or masks, two different files have the same id, nothing
+            pairs, or tables contradict each other.
     """
     root = Path(root)
     if not root.is_dir():
@@ -96,11 +96,11 @@ def find_records(root: Path | str) -> Pairing:
     metadata = read_tables(tables, images)
     lesions = {image: metadata.facts.get(image, Facts()).lesion for image in paired}
     lesion_ids = {image: lesions[image] or _image_id(images[image]) for image in paired}
-    merged = merge_known_duplicates(lesion_ids)
-    findings = [
-        *odd_files(contents, copies),
-        *odd_tables(metadata, {image: images[image] for image in paired}),
-        *odd_lesions(lesion_ids, merged, images),
+    merged = merge_duplicate_lesions(lesion_ids)
+    problem_groups = [
+        *file_problems(contents, copies),
+        *table_problems(metadata, {image: images[image] for image in paired}),
+        *lesion_problems(lesion_ids, merged, images),
     ]
     records = [
         Record(
@@ -118,35 +118,35 @@ def find_records(root: Path | str) -> Pairing:
         [images[image] for image in sorted(images.keys() - masks.keys())],
         [masks[image] for image in sorted(masks.keys() - images.keys())],
         sum(not lesion for lesion in lesions.values()),
-        findings,
+        problem_groups,
     )
 
 
 def mask_key(path: Path, images: Mapping[str, Path]) -> str:
-    """The key of the image that a mask belongs to: the first of those it may mean that is there."""
+    """The key of the image that a mask belongs to: the first candidate among `images`."""
     stem = key(path.stem)
-    # `a_lesion.png` is the mask of `a_lesion.jpg` where there is one; some tools write `a.jpg_mask.png`.
-    meant = [stem, without_mask_ending(stem), MASK_BEGINNING.sub("", stem)]
-    meant += [name[: -len(Path(name).suffix)] for name in meant if Path(name).suffix in SUFFIXES]
-    return next((name for name in meant if name in images), without_mask_ending(stem))
+    # `a_lesion.png` is the mask of `a_lesion.jpg` if that exists; some tools write `a.jpg_mask.png`.
+    candidates = [stem, without_mask_ending(stem), MASK_BEGINNING.sub("", stem)]
+    candidates += [name[: -len(Path(name).suffix)] for name in candidates if Path(name).suffix in SUFFIXES]
+    return next((name for name in candidates if name in images), without_mask_ending(stem))
 
 
-def merge_known_duplicates(lesion_ids: dict[str, str]) -> list[tuple[str, str]]:
-    """Give both images of each known pair one lesion_id, in place, and all others of the two lesions as well.
+def merge_duplicate_lesions(lesion_ids: dict[str, str]) -> list[tuple[str, str]]:
+    """Merge the two lesions of each known duplicate into one lesion_id, in place.
 
     Args:
         lesion_ids: by image key.
 
     Returns:
-        The keys of the pairs that had two lesion_ids.
+        The image keys of the pairs that had two lesion_ids.
     """
     merged = []
     for pair in KNOWN_DUPLICATES:
         first, second = map(key, pair)
         if lesion_ids.keys() >= {first, second} and lesion_ids[first] != lesion_ids[second]:
-            kept, gone = sorted((lesion_ids[first], lesion_ids[second]))
+            kept, replaced = sorted((lesion_ids[first], lesion_ids[second]))
             for image, lesion_id in lesion_ids.items():
-                if lesion_id == gone:
+                if lesion_id == replaced:
                     lesion_ids[image] = kept
             merged.append((first, second))
     return merged
@@ -157,23 +157,23 @@ def _image_id(path: Path) -> str:
 
 
 def _by_id(paths: Iterable[Path], id_of: Callable[[Path], str], copies: dict[Path, Path]) -> dict[str, Path]:
-    """The files by id; one that equals another of its id, byte for byte, goes to `copies`, beside it."""
+    """Map ids to files. Byte-identical files of the same id are added to `copies`, which maps each to the one kept."""
     found: dict[str, Path] = {}
     for path in paths:
-        there = found.setdefault(id_of(path), path)
-        if there == path:
+        first = found.setdefault(id_of(path), path)
+        if first == path:
             continue
-        if path.stat().st_size and filecmp.cmp(there, path, shallow=False):
-            copies[path] = there
+        if path.stat().st_size and filecmp.cmp(first, path, shallow=False):
+            copies[path] = first
         else:
-            raise HamError(f"{path} and {there} claim the same id: keep one of them, or rename it")
+            raise HamError(f"{path} and {first} have the same id: keep one of them, or rename it")
     return found
 
 
 def _nothing_pairs(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], contents: Contents) -> str:
     line = (
         f"{root}: none of {len(images)} images and {len(masks)} masks share an id; expected "
-        f"NAME.jpg beside NAME_segmentation.png or NAME.png"
+        f"NAME.jpg and NAME_segmentation.png or NAME.png"
     )
     for what, found in ("image", images), ("mask", masks):
         if found:

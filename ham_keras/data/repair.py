@@ -1,15 +1,15 @@
-"""Which masks of a data folder are inverted: decided for the folder as a whole, before any mask is used.
+"""Find inverted masks: decided for a whole data folder, before any mask is used.
 
-One mask cannot tell: a lesion that reaches one side looks like the inverse of another. Two signs are asked of it, its
-shape (`masks.looks_inverted`) and the photograph (`marks_lighter_side`), and both are often wrong on a single image.
-What decides is
+A single mask is not enough: a lesion that reaches one side of the image looks like the inverse of another. Two signs
+are used, the shape of the mask (`masks.looks_inverted`) and the photograph (`inside_is_lighter`); both are often wrong
+on single images. Masks are repaired in two cases:
 
-- the one run of HAM10000's ids whose masks have a reversed palette, ISIC_0024316 to ISIC_0024717: copies of them that
-  were re-saved from raw indices are inverted. The masks of the run, the photographs and the rest of the folder have to
-  agree, so that tiles or shifted copies under the same names are left alone;
-- a whole folder, nearly all of whose masks are inverted by both signs, as where white stands for skin.
+- The ids ISIC_0024316 to ISIC_0024717, whose masks in HAM10000 have a reversed palette: copies saved from the raw
+  indices are inverted. The masks of this range, their photographs and the rest of the folder have to agree, so tiles or
+  shifted copies with the same names are not changed.
+- A whole folder in which both signs call nearly all masks inverted, for example if white is skin.
 
-benchmarks/inverted_masks.py measures the signs and what comes of them.
+benchmarks/inverted_masks.py measures how often the signs and the decision are right.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from ham_keras.errors import HamError
 
 Repair = Literal["never", "auto", "always"]
 
-REVERSED_RUN = range(24316, 24717 + 1)  # HAM10000's masks with a reversed palette, all 402 of them
+REVERSED_IDS = range(24316, 24717 + 1)  # the 402 masks of HAM10000 with a reversed palette
 ISIC_ID = re.compile(r"isic_(\d{7})", re.IGNORECASE)
-SAMPLED, FIRST_SAMPLED = 200, 40  # masks that stand for a folder; so many are looked at first
-FEWEST = 5  # masks of which a folder's statistics say anything
-INVERTED_SHARE = 0.9  # of a folder's masks, by shape; by the photograph HAM10000's inverse has 0.99
-LIGHTER_SHARE = 0.75
-# Of HAM10000's other masks none looks inverted; of tiles 57 % and more, of masks shifted by 0.3 on one axis 3 %.
-CENTRED_FEWEST = 60
-DECENTRED_SHARE, DECENTRED_FEWEST = 0.15, 10
+SAMPLE_SIZE, FIRST_SAMPLE_SIZE = 200, 40  # masks sampled from a folder; the smaller sample is checked first
+MIN_MASKS = 5  # fewer are not enough to judge a folder
+INVERTED_FRACTION = 0.9  # of a folder's masks, by shape; by the photograph the inverse of HAM10000 has 0.99
+LIGHTER_FRACTION = 0.75
+# Of the other masks of HAM10000 none looks inverted; of tiles 57 % or more, of masks shifted by 0.3 on one axis 3 %.
+CENTRED_MIN_MASKS = 60
+OFF_CENTRE_FRACTION, OFF_CENTRE_MIN_MASKS = 0.15, 10
 
-# In pixels of a photograph whose longer side has 150.
+# In pixels of a photograph whose longer side is 150.
 SIGN_SIDE_PX, SIGN_RING_PX = 150, 10
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Signs:
-    """What a mask, as it lies in its file, looks like; None where there is nothing to tell it by."""
+    """Whether a mask, as stored, looks inverted by its shape and by its photograph; None if that is undecidable."""
 
     shape: bool | None
     photograph: bool | None
@@ -67,14 +67,14 @@ class Signs:
 def decide_masks(
     records: Sequence[Record], repair_masks: Repair = "auto", lesion_values: Sequence[int] | None = None
 ) -> list[Record]:
-    """All records of a data folder, each with how its mask is to be read.
+    """All records of a data folder, with `mask_inverted` and `lesion_values` set.
 
     Args:
-        repair_masks: "never"; "auto", by the evidence above; "always", each mask by its shape alone.
-        lesion_values: the values that are lesion; with "auto" they say all, and nothing is repaired.
+        repair_masks: "never"; "auto", as described above; "always", each mask by its shape alone.
+        lesion_values: the values that are lesion; with these, "auto" repairs nothing.
 
     Raises:
-        HamError: no mask that was looked at has one of `lesion_values`.
+        HamError: no mask has any of `lesion_values`.
     """
     values = None if lesion_values is None else tuple(lesion_values)
     records = [dataclasses.replace(record, mask_inverted=False, lesion_values=values) for record in records]
@@ -84,20 +84,20 @@ def decide_masks(
         shapes = _shapes(records)
         inverted = {record.image_id for record, sign in zip(records, shapes, strict=True) if sign}
     elif repair_masks == "auto" and values is None:
-        inverted = _inverted_folder(records) or _reversed_run(records)
+        inverted = _find_inverted_folder(records) or _find_reversed(records)
     else:
         inverted = set()
     return [dataclasses.replace(record, mask_inverted=record.image_id in inverted) for record in records]
 
 
 def read_signs(record: Record) -> Signs:
-    """Both signs of a record's mask as it lies in its file."""
+    """Both signs for the mask of a record, as stored."""
     lesion = _stored(record)
     return Signs(_shape_sign(lesion), _photograph_sign(record, lesion))
 
 
-def looks_inverted_twice(record: Record) -> bool:
-    """Whether both signs call a record's mask inverted, as it lies in its file."""
+def inverted_by_both_signs(record: Record) -> bool:
+    """Whether both signs call the mask of a record inverted, as stored."""
     lesion = _stored(record)
     return bool(_shape_sign(lesion) and _photograph_sign(record, lesion))
 
@@ -108,7 +108,7 @@ def _shape_sign(lesion: Lesion | None) -> bool | None:
     if not looks_inverted(lesion):
         return False
     inside, frame_px = remove_frame(lesion)
-    # An inverted lesion that ends just before the edge leaves a frame, and nothing in it.
+    # The inverse of a lesion that ends just before the edge is a frame with nothing inside.
     return looks_inverted(inside) or not inside.any() if frame_px else True
 
 
@@ -119,21 +119,21 @@ def _photograph_sign(record: Record, lesion: Lesion | None) -> bool | None:
         data = record.image_path.read_bytes()
         with open_image(data) as image:
             image.draft("RGB", (2 * SIGN_SIDE_PX, 2 * SIGN_SIDE_PX))
-            picture = to_rgb(turn_upright(image, data))
+            photograph = to_rgb(turn_upright(image, data))
     except BROKEN:
         return None
-    picture.thumbnail((SIGN_SIDE_PX, SIGN_SIDE_PX), Image.Resampling.BOX)
-    return marks_lighter_side(np.asarray(picture), remove_frame(lesion)[0])
+    photograph.thumbnail((SIGN_SIDE_PX, SIGN_SIDE_PX), Image.Resampling.BOX)
+    return inside_is_lighter(np.asarray(photograph), remove_frame(lesion)[0])
 
 
-def marks_lighter_side(image: npt.NDArray[np.uint8], lesion: Lesion) -> bool | None:
-    """Whether a mask's side of its outline is the lighter one; None where there is no outline to compare along.
+def inside_is_lighter(image: npt.NDArray[np.uint8], lesion: Lesion) -> bool | None:
+    """Whether the photograph is lighter inside the mask than outside; None if there is no outline or no difference.
 
-    Lesions are, nearly always, darker than the skin just beside them. Compared are the medians of green, which pigment
-    and blood both darken, within `SIGN_RING_PX` of the outline: whole sides would compare dark corners.
+    Lesions are nearly always darker than the skin next to them. The medians of the green channel, which pigment and
+    blood both darken, are compared within `SIGN_RING_PX` of the outline; larger regions would include dark corners.
 
     Args:
-        image: uint8 RGB [H, W, 3], its longer side about `SIGN_SIDE_PX`.
+        image: uint8 RGB [H, W, 3], with a longer side of about `SIGN_SIDE_PX`.
         lesion: uint8 {0, 1} of any size.
     """
     small = resize_mask(lesion, *image.shape[:2])
@@ -147,17 +147,17 @@ def marks_lighter_side(image: npt.NDArray[np.uint8], lesion: Lesion) -> bool | N
     return None if sides[0] == sides[1] else sides[0] > sides[1]
 
 
-def _inverted_folder(records: Sequence[Record]) -> set[str]:
-    """The inverted masks of a folder in which nearly all are: all but those that both signs call right."""
-    sample = spread(records, SAMPLED)
-    for chosen in (spread(sample, FIRST_SAMPLED), sample):
+def _find_inverted_folder(records: Sequence[Record]) -> set[str]:
+    """The inverted masks if nearly all are inverted: all but those that both signs call correct."""
+    sample = evenly_spaced(records, SAMPLE_SIZE)
+    for chosen in (evenly_spaced(sample, FIRST_SAMPLE_SIZE), sample):
         shapes = _known(_shapes(chosen))
-        if len(shapes) < FEWEST or np.mean(shapes) < INVERTED_SHARE:
+        if len(shapes) < MIN_MASKS or np.mean(shapes) < INVERTED_FRACTION:
             return set()
-    lighter = _known(signs.photograph for signs in in_threads(read_signs, sample))
-    if len(lighter) < FEWEST or np.mean(lighter) < LIGHTER_SHARE:
+    lighter = _known(signs.photograph for signs in map_threads(read_signs, sample))
+    if len(lighter) < MIN_MASKS or np.mean(lighter) < LIGHTER_FRACTION:
         return set()
-    signs = in_threads(read_signs, records)
+    signs = map_threads(read_signs, records)
     return {
         record.image_id
         for record, found in zip(records, signs, strict=True)
@@ -165,33 +165,33 @@ def _inverted_folder(records: Sequence[Record]) -> set[str]:
     }
 
 
-def _reversed_run(records: Sequence[Record]) -> set[str]:
-    """The inverted masks of HAM10000's reversed run, where the folder bears it out."""
-    run = [record for record in records if _in_reversed_run(record)]
-    shapes = _shapes(run)
-    suspects = [record for record, shape in zip(run, shapes, strict=True) if shape]
+def _find_reversed(records: Sequence[Record]) -> set[str]:
+    """The inverted masks among `REVERSED_IDS`, if photographs and the rest of the folder confirm it."""
+    candidates = [record for record in records if _has_reversed_id(record)]
+    shapes = _shapes(candidates)
+    suspects = [record for record, shape in zip(candidates, shapes, strict=True) if shape]
     if not suspects:
         return set()
-    others = spread([record for record in records if not _in_reversed_run(record)], SAMPLED)
+    others = evenly_spaced([record for record in records if not _has_reversed_id(record)], SAMPLE_SIZE)
     elsewhere = _known(_shapes(others))
-    share = float(np.mean(elsewhere)) if elsewhere else 0.0
-    if len(elsewhere) >= DECENTRED_FEWEST and share > DECENTRED_SHARE:
-        return set()  # the shape says nothing in this folder
-    lighter = _known(signs.photograph for signs in in_threads(read_signs, suspects))
-    if lighter and np.mean(lighter) >= LIGHTER_SHARE:
+    fraction = float(np.mean(elsewhere)) if elsewhere else 0.0
+    if len(elsewhere) >= OFF_CENTRE_MIN_MASKS and fraction > OFF_CENTRE_FRACTION:
+        return set()  # lesions are not centred, so the shape is no evidence
+    lighter = _known(signs.photograph for signs in map_threads(read_signs, suspects))
+    if lighter and np.mean(lighter) >= LIGHTER_FRACTION:
         return {record.image_id for record in suspects}
-    # Of one or two photographs each may be an exception; a folder of centred lesions says as much.
-    few = len(lighter) <= 2 and len(elsewhere) >= CENTRED_FEWEST and share == 0
-    return {record.image_id for record in suspects} if few else set()
+    # One or two photographs may be exceptions; a folder of centred lesions is enough evidence then.
+    is_enough = len(lighter) <= 2 and len(elsewhere) >= CENTRED_MIN_MASKS and fraction == 0
+    return {record.image_id for record in suspects} if is_enough else set()
 
 
-def _in_reversed_run(record: Record) -> bool:
-    found = ISIC_ID.fullmatch(record.image_id)
-    return found is not None and int(found[1]) in REVERSED_RUN
+def _has_reversed_id(record: Record) -> bool:
+    match = ISIC_ID.fullmatch(record.image_id)
+    return match is not None and int(match[1]) in REVERSED_IDS
 
 
 def _shapes(records: Sequence[Record]) -> list[bool | None]:
-    return in_threads(lambda record: _shape_sign(_stored(record)), records)
+    return map_threads(lambda record: _shape_sign(_stored(record)), records)
 
 
 def _known(signs: Iterable[bool | None]) -> list[bool]:
@@ -199,29 +199,29 @@ def _known(signs: Iterable[bool | None]) -> list[bool]:
 
 
 def _stored(record: Record) -> Lesion | None:
-    """A mask as its file has it, a frame included."""
+    """The mask as stored; None if it cannot be read."""
     try:
         return read_stored_truth(record)
     except HamError:
-        return None  # whoever uses it says why
+        return None  # reading it for use raises the error
 
 
 def _check_values(records: Sequence[Record], values: tuple[int, ...]) -> None:
-    for chosen in (spread(records, FIRST_SAMPLED), records):
-        lesions = [lesion for lesion in in_threads(_stored, chosen) if lesion is not None]
+    for chosen in (evenly_spaced(records, FIRST_SAMPLE_SIZE), records):
+        lesions = [lesion for lesion in map_threads(_stored, chosen) if lesion is not None]
         if not lesions or any(lesion.any() for lesion in lesions):
             return
     raise HamError(f"data.lesion_values: no mask of this folder has any of {list(values)}")
 
 
-def spread(records: Sequence[T], count: int) -> Sequence[T]:
-    """At most so many of these, evenly spread over them."""
+def evenly_spaced(records: Sequence[T], count: int) -> Sequence[T]:
+    """At most `count` of the records, evenly spaced."""
     if len(records) <= count:
         return records
     return [records[index] for index in np.linspace(0, len(records) - 1, count).round().astype(int)]
 
 
-def in_threads(function: Callable[[Record], T], records: Sequence[Record]) -> list[T]:
-    """What a function that waits for files makes of each record."""
+def map_threads(function: Callable[[Record], T], records: Sequence[Record]) -> list[T]:
+    """Apply a function to each record, in threads."""
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
         return list(threads.map(function, records))

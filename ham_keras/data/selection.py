@@ -1,11 +1,11 @@
-"""The records that a run works on: those of its data folder, each on its side of the split."""
+"""The records that a run uses, and their split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from ham_keras.data.oddities import mask_warnings
+from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import choose_split, select
@@ -14,10 +14,10 @@ from ham_keras.settings import Data
 
 
 def read_records(settings: Data) -> list[Record]:
-    """All records of the data folder, with how their masks are read; warns of what is odd about the folder.
+    """All records of the data folder, with how to read their masks; warns of problems of the folder.
 
     Raises:
-        HamError: as `find_records` and `decide_masks`.
+        HamError: see `find_records` and `decide_masks`.
     """
     pairing = find_records(str(settings.root))
     for line in pairing.warnings():
@@ -25,16 +25,16 @@ def read_records(settings: Data) -> list[Record]:
     return decide_masks(pairing.records, settings.repair_masks, settings.lesion_values)
 
 
-def select_sides(
-    settings: Data, split: Path, records: list[Record], sides: Iterable[str] = ("train", "val", "test")
+def select_subsets(
+    settings: Data, split: Path, records: list[Record], subsets: Iterable[str] = ("train", "val", "test")
 ) -> dict[str, list[Record]]:
-    """The records of each side of the split in this file, drawn if it is not there; warns of odd masks among them.
+    """The records of each subset of the split in file `split`, which is drawn if missing; warns of unusual masks.
 
     Raises:
-        HamError: as `choose_split`, or an id has no record.
+        HamError: see `choose_split`; or an id has no record.
     """
     ids = choose_split(settings, split, records)
-    selected = {side: select(records, ids[side], f"{split}: {side}") for side in sides}
-    for line in mask_warnings([record for side in selected.values() for record in side]):
+    selected = {subset: select(records, ids[subset], f"{split}: {subset}") for subset in subsets}
+    for line in mask_warnings([record for subset in selected.values() for record in subset]):
         warn(line)
     return selected

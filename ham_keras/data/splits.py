@@ -1,4 +1,4 @@
-"""Draw the train, val and test split: seeded, by lesion, the same for the same set of ids."""
+"""Split records into train, val and test: seeded, by lesion, independent of their order."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def make_split(
 ) -> Split:
     """Split images into {"train": [id, ...], "val": [...], "test": [...]}, each sorted.
 
-    `fractions` are of the images that `sample` leaves. All images of a lesion stand on one side; with
-    `group_by=None` each image is drawn by itself. Lesions are dealt in a seeded order to test, then
-    val, while they fit, so these hold their fraction to within one lesion; train gets the others, up to
-    its own fraction.
+    `fractions` refer to the images that remain after `sample`. All images of a lesion are in one subset; with
+    `group_by=None` images are assigned one by one. Lesions are assigned in a seeded order to test, then val, while
+    they fit, so the size of these is within one lesion of the fraction. Train gets the others, up to its own
+    fraction.
 
     Raises:
-        HamError: a side would be empty.
+        HamError: a subset would be empty.
     """
     rng = np.random.default_rng(seed)
     ordered = sorted(records, key=lambda record: record.image_id)
@@ -47,28 +47,28 @@ def make_split(
     names = sorted(groups)
     room = {name: round(fractions[name] * len(ordered)) for name in NAMES}
     if sum(fractions[name] for name in NAMES) > 1 - 1e-9:
-        room["train"] = len(ordered)  # nothing is to be left over, whatever rounding says
+        room["train"] = len(ordered)  # no image is lost to rounding
     split: Split = {name: [] for name in NAMES}
     for index in rng.permutation(len(names)):
         images = groups[names[index]]
-        side = next((name for name in ("test", "val", "train") if len(images) <= room[name]), None)
-        if side is not None:
-            split[side] += images
-            room[side] -= len(images)
+        subset = next((name for name in ("test", "val", "train") if len(images) <= room[name]), None)
+        if subset is not None:
+            split[subset] += images
+            room[subset] -= len(images)
     for name in NAMES:
         if not split[name]:
             raise HamError(
-                f"data.split.{name}: {fractions[name]:g} of {len(ordered)} images leaves this side empty; "
+                f"data.split.{name}: {fractions[name]:g} of {len(ordered)} images leave this subset empty; "
                 f"raise the fraction or use more images"
             )
     return {name: sorted(split[name]) for name in NAMES}
 
 
 def load_split(path: Path | str) -> Split:
-    """Read a split file, its ids in the Unicode form of `Record.image_id`.
+    """Read a split file; ids are returned in the Unicode form of `Record.image_id`.
 
     Raises:
-        HamError: not readable, not of the form, a side is empty, an id stands on two sides.
+        HamError: not readable, not a split, an empty subset, or an id in two subsets.
     """
     try:
         split = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -88,13 +88,13 @@ def load_split(path: Path | str) -> Split:
     for name in NAMES:
         for image_id in split[name]:
             if image_id in seen:
-                raise HamError(f"{path}: {image_id} stands in {seen[image_id]} and again in {name}")
+                raise HamError(f"{path}: {image_id} is in both {seen[image_id]} and {name}; keep it in one")
             seen[image_id] = name
     return split
 
 
 def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split:
-    """The split kept in `path`, made there when there is none: what is trained and scored on never changes."""
+    """The split saved in `path`, created on first use, so that a run always has the same split."""
     if path.exists():
         return load_split(path)
     if settings.split_file is not None:
@@ -102,8 +102,8 @@ def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split
         leaking = shared_lesions(split, records) if settings.group_by else []
         if leaking:
             warn(
-                f"{settings.split_file}: images of {len(leaking)} lesions stand on two sides, the first: "
-                f"{leaking[0]}; scores will look better than they are"
+                f"{settings.split_file}: images of {len(leaking)} lesions are in more than one subset, the "
+                f"first: {leaking[0]}; scores will be too high"
             )
     else:
         fractions = settings.split.model_dump()
@@ -113,18 +113,18 @@ def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split
 
 
 def shared_lesions(split: Split, records: Iterable[Record]) -> list[str]:
-    """The lesions, sorted, of which images stand on two sides or more."""
-    side = {image_id: name for name in NAMES for image_id in split[name]}
-    sides = {(record.lesion_id, side[record.image_id]) for record in records if record.image_id in side}
-    counts = Counter(lesion_id for lesion_id, _ in sides)
+    """The lesions, sorted, with images in more than one subset."""
+    subset_of = {image_id: name for name in NAMES for image_id in split[name]}
+    subsets = {(record.lesion_id, subset_of[record.image_id]) for record in records if record.image_id in subset_of}
+    counts = Counter(lesion_id for lesion_id, _ in subsets)
     return sorted(lesion_id for lesion_id, count in counts.items() if count > 1)
 
 
 def select(records: Iterable[Record], image_ids: Sequence[str], source: str) -> list[Record]:
-    """The records of these ids, in their order; `source` names the ids in errors.
+    """The records of `image_ids`, in that order; error messages begin with `source`.
 
     Raises:
-        HamError: some ids have no record.
+        HamError: an id has no record.
     """
     by_id = {record.image_id: record for record in records}
     missing = [image_id for image_id in image_ids if image_id not in by_id]

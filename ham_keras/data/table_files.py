@@ -1,4 +1,4 @@
-"""Read the text of a table as spreadsheets, archives and people write it."""
+"""Read tables of text in the encodings and separators that occur in practice."""
 
 from __future__ import annotations
 
@@ -13,44 +13,45 @@ from pathlib import Path
 from ham_keras.errors import HamError, shown
 
 DELIMITERS = ",;\t|"
-HEAD_BYTES = 2**18  # of which the header is read; that of 2,352 pixels has 25 KB
-PIXEL_COLUMNS = 64  # more than that, most of them numbered, are a table of pixels or features
+HEAD_BYTES = 2**18  # from which the header is read; a header of 2,352 pixel columns has 25 KB
+PIXEL_COLUMNS = 64  # a table with more columns, most of them numbered, holds pixels or features
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a table and, of those that were wanted, the cells of each row, stripped."""
+    """The columns of a table, and its rows with the cells of the wanted columns, stripped."""
 
     columns: list[str]
     rows: list[dict[str, str]]
 
 
 def read_table(path: Path, wanted: Callable[[str], bool], ids: Sequence[str]) -> Table:
-    """Read a table of text, of it the columns that are wanted.
+    """Read the wanted columns of a table.
 
-    Its text may be UTF-8, UTF-16 or else Windows-1252. The separator is the one that a first line `sep=;` names, else
-    the comma, semicolon, tab or bar that makes a column of `ids` or else most columns. Of a table of pixels, and of
-    one without a column that is wanted, nothing but the head is read, and there are no rows.
+    The encoding is UTF-8, UTF-16 or else Windows-1252. The separator is given by a first line such as `sep=;`;
+    otherwise it is the comma, semicolon, tab or bar that yields a column of `ids`, or the most columns. A table of
+    pixels or without a wanted column is returned without rows; only its header is read.
 
     Args:
-        ids: names of columns of ids, as `plain_name` returns them.
+        wanted: whether a column of this name is wanted.
+        ids: names of id columns, in the form that `plain_name` returns.
 
     Raises:
-        HamError: it is not text, or its quotes never end.
+        HamError: not a text file, or a quote is not closed.
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         encoding = _encoding(head)
         text, separator = _without_sep(head[: len(head) // 2 * 2].decode(encoding, "replace"))
         columns, delimiter = _header(text, separator, ids)
-        places = {column: place for place, column in enumerate(columns) if wanted(column)}
-        if not places or _is_pixels(columns):
+        positions = {column: position for position, column in enumerate(columns) if wanted(column)}
+        if not positions or _is_pixels(columns):
             return Table(columns, [])
         data = head + file.read()
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")  # what Western spreadsheets write
+        text = data.decode("cp1252", "replace")  # the default of Western spreadsheets
     if "\0" in text:
         raise HamError(f"{shown(path)}: cannot be read as a table; save it as CSV in UTF-8")
     lines = io.StringIO(_without_sep(text)[0], newline="")
@@ -60,7 +61,7 @@ def read_table(path: Path, wanted: Callable[[str], bool], ids: Sequence[str]) ->
         return Table(
             columns,
             [
-                {column: row[place].strip() if place < len(row) else "" for column, place in places.items()}
+                {column: row[position].strip() if position < len(row) else "" for column, position in positions.items()}
                 for row in cells
             ],
         )
@@ -69,7 +70,7 @@ def read_table(path: Path, wanted: Callable[[str], bool], ids: Sequence[str]) ->
 
 
 def plain_name(name: str) -> str:
-    """A name, lower case, of nothing but letters and digits."""
+    """A name in lower case, without anything but letters and digits."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -78,32 +79,33 @@ def _encoding(head: bytes) -> str:
         return "utf-16"
     if head.startswith(b"\xef\xbb\xbf"):
         return "utf-8-sig"
-    # UTF-16 without its mark: a header begins with an ASCII letter.
+    # UTF-16 without a byte order mark: a header begins with an ASCII letter.
     return "utf-16-le" if head[1:2] == b"\0" else "utf-16-be" if head[:1] == b"\0" else "utf-8"
 
 
 def _without_sep(text: str) -> tuple[str, str]:
-    """A table without empty lines before its header and without `sep=;`, which tells Excel the separator; and that."""
+    """Remove empty lines before the header and Excel's `sep=;` line; returns the text and the separator or ""."""
     text = text.lstrip("\r\n ")
-    told = re.match(r'"?sep=(.?)"?[ \t]*[\r\n]+', text, flags=re.IGNORECASE)
-    return (text[told.end() :], told[1]) if told else (text, "")
+    found = re.match(r'"?sep=(.?)"?[ \t]*[\r\n]+', text, flags=re.IGNORECASE)
+    return (text[found.end() :], found[1]) if found else (text, "")
 
 
 def _header(text: str, separator: str, ids: Sequence[str]) -> tuple[list[str], str]:
-    """The names of the columns, each once, and their separator."""
+    """The names of the columns, made unique, and their separator."""
     first = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    parted: dict[str, list[str]] = {}
+    columns_by: dict[str, list[str]] = {}
     for delimiter in separator or DELIMITERS:
         names = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])
-        parted[delimiter] = [name.strip() for name in names]
+        columns_by[delimiter] = [name.strip() for name in names]
 
-    def merit(delimiter: str) -> tuple[bool, int]:
-        names = parted[delimiter]
+    def rank(delimiter: str) -> tuple[bool, int]:
+        names = columns_by[delimiter]
         return any(plain_name(name) in ids for name in names), len(names)
 
-    best = max(parted, key=merit)
-    counts = Counter(parted[best])
-    return [name if counts[name] == 1 else f"{name}#{place}" for place, name in enumerate(parted[best])], best
+    best = max(columns_by, key=rank)
+    names = columns_by[best]
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f"{name}#{position}" for position, name in enumerate(names)], best
 
 
 def _is_pixels(header: Sequence[str]) -> bool:

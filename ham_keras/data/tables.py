@@ -1,4 +1,4 @@
-"""Read tables of metadata as people have them: which image shows which lesion of which patient, and its diagnosis."""
+"""Read tables of metadata: the lesion, patient and diagnosis of each image."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ham_keras.errors import HamError
 
 TABLE_SUFFIXES = frozenset({".csv", ".tab", ".tsv"})
 SPREADSHEET_SUFFIXES = frozenset({".xlsx", ".xls", ".ods"})
-TEXT_SUFFIXES = frozenset({"", ".txt"})  # Dataverse hands out `HAM10000_metadata`; a README is no table
+TEXT_SUFFIXES = frozenset({"", ".txt"})  # Dataverse has `HAM10000_metadata`; a README is not a table
 
-# Names of columns, lower case, nothing but letters and digits; the first that a table has is used.
+# Names of columns, in lower case with only letters and digits. The first that a table has is used.
 IMAGE_COLUMNS = (
     *("imageid", "isicid", "image", "imagename", "imgid", "img", "imgname", "imagefile", "imagefilename"),
     *("filename", "file", "imagepath", "imgpath", "filepath", "path", "photo", "photoid", "photograph", "id", "name"),
@@ -29,7 +29,7 @@ ONE_HOT_COLUMNS = frozenset(
     | {"melanoma", "nevus", "seborrheickeratosis"}
 )
 TRUE = frozenset({"true", "yes", "y", "x"})
-# What is written where an id is not known, lower case, nothing but letters and digits.
+# Written where an id is unknown, in lower case with only letters and digits.
 PLACEHOLDERS = frozenset(
     {"", "na", "nan", "none", "null", "nil", "nat", "unk", "missing", "undefined", "unspecified", "unassigned"}
     | {"notavailable", "notapplicable", "notknown", "noid", "tbd", "todo"}
@@ -38,7 +38,7 @@ PLACEHOLDERS = frozenset(
 
 @dataclass
 class Facts:
-    """What tables say of one image; "" is what none says. `table` is the first that names the lesion."""
+    """The metadata of one image; "" if unknown. `table` is the first table with its lesion."""
 
     lesion: str = ""
     patient: str = ""
@@ -50,7 +50,7 @@ class Facts:
 
 @dataclass
 class Metadata:
-    """The facts by image key, and what was odd about the tables."""
+    """The facts by image key, and the problems of the tables."""
 
     facts: dict[str, Facts] = field(default_factory=dict)
     unused: dict[Path, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Metadata:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file may be a table, by its ending; so may one without an ending that is named like metadata."""
+    """Whether a file may be a table: by its suffix, or by its name if it is a text file or has no suffix."""
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         return re.search(r"meta_?data|ground_?truth|groupings?", path.stem.lower()) is not None
@@ -69,15 +69,14 @@ def is_table(path: Path) -> bool:
 
 
 def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
-    """Join what tables say of these images, given by their keys.
+    """Join the tables on `images`, the keys of the images.
 
-    The column of ids is the first of a usual name (`IMAGE_COLUMNS`) that has ids of these images; else any column of
-    which half the cells are such ids. Ids are matched without regard to case, folders and endings. Where an id column
-    has none of them, or there is no id column, the table is not used. Ids of lesions that only one patient has are
-    kept; one that several patients have is told apart by them.
+    The id column is the first one of `IMAGE_COLUMNS` that contains ids of these images, or else any column in which
+    half of the cells are such ids. Case, folders and suffixes of ids are ignored. A table without an id column is not
+    used. A lesion id that several patients have gets the patient id as a prefix.
 
     Raises:
-        HamError: a table cannot be read, or two rows name different lesions for one image.
+        HamError: a table cannot be read, or two rows give an image different lesions.
     """
     metadata, known = Metadata(), frozenset(images)
     for path in paths:
@@ -95,7 +94,7 @@ def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
             metadata.other_diagnoses.setdefault(image, f"{facts.diagnosis} and {one_hot}")
         if facts.lesion:
             metadata.placeholders.pop(image, None)
-    _tell_patients_apart(metadata.facts.values())
+    _separate_patients(metadata.facts.values())
     return metadata
 
 
@@ -119,15 +118,15 @@ def _join(metadata: Metadata, path: Path, table: Table, known: frozenset[str]) -
             continue
         facts = metadata.facts.setdefault(image, Facts())
         if lesion_column is not None:
-            lesion = _whole(row[lesion_column])
+            lesion = _without_decimals(row[lesion_column])
             if is_placeholder(lesion) or (lesion == "0" and not zero_is_an_id):
                 metadata.placeholders.setdefault(image, row[lesion_column])
             else:
-                _agree(facts, image, lesion, path)
+                _set_lesion(facts, image, lesion, path)
         if patient_column is not None and not is_placeholder(row[patient_column]):
-            facts.patient = facts.patient or _whole(row[patient_column])
+            facts.patient = facts.patient or _without_decimals(row[patient_column])
         if diagnosis_column is not None and not is_placeholder(row[diagnosis_column]):
-            _note_diagnosis(metadata, facts, image, row[diagnosis_column].lower(), path)
+            _set_diagnosis(metadata, facts, image, row[diagnosis_column].lower(), path)
         if len(one_hot) > 1:
             true = [name for column, name in one_hot.items() if _is_true(row[column])]
             if len(true) == 1 and not is_placeholder(true[0]):
@@ -135,15 +134,15 @@ def _join(metadata: Metadata, path: Path, table: Table, known: frozenset[str]) -
                 metadata.one_hot_names.update(one_hot.values())
 
 
-def _agree(facts: Facts, image: str, lesion: str, path: Path) -> None:
+def _set_lesion(facts: Facts, image: str, lesion: str, path: Path) -> None:
     if not facts.lesion:
         facts.lesion, facts.table = lesion, path
     elif key(facts.lesion) != key(lesion):
         where = "in another row" if facts.table == path else f"in {facts.table}"
-        raise HamError(f"{path}: {image} is of lesion {lesion} here and of {facts.lesion} {where}; keep one of them")
+        raise HamError(f"{path}: {image} has lesion {lesion} here and {facts.lesion} {where}; keep one of them")
 
 
-def _note_diagnosis(metadata: Metadata, facts: Facts, image: str, diagnosis: str, path: Path) -> None:
+def _set_diagnosis(metadata: Metadata, facts: Facts, image: str, diagnosis: str, path: Path) -> None:
     if not facts.diagnosis:
         facts.diagnosis, facts.diagnosis_table = diagnosis, path
     elif facts.diagnosis != diagnosis:
@@ -155,7 +154,7 @@ def _note_diagnosis(metadata: Metadata, facts: Facts, image: str, diagnosis: str
         metadata.other_diagnoses.setdefault(image, f"{facts.diagnosis} and {diagnosis}")
 
 
-def _tell_patients_apart(all_facts: Iterable[Facts]) -> None:
+def _separate_patients(all_facts: Iterable[Facts]) -> None:
     facts_by_lesion: dict[str, list[Facts]] = {}
     for facts in all_facts:
         if facts.lesion:
@@ -163,25 +162,25 @@ def _tell_patients_apart(all_facts: Iterable[Facts]) -> None:
     for group in facts_by_lesion.values():
         several = len({facts.patient for facts in group if facts.patient}) > 1
         for facts in group:
-            # Tables that agree on a lesion may spell it in two ways.
+            # Tables may spell the same lesion id differently.
             facts.lesion = f"{facts.patient}_{facts.lesion}" if several and facts.patient else group[0].lesion
 
 
 def image_key(cell: str) -> str:
-    """The key of the image that a cell of a table names, perhaps with a folder and an ending."""
+    """The key of the image in a cell of a table, which may contain a folder and a suffix."""
     name = re.split(r"[\\/]", cell.strip())[-1]
     stem, dot, ending = name.rpartition(".")
     return key(stem if f".{ending.lower()}" in SUFFIXES and dot else name)
 
 
 def is_placeholder(cell: str) -> bool:
-    """Whether a cell says no more than that something is not known, such as `nan`, `N/A`, `-` or `unknown`."""
+    """Whether a cell means unknown, such as `nan`, `N/A`, `-` or `unknown`."""
     plain = plain_name(cell)
     return plain in PLACEHOLDERS or plain.startswith("unknown") or cell.strip() == "-1"
 
 
 def id_column(table: Table, known: frozenset[str]) -> str | None:
-    """The column that names the images of these keys; None where there is none."""
+    """The column with the ids of the images; None if there is none. `known` are the keys of the images."""
     if not table.rows:
         return None
 
@@ -201,14 +200,14 @@ def _why_unused(table: Table) -> str:
     named = _first(table.columns, IMAGE_COLUMNS)
     if named is not None:
         first = table.rows[0][named]
-        return f"the ids in its column {named!r}, such as {first!r}, are of none of the images"
-    return f"none of its columns names the images: {', '.join(table.columns)}"
+        return f"the ids in its column {named!r}, such as {first!r}, match no image"
+    return f"no column has the ids of the images: {', '.join(table.columns)}"
 
 
 def _diagnosis_column(rows: Sequence[Mapping[str, str]]) -> str | None:
     column = _first(list(rows[0]), DIAGNOSIS_COLUMNS)
     if column is None or all(re.fullmatch(r"[-\d.]*", row[column]) for row in rows):
-        return None  # numbers of classes, which say nothing
+        return None  # class numbers, whose meaning is unknown
     return column
 
 
@@ -216,8 +215,8 @@ def _first(columns: Sequence[str], names: Sequence[str]) -> str | None:
     return next((column for name in names for column in columns if plain_name(column) == name), None)
 
 
-def _whole(cell: str) -> str:
-    return re.sub(r"^(\d+)\.0+$", r"\1", cell)  # spreadsheets and pandas write 12.0 where cells are empty
+def _without_decimals(cell: str) -> str:
+    return re.sub(r"^(\d+)\.0+$", r"\1", cell)  # pandas and spreadsheets write 12 as 12.0 in columns with empty cells
 
 
 def _is_true(cell: str) -> bool:

@@ -16,7 +16,7 @@ from pydantic import Field
 from ham_keras.config import Config
 from ham_keras.data.folds import fold_split, make_folds
 from ham_keras.data.records import Record
-from ham_keras.data.selection import select_sides
+from ham_keras.data.selection import select_subsets
 from ham_keras.files import load_csv, replacing_folder, save_csv, save_json
 from ham_keras.runs import Run, WorkFolder
 from ham_keras.scores.summary import summarise
@@ -71,9 +71,9 @@ def draw_folds(config: CrossvalConfig, folder: CrossvalFolder, records: Sequence
     that all folds can be scored on them.
 
     Raises:
-        HamError: see `select_sides` and `make_folds`.
+        HamError: see `select_subsets` and `make_folds`.
     """
-    sides = select_sides(config.data, folder.split, list(records))
+    sides = select_subsets(config.data, folder.split, list(records))
     kept = ("train", "val") if config.data.split_file is not None else ("train", "val", "test")
     used = [record for side in kept for record in sides[side]]
     options: dict[str, Any] = {"seed": config.data.seed, "group_by": config.data.group_by}

@@ -1,6 +1,6 @@
-"""What happens between the decoded photograph and the network: one list of steps, the same in training and serving.
+"""Preprocessing steps between the decoded photograph and the network, shared by training and serving.
 
-Steps are TensorFlow, so that they are exported with the model.
+Steps are implemented in TensorFlow, so they are exported with the model.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ham_keras.settings import Data
 
 
 class Step(Protocol):
-    """One step: takes uint8 RGB [H, W, 3] or [N, H, W, 3] to uint8 of the same rank, maybe of another size.
+    """One step: maps uint8 RGB [H, W, 3] or [N, H, W, 3] to uint8 of the same rank, possibly of another size.
 
-    A batch gives what its images give one by one.
+    A batch gives the same result as its images one by one.
     """
 
     name: ClassVar[str]
@@ -26,13 +26,13 @@ class Step(Protocol):
     def __call__(self, images: tf.Tensor) -> tf.Tensor: ...
 
     def describe(self) -> dict[str, Any]:
-        """Its name and all that its result depends on, as JSON."""
+        """The name and all parameters that affect the result, as JSON."""
         ...
 
 
 @dataclass(frozen=True)
 class Resize:
-    """Bring an image to the network's size; see `resize_image`."""
+    """Resize an image to the network's size; see `resize_image`."""
 
     height_px: int
     width_px: int
@@ -48,25 +48,25 @@ class Resize:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps in their order; itself a function of an image or of a batch."""
+    """A sequence of steps, callable on an image or a batch."""
 
     steps: tuple[Step, ...]
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        """Take uint8 RGB [H, W, 3] or [N, H, W, 3] of any size to uint8 at the network's size."""
+        """Map uint8 RGB [H, W, 3] or [N, H, W, 3] of any size to uint8 at the network's size."""
         for step in self.steps:
             images = step(images)
         return images
 
     def describe(self) -> list[dict[str, Any]]:
-        """What metadata.json says: each step's name and parameters."""
+        """The name and parameters of each step, as written to metadata.json."""
         return [step.describe() for step in self.steps]
 
     def key(self) -> str:
-        """A text that differs where results may differ."""
+        """A string that is different if results may be different; part of the cache key."""
         return json.dumps(self.describe(), sort_keys=True)
 
 
 def build_steps(settings: Data) -> Steps:
-    """The steps of a config. One that works at the photograph's own size goes before the resizing."""
+    """The steps of a config. Steps at the photograph's original size come before resizing."""
     return Steps((Resize(*settings.image_size),))

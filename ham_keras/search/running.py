@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ham_keras.config import to_json
-from ham_keras.data.selection import read_records, select_sides
+from ham_keras.data.selection import read_records, select_subsets
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError
 from ham_keras.files import save_json, save_text
@@ -21,7 +21,7 @@ def run_search(config: TuneConfig, search: SearchFolder) -> None:
     Raises:
         HamError: the data has an error, or every trial would fail with the same one.
     """
-    sides = select_sides(config.data, search.split, read_records(config.data), ("train", "val"))
+    sides = select_subsets(config.data, search.split, read_records(config.data), ("train", "val"))
     print(f"{search.folder}: {describe_search(config)}; {len(sides['train'])} train, {len(sides['val'])} val images")
 
     # Import TensorFlow only now, so that user errors are reported without the delay.

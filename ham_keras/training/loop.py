@@ -175,7 +175,7 @@ def train_model(
         if isinstance(model, SupervisedModel):
             train_dataset = train_dataset.map(lambda images, masks: (images, model.targets(masks))).prefetch(PREFETCHED)
         start = time.perf_counter()
-        with train.explained(), val.explained():
+        with train.naming_broken_files(), val.naming_broken_files():
             span = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
             fitted = model.fit(train_dataset, **span, callbacks=epoch_callbacks, shuffle=False, verbose=0).history
             fit_seconds = time.perf_counter() - start

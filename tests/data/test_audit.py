@@ -1,4 +1,4 @@
-"""The audit finds each fault once, in a folder that holds one of each, and nothing in the real data."""
+"""The audit finds each kind of problem once in a folder with one of each, and none in the real data."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ import pytest
 from PIL import Image
 
 from ham_keras.data.audit import audit, main
-from ham_keras.data.inspection.findings import KINDS
 from ham_keras.data.inspection.tables import save_audit
+from ham_keras.data.problems import KINDS
 from ham_keras.errors import HamError
 
 WIDTH_PX, HEIGHT_PX = 96, 72
 
 
 def photograph(seed: int, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> Image.Image:
-    """Soft random spots: two seeds give two pictures that no perceptual hash takes for one."""
+    """Soft random spots; the perceptual hashes of two seeds differ."""
     spots = np.random.default_rng(seed).integers(40, 220, (6, 8, 3), np.uint8)
     return Image.fromarray(cv2.resize(spots, (width_px, height_px), interpolation=cv2.INTER_CUBIC))
 
 
 def disc(width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX, radius: float = 0.3) -> npt.NDArray[np.uint8]:
-    """A mask in {0, 255} with a disc in its middle."""
+    """A mask in {0, 255} with a disc in the centre."""
     rows, columns = np.mgrid[:height_px, :width_px]
     away = np.hypot(columns - (width_px - 1) / 2, rows - (height_px - 1) / 2)
     return np.where(away < radius * height_px, 255, 0).astype(np.uint8)
 
 
 class Folder:
-    """A data folder in the Kaggle layout that grows by pairs."""
+    """A data folder in the Kaggle layout, to which pairs are added."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -53,7 +53,7 @@ class Folder:
         return self.root / "masks" / f"{name}_segmentation.png"
 
     def add(self, name: str, mask: npt.NDArray[Any] | None = None, seed: int | None = None, **options: Any) -> None:
-        """Add an image, a good one of its own where no seed is given, with a mask, a good one as well."""
+        """Add an image and a mask, by default valid and different from all others."""
         seed = len(self.rows) if seed is None else seed
         lesion = options.pop("lesion", f"L_{name}")
         photograph(seed).save(self.image(name), **{"quality": 90, **options})
@@ -62,7 +62,7 @@ class Folder:
         (self.root / "metadata.csv").write_text("\n".join(self.rows) + "\n")
 
     def dark_disc(self, name: str, radius: float = 0.3) -> None:
-        """Darken the middle of an image, as a lesion does."""
+        """Darken the centre of an image like a lesion."""
         pixels = np.asarray(Image.open(self.image(name)))
         lit = np.where(disc(radius=radius)[..., None], pixels // 4, 128 + pixels // 2)
         Image.fromarray(lit.astype(np.uint8)).save(self.image(name), quality=90)
@@ -77,7 +77,7 @@ def found(folder: Folder) -> list[tuple[str, tuple[str, ...]]]:
     return [(problem.kind, problem.image_ids) for problem in audit(folder.root).problems]
 
 
-def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_kind_of_problem_is_found_once(folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soft = cv2.GaussianBlur(disc(), (5, 5), 0)
     folder.add("good")
     folder.add("cut")
@@ -151,10 +151,10 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
     assert (written["palette"], written["repaired"], written["repaired_ids"]) == (1, 1, ["ISIC_0024316"])
     assert (written["images_without_mask"], written["masks_without_image"]) == (1, 1)
     details = {problem["image_id"]: problem["detail"] for problem in written["problems"]}
-    assert details["text"] == "of no known format"
+    assert details["text"] == "unknown format"
     assert details["shape"] == "image 96x72, mask 72x72"
     assert details["size"] == "image 96x72, mask 48x36"
-    # Four pixels lie within 0.02 * 72 = 1.44 pixels of the middle; 4 / 6912 = 0.0579 %.
+    # Four pixels are within 0.02 * 72 = 1.44 pixels of the middle; 4 / 6912 = 0.0579 %.
     assert details["tiny"] == "0.06% of the mask, 4 pixels"
     assert details["soft"] == f"{len(np.unique(soft))} grey levels"
     assert details["twin1"] == "twin1 and twin2 of L_twin1 and L_twin2"
@@ -180,7 +180,7 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
     assert printed[0] == f"{folder.root}: 24 pairs, 22 lesions, 1 palette, 1 repaired"
     what = max(map(len, KINDS.values()))
     assert f"      2  {'lesions with several images':<{what}}  like1 and like2 of L_like" in printed
-    cut = next(line for line in printed if "images cut short" in line)
+    cut = next(line for line in printed if "truncated images" in line)
     assert cut.endswith("  images/cut.jpg: truncated: the JPEG has no end")
     for kind, (folder_name, image_id) in {
         "several_classes": ("masks", "void_segmentation.png"),
@@ -189,7 +189,7 @@ def test_one_of_each_is_found_once(folder: Folder, tmp_path: Path, capsys: pytes
         assert f"      1  {KINDS[kind]:<{what}}  {folder_name}/{image_id}: " in "\n".join(printed)
 
 
-def test_what_the_pairing_finds_is_named_with_an_example(
+def test_problems_found_by_pairing_are_listed_with_an_example(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("ISIC_0027820", "ISIC_0028209", "other"):
@@ -208,24 +208,24 @@ def test_what_the_pairing_finds_is_named_with_an_example(
         ("copy", ["other.jpg"]),
         ("several_images", ["ISIC_0027820", "ISIC_0028209"]),
     ]
-    told = capsys.readouterr()
-    assert "notes.csv: none of its columns names the images: who, when" in told.out
-    assert told.err.count("warning: ") == 6  # five of these kinds, and the image without a lesion
+    printed = capsys.readouterr()
+    assert "notes.csv: no column has the ids of the images: who, when" in printed.out
+    assert printed.err.count("warning: ") == 6  # five of these kinds, and the image without a lesion
 
 
-def test_a_sound_folder_has_no_problems_and_status_0(
+def test_valid_folder_has_no_problems_and_status_0(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder.add("a")
     folder.add("b")
     assert main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
     assert json.loads((tmp_path / "out/audit.json").read_text())["problems"] == []
-    assert "nothing wrong, nothing odd" in capsys.readouterr().out
+    assert "no problems found" in capsys.readouterr().out
     with Image.open(tmp_path / "out/contact_sheet.png") as sheet:
-        assert sheet.size == (1498, 84 + 28)  # its head and its margin
+        assert sheet.size == (1498, 84 + 28)  # header and margin
 
 
-def test_a_jpeg_turned_by_exif_has_the_shape_of_its_mask(folder: Folder) -> None:
+def test_exif_rotation_is_applied_before_comparing_shapes(folder: Folder) -> None:
     folder.add("turned")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -237,14 +237,14 @@ def test_a_jpeg_turned_by_exif_has_the_shape_of_its_mask(folder: Folder) -> None
     assert found(folder) == [("turned", ("turned",))]
 
 
-def test_shapes_may_differ_by_one_percent(folder: Folder) -> None:
+def test_aspect_ratios_may_differ_by_one_percent(folder: Folder) -> None:
     # 970 / 720 is 1.04 % wider than 4:3, 967 / 720 is 0.73 %.
     folder.add("near", mask=disc(967, 720))
     folder.add("off", mask=disc(970, 720))
     assert found(folder) == [("aspect_mismatch", ("off",)), ("size_mismatch", ("near",))]
 
 
-def test_near_identical_images_are_one_group_and_brightness_does_not_part_them(folder: Folder) -> None:
+def test_near_identical_images_of_different_brightness_are_one_group(folder: Folder) -> None:
     for name, gain in (("a", 1.0), ("b", 0.8), ("c", 0.6)):
         folder.add(name, lesion="L")
         photograph(5).point(lambda level, gain=gain: level * gain).save(folder.image(name), quality=90)
@@ -252,14 +252,14 @@ def test_near_identical_images_are_one_group_and_brightness_does_not_part_them(f
     assert found(folder) == [("near_identical", ("a", "b", "c")), ("several_images", ("a", "b", "c"))]
 
 
-def test_flat_images_are_not_near_identical(folder: Folder) -> None:
+def test_uniform_images_are_not_near_identical(folder: Folder) -> None:
     for name, level in (("black", 0), ("grey", 90)):
         folder.add(name)
         Image.new("RGB", (WIDTH_PX, HEIGHT_PX), (level, level, level)).save(folder.image(name))
     assert found(folder) == []
 
 
-def test_the_sheet_outlines_the_repaired_lesion_and_stops_at_twelve(folder: Folder, tmp_path: Path) -> None:
+def test_contact_sheet_outlines_repaired_lesions_and_shows_at_most_twelve(folder: Folder, tmp_path: Path) -> None:
     def sheet() -> npt.NDArray[np.uint8]:
         save_audit(audit(folder.root), tmp_path / "out")
         with Image.open(tmp_path / "out/contact_sheet.png") as image:
@@ -268,7 +268,7 @@ def test_the_sheet_outlines_the_repaired_lesion_and_stops_at_twelve(folder: Fold
     folder.add("ISIC_0024400", mask=255 - disc())
     folder.dark_disc("ISIC_0024400")
     first = sheet()
-    # Head 84, heading 58, one row of 162 + 56 + 16 and a gap of 10, margin 28.
+    # Header 84, heading 58, one row of 162 + 56 + 16 and a gap of 10, margin 28.
     assert first.shape == (84 + 58 + 234 + 10 + 28, 1498, 3)
     # The thumbnail begins at (28 + 8, 84 + 58 + 8): the disc's outline crosses its middle row at
     # 108 -+ 0.3 * 162 = 59 and 157.
@@ -282,7 +282,7 @@ def test_the_sheet_outlines_the_repaired_lesion_and_stops_at_twelve(folder: Fold
         folder.dark_disc(f"ISIC_00244{number:02}", radius=0.2 + number / 100)
     twelve = sheet()
     assert twelve.shape[0] == first.shape[0] + 244
-    more = (slice(84 + 20, 84 + 50), slice(1370, 1470))  # the corner where "+1 more" stands
+    more = (slice(84 + 20, 84 + 50), slice(1370, 1470))  # the corner with "+1 more"
     np.testing.assert_array_equal(twelve[more], np.broadcast_to((242, 241, 238), (30, 100, 3)))
     folder.add("ISIC_0024412", mask=255 - disc())
     folder.dark_disc("ISIC_0024412", radius=0.15)
@@ -291,7 +291,7 @@ def test_the_sheet_outlines_the_repaired_lesion_and_stops_at_twelve(folder: Fold
     assert thirteen[more].min() < 150
 
 
-def test_how_masks_are_read_can_be_said(folder: Folder, tmp_path: Path) -> None:
+def test_options_lesion_values_and_repair_masks(folder: Folder, tmp_path: Path) -> None:
     folder.add("void", mask=np.where(disc(radius=0.2) > 0, 1, disc()).astype(np.uint8))
     folder.add("inverted", mask=255 - disc())
     output = ["--output", str(tmp_path / "out")]
@@ -303,7 +303,7 @@ def test_how_masks_are_read_can_be_said(folder: Folder, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "audit.json").read_text())["repaired_ids"] == ["inverted"]
 
 
-def test_names_that_are_not_utf_8_are_found_and_printed(
+def test_names_that_are_not_utf8_are_reported(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder.add("good")
@@ -313,7 +313,7 @@ def test_names_that_are_not_utf_8_are_found_and_printed(
     assert main([str(folder.root), "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     (printed.out + printed.err).encode()
-    assert r"3 files are left out, as their names are not UTF-8" in printed.err
+    assert "3 files are skipped because their names are not UTF-8" in printed.err
     problems = json.loads((tmp_path / "out" / "audit.json").read_text())["problems"]
     found = [(problem["kind"], problem["image_id"]) for problem in problems]
     assert sorted(found) == [
@@ -325,14 +325,14 @@ def test_user_faults(folder: Folder, tmp_path: Path) -> None:
     with pytest.raises(HamError, match="none of 0 images and 0 masks share an id"):
         audit(folder.root)
     folder.add("a")
-    with pytest.raises(HamError, match="would be read as metadata there; name another --output"):
+    with pytest.raises(HamError, match="would be read as metadata there; choose another --output"):
         main([str(folder.root), "--output", str(folder.root)])
     (tmp_path / "file").touch()
     with pytest.raises(HamError, match="the audit cannot be written"):
         main([str(folder.root), "--output", str(tmp_path / "file")])
 
 
-def test_help_does_not_wait_for_tensorflow() -> None:
+def test_help_does_not_import_tensorflow() -> None:
     code = "import sys, ham_keras.data.audit; sys.exit(any('tensorflow' in name for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -348,7 +348,7 @@ def test_real_data_has_207_palette_masks_and_none_to_repair(real_root: Path, tmp
 
 
 @pytest.mark.real_data
-def test_exactly_the_masks_saved_from_raw_indices_are_repaired(real_root: Path, tmp_path: Path) -> None:
+def test_only_masks_saved_from_raw_indices_are_repaired(real_root: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     (copy / "masks").mkdir(parents=True)
     (copy / "images").symlink_to((real_root / "images").resolve())

@@ -1,4 +1,4 @@
-"""The download: what lies there at its end, what a second one fetches, and what an interruption leaves."""
+"""Downloading HAM10000: the result, a second download, and an interrupted one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = {f"{PART_1}.zip": 1, f"{PART_2}.zip": 1, f"{METADATA}.csv": 1, f"{MASKS}
 
 @pytest.fixture
 def dataverse(phantoms: Path) -> Dataverse:
-    """A server's files: 24 phantoms, packed as HAM10000 is."""
+    """The files of a server: 24 phantoms, packed like HAM10000."""
     tables = frozenset({f"{METADATA}.csv", "ISIC2018_Task3_Test_GroundTruth.csv"})
     return Dataverse(pack_ham10000(phantoms), ingested=tables)
 
@@ -45,7 +45,7 @@ def served(dataverse: Dataverse) -> dict[str, int]:
     return {name: times for name, times in dataverse.served.items() if name != "dataset"}
 
 
-def test_the_whole_way(
+def test_download_unpacks_and_audits(
     dataverse: Dataverse, server: str, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "ham10000"
@@ -54,7 +54,7 @@ def test_the_whole_way(
     assert "CC BY-NC 4.0: free for non-commercial use with credit" in printed
     assert "Scientific Data 5:180161 (2018)" in printed
     left_out = "ISIC2018_Task3_Test_Images.zip, ISIC2018_Task3_Test_GroundTruth.csv"
-    assert f"not needed and left out: {left_out}" in printed
+    assert f"not needed and skipped: {left_out}" in printed
     assert f"{root}: 24 pairs" in printed
     assert f"next: python -m ham_keras.train configs/base.json data.root={root}" in printed
 
@@ -76,25 +76,23 @@ def test_the_whole_way(
     assert source["files"].keys() == KINDS.keys()
 
 
-def test_what_is_whole_is_kept_and_what_is_damaged_comes_again(
+def test_complete_files_are_kept_and_damaged_ones_downloaded_again(
     dataverse: Dataverse, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     download(tmp_path, server=server, other_release=True)
     download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == KINDS
-    assert f"{tmp_path}: 4 of 4 files are there and whole" in capsys.readouterr().out
+    assert f"{tmp_path}: 4 of 4 files are present and complete" in capsys.readouterr().out
     victim = next((tmp_path / PART_2).glob("*.jpg"))
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1])
     download(tmp_path, server=server, other_release=True)
     assert victim.read_bytes() == whole
     assert served(dataverse) == KINDS | {f"{PART_2}.zip": 2}
-    assert f"{tmp_path}: 3 of 4 files are there and whole" in capsys.readouterr().out
+    assert f"{tmp_path}: 3 of 4 files are present and complete" in capsys.readouterr().out
 
 
-def test_a_new_version_on_the_server_replaces_what_it_changed(
-    dataverse: Dataverse, server: str, tmp_path: Path, phantoms: Path
-) -> None:
+def test_new_version_replaces_changed_files(dataverse: Dataverse, server: str, tmp_path: Path, phantoms: Path) -> None:
     download(tmp_path, server=server, other_release=True)
     one = next((phantoms / "images").iterdir())
     dataverse.files[f"{PART_1}.zip"] = pack({one.name: one.read_bytes()})
@@ -103,7 +101,7 @@ def test_a_new_version_on_the_server_replaces_what_it_changed(
     assert served(dataverse) == KINDS | {f"{PART_1}.zip": 2}
 
 
-def test_kept_archives_and_those_brought_by_hand_are_used(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_existing_archives_are_used(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     archives = tmp_path / "archives"
     archives.mkdir()
     (archives / f"{PART_1}.zip").write_bytes(dataverse.files[f"{PART_1}.zip"])
@@ -116,7 +114,7 @@ def test_kept_archives_and_those_brought_by_hand_are_used(dataverse: Dataverse, 
     assert sorted(path.name for path in archives.iterdir()) == [f"{PART_1}.zip", f"{PART_2}.zip"]
 
 
-def test_killed_in_the_middle_and_started_again(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_killed_download_is_continued(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     root = tmp_path / "ham10000"
     dataverse.faults = {f"{PART_2}.zip": ["stall"]}
     command = [sys.executable, "-m", "ham_keras.data.download", str(root), "--server", server, "--other-release"]
@@ -129,18 +127,18 @@ def test_killed_in_the_middle_and_started_again(dataverse: Dataverse, server: st
     assert [path.name for path in root.glob("archives/*") if not path.name.startswith("tmp")] == []
     assert len(list(root.glob("archives/tmp*"))) == 1
     assert not (root / PART_2).exists()
-    with pytest.raises(HamError, match="no folder of masks"):  # a half download cannot be trained on unawares
+    with pytest.raises(HamError, match="no folder of masks"):  # an incomplete download cannot be used by mistake
         find_records(root)
 
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert f"{root}: 2 of 4 files are there and whole" in done.stdout
+    assert f"{root}: 2 of 4 files are present and complete" in done.stdout
     assert served(dataverse) == KINDS | {f"{PART_2}.zip": 2}
     assert len(find_records(root).records) == 24
     assert not (root / "archives").exists()
 
 
-def test_wrong_bytes_end_the_download_and_are_not_kept(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_wrong_bytes_stop_the_download_and_are_deleted(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     dataverse.faults = {f"{PART_1}.zip": ["corrupt"]}
     command = [
         sys.executable,
@@ -156,7 +154,7 @@ def test_wrong_bytes_end_the_download_and_are_not_kept(dataverse: Dataverse, ser
     failed = subprocess.run(command, capture_output=True, text=True)
     assert failed.returncode == 2
     error = failed.stderr.strip()
-    assert error.startswith(f"error: {PART_1}.zip: {server}/api/access/datafile/1 sent bytes of another checksum")
+    assert error.startswith(f"error: {PART_1}.zip: {server}/api/access/datafile/1 sent bytes with another checksum")
     assert "\n" not in error
     assert list((tmp_path / "archives").iterdir()) == []
     assert (tmp_path / f"{METADATA}.csv").read_bytes() == dataverse.files[f"{METADATA}.csv"]
@@ -164,7 +162,7 @@ def test_wrong_bytes_end_the_download_and_are_not_kept(dataverse: Dataverse, ser
     assert len(find_records(tmp_path).records) == 24
 
 
-def test_the_status_is_the_audits(dataverse: Dataverse, server: str, tmp_path: Path, phantoms: Path) -> None:
+def test_exit_status_is_that_of_the_audit(dataverse: Dataverse, server: str, tmp_path: Path, phantoms: Path) -> None:
     images = {path.name: path.read_bytes() for path in (phantoms / "images").iterdir()}
     images[min(images)] = images[min(images)][:400]
     dataverse.files[f"{PART_1}.zip"] = pack(images)
@@ -173,7 +171,7 @@ def test_the_status_is_the_audits(dataverse: Dataverse, server: str, tmp_path: P
     assert load_json(tmp_path / "audit" / "audit.json")["counts"]["truncated_image"] == 1
 
 
-def test_a_small_disk_is_told_before_anything_is_fetched(
+def test_full_disk_is_reported_before_the_download(
     dataverse: Dataverse, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = 50_000_000
@@ -187,26 +185,26 @@ def remote(name: str, size_bytes: int) -> RemoteFile:
     return RemoteFile(name, f"https://example.org/{name}", size_bytes, "md5:0")
 
 
-def test_needed_space(tmp_path: Path) -> None:
-    """Worked out by hand; 100 MB are spare."""
+def test_needed_bytes(tmp_path: Path) -> None:
+    """Worked out by hand, with 100 MB in reserve."""
     files = [remote("a.zip", 1000), remote("b.zip", 3000), remote("c.zip", 10)]
-    # a's 1000 unpacked lie there when b is packed and unpacked.
+    # The 1000 bytes of a are unpacked while b is packed and unpacked.
     assert needed_bytes(files, tmp_path, False) == 100_000_000 + 1000 + 6000
     assert needed_bytes(files, tmp_path, True) == 100_000_000 + 2 * 4010
     (tmp_path / "b.zip").write_bytes(bytes(3000))
     assert needed_bytes(files, tmp_path, False) == 100_000_000 + 1000 + 3000
-    (tmp_path / "b.zip").write_bytes(bytes(2999))  # not whole, so it is fetched anew
+    (tmp_path / "b.zip").write_bytes(bytes(2999))  # incomplete, so it is downloaded again
     assert needed_bytes(files, tmp_path, False) == 100_000_000 + 1000 + 6000
 
 
-def test_a_dataset_without_an_expected_file(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_missing_file_in_the_dataset_is_an_error(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     del dataverse.files[f"{MASKS}.zip"]
     with pytest.raises(HamError, match=rf"expected one file {MASKS}, found 0; the dataset holds: '{PART_1}\.zip', "):
         download(tmp_path / "new", server=server, other_release=True)
     assert not (tmp_path / "new").exists()
 
 
-def test_names_are_known_whatever_their_ending() -> None:
+def test_files_are_matched_without_suffix() -> None:
     names = (METADATA, f"{MASKS}.zip", f"{PART_2}.zip", f"{PART_1}.zip", "other")
     files = [remote(name, 1) for name in names]
     chosen = choose_files(Dataset("page", "1.0", None, files), other_release=True)
@@ -214,7 +212,7 @@ def test_names_are_known_whatever_their_ending() -> None:
     assert [file.url for file in chosen] == [files[place].url for place in (0, 3, 2, 1)]
 
 
-def test_only_the_known_release_is_taken_unasked(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_other_release_needs_an_option(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     with pytest.raises(HamError, match=r"HAM10000_metadata\.csv has md5:.* there and md5:8f85fb.*--other-release"):
         download(tmp_path / "new", server=server)
     assert not (tmp_path / "new").exists() and served(dataverse) == {}
@@ -223,7 +221,7 @@ def test_only_the_known_release_is_taken_unasked(dataverse: Dataverse, server: s
 
 
 @pytest.mark.parametrize("name", ["../../x/HAM10000_metadata.bak", "/etc/HAM10000_metadata", "..", "a/b.zip"])
-def test_a_servers_names_are_never_paths(name: str, dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_names_from_the_server_are_never_paths(name: str, dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     dataverse.files[name] = b"evil"
     if name.endswith(".bak"):
         del dataverse.files[f"{METADATA}.csv"]
@@ -235,41 +233,41 @@ def test_a_servers_names_are_never_paths(name: str, dataverse: Dataverse, server
         assert dataverse.served[name] == 0
 
 
-def test_another_licence_is_told(dataverse: Dataverse, server: str, tmp_path: Path, capsys: Any) -> None:
+def test_other_licence_is_reported(dataverse: Dataverse, server: str, tmp_path: Path, capsys: Any) -> None:
     download(tmp_path, server=server, other_release=True)
     assert capsys.readouterr().err == ""
     dataverse.licence = {"name": "CC0 1.0", "uri": "https://example.org"}
     download(tmp_path, server=server, other_release=True)
-    assert "warning: the server names another licence, 'CC0 1.0': read its terms at" in capsys.readouterr().err
+    assert "warning: the server gives another licence, 'CC0 1.0': read its terms at" in capsys.readouterr().err
 
 
-def test_files_of_others_are_told_before_anything_is_fetched(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_foreign_files_are_reported_before_the_download(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     (tmp_path / f"{METADATA}.csv").write_text("mine")
-    with pytest.raises(HamError, match=rf"{METADATA}\.csv: is there already and is not the server's; move it away"):
+    with pytest.raises(HamError, match=rf"{METADATA}\.csv: exists and differs from the file on the server; move"):
         download(tmp_path, server=server, other_release=True)
     (tmp_path / f"{METADATA}.csv").unlink()
     (tmp_path / PART_2).mkdir()
     (tmp_path / PART_2 / "mine.jpg").write_bytes(b"mine")
-    with pytest.raises(HamError, match=rf"{PART_2}: is there already and was not unpacked by this command"):
+    with pytest.raises(HamError, match=rf"{PART_2}: exists and was not unpacked by this command"):
         download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == {}
 
 
-def test_two_downloads_do_not_share_a_folder(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
-    held = "another process is working on it; wait, or name another folder"
+def test_folder_is_locked_during_the_download(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+    held = "another process is working on it; wait, or choose another folder"
     with locked(tmp_path, ".download.lock"), pytest.raises(HamError, match=held):
         download(tmp_path, server=server, other_release=True)
     assert served(dataverse) == {}
 
 
-def test_a_zip_in_the_way_of_harm_is_not_unpacked(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
+def test_unsafe_zip_is_not_unpacked(dataverse: Dataverse, server: str, tmp_path: Path) -> None:
     dataverse.files[f"{PART_1}.zip"] = pack({"a.jpg": b"a", "../../b.jpg": b"b"})
-    with pytest.raises(HamError, match=rf"{PART_1}\.zip: not a zip of plain images.*'\.\./\.\./b\.jpg' leads out"):
+    with pytest.raises(HamError, match=rf"{PART_1}\.zip: not a zip of plain images.*'\.\./\.\./b\.jpg' is outside"):
         download(tmp_path / "deep" / "root", server=server, other_release=True)
     assert not list(tmp_path.rglob("*.jpg"))
 
 
-def test_help_imports_no_tensorflow() -> None:
+def test_help_does_not_import_tensorflow() -> None:
     code = "import sys, ham_keras.data.download; print(sorted({'tensorflow', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []

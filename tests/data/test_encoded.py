@@ -1,4 +1,4 @@
-"""Files come back as bytes that TensorFlow decodes upright, against Pillow."""
+"""Encoded files are decoded upright by TensorFlow, with the same pixels as Pillow."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def save(folder: Path, name: str, image: Image.Image, **options: object) -> Path
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.PNG", "a.tif", "a.webp"])
-def test_lossless_files_come_back_as_rgb(tmp_path: Path, name: str) -> None:
+def test_lossless_files_are_decoded_exactly(tmp_path: Path, name: str) -> None:
     path = save(tmp_path, name, Image.fromarray(COLOURS), **({"lossless": True} if name == "a.webp" else {}))
     np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS)
 
 
-def test_grey_is_spread_and_alpha_dropped(tmp_path: Path) -> None:
+def test_grey_becomes_rgb_and_alpha_is_dropped(tmp_path: Path) -> None:
     grey = save(tmp_path, "grey.png", Image.fromarray(COLOURS[..., 0]))
     np.testing.assert_array_equal(decode_image(read_encoded(grey)).numpy(), COLOURS[..., :1].repeat(3, axis=2))
     alpha = save(tmp_path, "alpha.png", Image.fromarray(np.dstack([COLOURS, COLOURS[..., 0]])))
     np.testing.assert_array_equal(decode_image(read_encoded(alpha)).numpy(), COLOURS)
 
 
-def test_jpeg_is_decoded_as_pillow_decodes_it(tmp_path: Path) -> None:
+def test_jpeg_is_decoded_like_pillow(tmp_path: Path) -> None:
     smooth = np.asarray(Image.fromarray(COLOURS[:4, :4]).resize((200, 150), Image.Resampling.BICUBIC))
     path = save(tmp_path, "a.jpg", Image.fromarray(smooth), quality=92)
     assert read_encoded(path) == path.read_bytes()
     difference = decode_image(read_encoded(path)).numpy().astype(int) - np.asarray(Image.open(path))
-    assert np.abs(difference).mean() < 1  # they use other inverse transforms of the colours
+    assert np.abs(difference).mean() < 1  # their inverse colour transforms differ
 
 
-def test_exif_turn_is_undone(tmp_path: Path) -> None:
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera lay on its side
+    exif[0x0112] = 6  # the camera was rotated
     path = save(tmp_path, "a.jpg", Image.fromarray(COLOURS), exif=exif, quality=95)
     upright = decode_image(read_encoded(path)).numpy()
     assert upright.shape == (40, 30, 3)
@@ -54,7 +54,7 @@ def test_exif_turn_is_undone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".png", ".tif"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path, ending: str, channels: int) -> None:
+def test_upper_8_of_16_bits_are_kept(tmp_path: Path, ending: str, channels: int) -> None:
     fine = COLOURS.astype(np.uint16) * 256 + RNG.integers(0, 256, COLOURS.shape, dtype=np.uint16)
     path = tmp_path / f"a{ending}"
     cv2.imwrite(str(path), fine[..., 0] if channels == 1 else fine[..., ::-1])
@@ -62,7 +62,7 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path, ending: str, channels: 
     np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), expected)
 
 
-def test_an_animation_gives_its_first_frame_and_a_palette_its_colours(tmp_path: Path) -> None:
+def test_first_frame_of_animation_and_colours_of_palette_are_read(tmp_path: Path) -> None:
     frames = [Image.fromarray(COLOURS), Image.fromarray(255 - COLOURS)]
     path = save(tmp_path, "a.tiff", frames[0], save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS)
@@ -70,7 +70,7 @@ def test_an_animation_gives_its_first_frame_and_a_palette_its_colours(tmp_path: 
     np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS // 128 * 255)
 
 
-def test_brightness_without_a_range_is_refused(tmp_path: Path) -> None:
+def test_32_bits_per_pixel_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path, "a.tif", Image.fromarray(COLOURS[..., 0].astype(np.float32)))
-    with pytest.raises(HamError, match=r"a\.tif: not a readable image \(32 bits a pixel have no fixed range"):
+    with pytest.raises(HamError, match=r"a\.tif: not a readable image \(32 bits per pixel have no fixed range"):
         read_encoded(path)

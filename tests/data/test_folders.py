@@ -1,4 +1,4 @@
-"""Folders are walked as their owners see them; masks are told from photographs by their pixels."""
+"""Walking folders, and distinguishing masks from photographs by their pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def lay(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
-def test_files_come_before_those_of_folders_each_sorted(tmp_path: Path) -> None:
+def test_files_are_sorted_and_precede_files_of_subfolders(tmp_path: Path) -> None:
     lay(tmp_path, "b/z.png", "c.jpg", "a/y.txt", "a/deep/x.bmp", ".hidden/w.jpg", "a/.v.jpg", "@eaDir/u.jpg")
     assert [str(path.relative_to(tmp_path)) for path in walk_files(tmp_path)] == [
         "c.jpg", "a/y.txt", "a/deep/x.bmp", "b/z.png",
@@ -26,7 +26,7 @@ def test_files_come_before_those_of_folders_each_sorted(tmp_path: Path) -> None:
     assert [path.name for path in image_files(tmp_path)] == ["c.jpg", "x.bmp", "z.png"]
 
 
-def test_a_linked_folder_is_walked_once_and_by_its_own_path_where_it_has_one(tmp_path: Path) -> None:
+def test_linked_folder_is_walked_once_by_its_own_path(tmp_path: Path) -> None:
     lay(tmp_path, "in/real/a.jpg", "out/b.jpg")
     (tmp_path / "in/a_link").symlink_to(tmp_path / "in/real")
     (tmp_path / "in/linked").symlink_to(tmp_path / "out")
@@ -36,7 +36,7 @@ def test_a_linked_folder_is_walked_once_and_by_its_own_path_where_it_has_one(tmp
     assert names == ["real/a.jpg", "linked/b.jpg"]
 
 
-def test_keys_do_not_depend_on_case_and_unicode_form() -> None:
+def test_keys_ignore_case_and_unicode_form() -> None:
     assert key("E\u0301TE\u0301 1") == key("\xe9t\xe9 1") == "\xe9t\xe9 1"
     assert key("a") != key("b")
 
@@ -45,13 +45,13 @@ def test_keys_do_not_depend_on_case_and_unicode_form() -> None:
     ("name", "unread"),
     [("a.heic", True), ("a.DNG", True), ("a.unheard", True), ("a.jpg", False), ("a.JSON", False), ("a", False)],
 )
-def test_whatever_is_no_image_and_no_usual_companion_is_unread(tmp_path: Path, name: str, unread: bool) -> None:
+def test_unsupported_formats_are_unread_and_companion_files_are_not(tmp_path: Path, name: str, unread: bool) -> None:
     lay(tmp_path, name)
     assert is_unread(tmp_path / name) is unread
 
 
 @pytest.mark.parametrize("head", [b"\xff\xd8\xff\xe0", b"\x89PNG", bytes(128) + b"DICM"])
-def test_a_picture_without_an_ending_is_unread(tmp_path: Path, head: bytes) -> None:
+def test_image_without_suffix_is_unread(tmp_path: Path, head: bytes) -> None:
     (tmp_path / "IM0001").write_bytes(head + bytes(8))
     assert is_unread(tmp_path / "IM0001")
 
@@ -70,7 +70,7 @@ def soft() -> npt.NDArray[np.uint8]:
     return np.clip(255 * (15.5 - np.hypot(rows - 30, columns - 40)), 0, 255).astype(np.uint8)
 
 
-def test_masks_of_every_kind_look_like_masks(tmp_path: Path) -> None:
+def test_masks_of_every_encoding_look_like_masks(tmp_path: Path) -> None:
     Image.fromarray(disc()).save(tmp_path / "grey.png")
     Image.fromarray(disc() // 255).save(tmp_path / "zero_and_one.png")
     Image.fromarray(disc()).convert("1").save(tmp_path / "one_bit.tif")
@@ -83,10 +83,10 @@ def test_masks_of_every_kind_look_like_masks(tmp_path: Path) -> None:
     )
 
 
-def test_photographs_do_not_look_like_masks_and_broken_files_like_nothing(tmp_path: Path) -> None:
+def test_photographs_do_not_look_like_masks_and_broken_files_are_undecided(tmp_path: Path) -> None:
     Image.fromarray(photograph()).save(tmp_path / "colour.jpg")
     Image.fromarray(photograph()).convert("L").save(tmp_path / "grey.png")
-    vignetted = photograph() * (disc()[..., None] > 0)  # a round frame, black in the corners
+    vignetted = photograph() * (disc()[..., None] > 0)  # a round field with black corners
     Image.fromarray(vignetted).save(tmp_path / "dark_corners.png")
     assert {path.name: looks_like_mask(path) for path in tmp_path.iterdir()} == dict.fromkeys(
         ("colour.jpg", "grey.png", "dark_corners.png"), False

@@ -1,4 +1,4 @@
-"""Folds: every image once, lesions whole, alike in size and diagnoses."""
+"""Folds contain every image once, keep lesions together, and are balanced in size and diagnoses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def records(lesions: int = 120, seed: int = 0) -> list[Record]:
 
 
 @pytest.mark.parametrize("group_by", ["lesion_id", None])
-def test_every_image_is_in_one_fold_and_a_lesion_in_no_two(group_by: str | None) -> None:
+def test_every_image_and_every_lesion_is_in_one_fold(group_by: str | None) -> None:
     known = records()
     folds = make_folds(known, 5, seed=1, group_by=group_by)
     assert sorted(image_id for fold in folds for image_id in fold) == sorted(record.image_id for record in known)
@@ -34,23 +34,23 @@ def test_every_image_is_in_one_fold_and_a_lesion_in_no_two(group_by: str | None)
     assert (max(lesions.values()) == 1) == (group_by is not None)
 
 
-def test_folds_are_alike_in_size_and_in_diagnoses() -> None:
+def test_folds_are_balanced_in_size_and_diagnoses() -> None:
     known = records()
     folds = make_folds(known, 5, seed=1)
     melanomas = {record.image_id for record in known if record.diagnosis == "mel"}
     sizes = [len(fold) for fold in folds]
-    assert max(sizes) - min(sizes) <= 4  # images of a lesion at most
+    assert max(sizes) - min(sizes) <= 4  # a lesion has at most 4 images
     shares = [len(melanomas & set(fold)) / len(fold) for fold in folds]
     assert max(shares) - min(shares) < 0.05
 
 
-def test_the_seed_decides_and_the_order_of_the_records_does_not() -> None:
+def test_folds_depend_on_the_seed_and_not_on_the_order_of_records() -> None:
     known = records()
     assert make_folds(known, 3, seed=1) == make_folds(known[::-1], 3, seed=1)
     assert make_folds(known, 3, seed=1) != make_folds(known, 3, seed=2)
 
 
-def test_a_folds_split_holds_out_the_fold_and_keeps_lesions_whole() -> None:
+def test_split_of_a_fold_tests_on_the_fold_and_keeps_lesions_together() -> None:
     known = records()
     folds = make_folds(known, 4, seed=0)
     split = fold_split(known, folds, 2, 0.1, seed=0)
@@ -62,6 +62,6 @@ def test_a_folds_split_holds_out_the_fold_and_keeps_lesions_whole() -> None:
     assert sum(map(len, sides)) == len(set.union(*sides))
 
 
-def test_fewer_lesions_than_folds() -> None:
-    with pytest.raises(HamError, match="--folds 5: only 3 lesions to deal"):
+def test_fewer_lesions_than_folds_is_an_error() -> None:
+    with pytest.raises(HamError, match="--folds 5: only 3 lesions; use fewer folds"):
         make_folds(records(3), 5, seed=0)

@@ -1,4 +1,4 @@
-"""The hair measure: drawn lines and things that are none, and phantoms, whose hairs are known."""
+"""Hair detection on drawn lines, on structures that are not hairs, and on the known hairs of phantoms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def skin() -> np.ndarray:
 
 
 @pytest.mark.parametrize(("ends", "thickness"), [((500, 100), 3), ((100, 400), 3), ((500, 390), 2), ((400, 350), 5)])
-def test_a_dark_line_is_found_where_it_lies(ends: tuple[int, int], thickness: int) -> None:
+def test_dark_line_is_found_in_place(ends: tuple[int, int], thickness: int) -> None:
     line = np.zeros((450, 600), np.uint8)
     cv2.line(line, (100, 100), ends, 1, thickness)
     image = skin()
@@ -30,7 +30,7 @@ def test_a_dark_line_is_found_where_it_lies(ends: tuple[int, int], thickness: in
     assert (found & (line == 0)).sum() < 0.05 * line.sum()
 
 
-def test_what_is_light_broad_short_or_at_the_edge_is_no_hair() -> None:
+def test_light_broad_short_and_edge_structures_are_not_hairs() -> None:
     image = skin()
     cv2.line(image, (50, 60), (550, 60), (250, 240, 235), 2)  # a light hair
     cv2.line(image, (50, 120), (550, 120), (60, 50, 50), 20)  # a band
@@ -45,10 +45,10 @@ def test_what_is_light_broad_short_or_at_the_edge_is_no_hair() -> None:
 
 
 @pytest.mark.slow
-def test_phantoms_are_told_by_their_true_dark_hairs() -> None:
+def test_hair_fraction_of_phantoms_follows_their_true_dark_hairs() -> None:
     seed, size = 6, (600, 450)
     drawn = [draw_phantom(seed, number, number, size)[0] for number in range(48)]
-    # Light hairs are drawn last: without them the same dark ones are drawn.
+    # Light hairs are drawn last, so omitting them leaves the dark ones unchanged.
     with mock.patch.object(phantom_artefacts, "HAIRS", phantom_artefacts.HAIRS[:-1]):
         true = np.array([draw_phantom(seed, number, number, size)[2].mean() for number in range(48)])
     measured = np.array([find_hairs(image).mean() for image in drawn])

@@ -1,4 +1,4 @@
-"""Decoding, against Pillow, and probabilities at an image's size, against worked-out values."""
+"""Reading images, and resizing probabilities compared with values worked out by hand."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def save(folder: Path, name: str, image: Image.Image, **options: object) -> Path
     return folder / name
 
 
-def test_probability_grows_bilinearly_with_pixel_centres_aligned() -> None:
+def test_probability_is_enlarged_bilinearly_with_aligned_pixel_centres() -> None:
     probability = tf.constant([0.0, 1.0], shape=[1, 1, 2, 1])
     np.testing.assert_allclose(resize_probability(probability, 1, 4).numpy().ravel(), [0, 0.25, 0.75, 1])
 
 
-def test_broken_files_are_named(tmp_path: Path) -> None:
+def test_error_names_the_broken_file(tmp_path: Path) -> None:
     jpeg = io.BytesIO()
     Image.fromarray(COLOURS.repeat(8, axis=0)).save(jpeg, "JPEG")
     for name, content in (("cut.jpg", jpeg.getvalue()[:-300]), ("text.jpg", b"no image"), ("empty.png", b"")):

@@ -1,4 +1,4 @@
-"""Every way to store a mask is read to the same {0, 1}, worked out by hand."""
+"""Masks of every encoding are read as the same {0, 1}, with values worked out by hand."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_the_same_mask_from_every_storage(tmp_path: Path, name: str) -> None:
+def test_every_encoding_gives_the_same_mask(tmp_path: Path, name: str) -> None:
     PICTURES[name].save(tmp_path / name)
     mask = read_mask(tmp_path / name)
     np.testing.assert_array_equal(mask.lesion, LESION)
@@ -82,11 +82,11 @@ def test_palettes_are_decoded_and_not_repaired(
     assert (mask.repaired, mask.palette, mask.levels) == (False, True, 2)
 
 
-def test_a_1_bit_bmp_with_white_as_its_first_colour(tmp_path: Path) -> None:
+def test_1_bit_bmp_with_white_as_first_colour(tmp_path: Path) -> None:
     path = tmp_path / "mask.bmp"
     Image.fromarray(LESION == 0).save(path)
     data = bytearray(path.read_bytes())
-    # After headers of 14 and 40 bytes stand the two colours, 4 bytes each; exchanged they undo the inversion.
+    # The two colours, 4 bytes each, follow headers of 14 and 40 bytes; swapping them undoes the inversion.
     assert bytes(data[54:62]) == b"\0\0\0\0\xff\xff\xff\0"
     data[54:62] = b"\xff\xff\xff\0\0\0\0\0"
     path.write_bytes(data)
@@ -95,7 +95,7 @@ def test_a_1_bit_bmp_with_white_as_its_first_colour(tmp_path: Path) -> None:
     assert (mask.repaired, mask.palette) == (False, True)
 
 
-def test_raw_indices_of_a_reversed_palette_are_inverted_where_that_is_said(tmp_path: Path) -> None:
+def test_inverted_file_is_read_inverted_on_request(tmp_path: Path) -> None:
     path = tmp_path / "mask.png"
     Image.fromarray(255 * (1 - LESION)).save(path)
     as_saved, mask = read_mask(path), read_mask(path, inverted=True)
@@ -104,7 +104,7 @@ def test_raw_indices_of_a_reversed_palette_are_inverted_where_that_is_said(tmp_p
     assert (as_saved.repaired, mask.repaired, mask.palette, mask.levels) == (False, True, False, 2)
 
 
-def test_grey_edges_are_cut_at_half_and_their_levels_counted(tmp_path: Path) -> None:
+def test_soft_edges_are_thresholded_at_half_and_levels_counted(tmp_path: Path) -> None:
     grey = np.zeros((4, 5), np.uint8)
     grey[1, 1:4] = [127, 128, 255]
     Image.fromarray(grey).save(tmp_path / "8.png")
@@ -118,30 +118,30 @@ def test_grey_edges_are_cut_at_half_and_their_levels_counted(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("level", "lesion"), [(0, 0), (1, 1), (127, 0), (128, 1), (255, 1)])
-def test_masks_of_one_level_stay_what_they_are(tmp_path: Path, level: int, lesion: int) -> None:
+def test_mask_of_one_level_is_empty_or_all_lesion(tmp_path: Path, level: int, lesion: int) -> None:
     Image.fromarray(np.full((4, 5), level, np.uint8)).save(tmp_path / "mask.png")
     mask = read_mask(tmp_path / "mask.png")
     np.testing.assert_array_equal(mask.lesion, np.full((4, 5), lesion))
     assert (mask.repaired, mask.levels) == (False, 1)
 
 
-def test_the_border_is_weighed_against_the_centre() -> None:
+def test_looks_inverted_compares_border_and_centre() -> None:
     # 4x4: 12 border pixels, the centre is the middle 2x2.
     filling = np.ones((4, 4), np.uint8)
     filling[0, :3] = 0  # border 9/12, centre 4/4: a lesion that fills the frame
     assert not looks_inverted(filling)
-    filling[1, 1] = 0  # border 9/12, centre 3/4: as much, so nothing is told
+    filling[1, 1] = 0  # border 9/12, centre 3/4: equal, so not inverted
     assert not looks_inverted(filling)
     filling[2, 2] = 0  # border 9/12, centre 2/4
     assert looks_inverted(filling)
 
 
-def test_a_corner_is_one_border_pixel_not_two() -> None:
+def test_corner_counts_as_one_border_pixel() -> None:
     # 5x5: 16 border pixels, the centre is the middle 3x3 and lacks one of 9 (0.889).
     lesion = np.ones((5, 5), np.uint8)
     lesion[0, 0] = lesion[2, 2] = 0  # border 15/16 = 0.938
     assert looks_inverted(lesion)
-    lesion[4, 4] = 0  # border 14/16 = 0.875; were corners counted in rows and columns, 16/20 = 0.8
+    lesion[4, 4] = 0  # border 14/16 = 0.875; with corners counted twice, 16/20 = 0.8
     assert not looks_inverted(lesion)
     lesion[2, 1] = 0  # centre 7/9 = 0.778
     assert looks_inverted(lesion)
@@ -166,7 +166,7 @@ CLASSES = {
 
 @pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_classes_are_listed_and_not_guessed(tmp_path: Path, name: str, dtype: type) -> None:
+def test_several_classes_are_an_error_that_lists_them(tmp_path: Path, name: str, dtype: type) -> None:
     path, classes = tmp_path / "mask.png", CLASSES[name].astype(dtype)
     Image.fromarray(classes).save(path)
     with pytest.raises(MaskLevelsError) as error:
@@ -179,9 +179,9 @@ def test_classes_are_listed_and_not_guessed(tmp_path: Path, name: str, dtype: ty
     np.testing.assert_array_equal(read_mask(path, lesion_values=values[1:].tolist()).lesion, classes > 0)
 
 
-def test_classes_behind_a_palette_of_colours_are_told_by_their_indices(tmp_path: Path) -> None:
+def test_classes_of_a_colour_palette_are_its_indices(tmp_path: Path) -> None:
     path, classes = tmp_path / "mask.png", CLASSES["a void ring"].astype(np.uint8)
-    colours = [0, 0, 0, 128, 0, 0] + [0, 128, 0] * 253 + [224, 224, 192]  # as Pascal VOC's
+    colours = [0, 0, 0, 128, 0, 0] + [0, 128, 0] * 253 + [224, 224, 192]  # as in Pascal VOC
     paletted(classes, colours).save(path)
     with pytest.raises(MaskLevelsError, match=r"0 \(\d,\d+\), 1 \(\d+\), 255 \(\d+\)"):
         read_mask(path)
@@ -190,7 +190,7 @@ def test_classes_behind_a_palette_of_colours_are_told_by_their_indices(tmp_path:
 
 @pytest.mark.parametrize("quality", [10, 50, 90, 100])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_jpeg_keeps_the_mask_to_a_pixel_along_its_edge(tmp_path: Path, quality: int, mode: str) -> None:
+def test_jpeg_mask_differs_by_at_most_a_pixel_along_the_edge(tmp_path: Path, quality: int, mode: str) -> None:
     Image.fromarray(disc(18).astype(np.uint8) * 255).convert(mode).save(tmp_path / "mask.jpg", quality=quality)
     mask = read_mask(tmp_path / "mask.jpg")
     assert mask.levels > 2
@@ -198,17 +198,17 @@ def test_jpeg_keeps_the_mask_to_a_pixel_along_its_edge(tmp_path: Path, quality: 
 
 
 @pytest.mark.parametrize("how", [Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS])
-def test_a_resized_mask_is_cut_at_half(tmp_path: Path, how: Image.Resampling) -> None:
+def test_resized_mask_is_thresholded_at_half(tmp_path: Path, how: Image.Resampling) -> None:
     large = Image.fromarray(disc(36, 120).astype(np.uint8) * 255)
     for size in (60, 240):
         large.resize((size, size), how).save(tmp_path / "mask.png")
-        # Half of a pixel of the smaller of the two.
+        # Half a pixel of the smaller mask.
         scale, slack = size / 120, max(1.0, size / 240)
         lesion = read_mask(tmp_path / "mask.png").lesion
         assert not lesion[~disc(36 * scale + slack, size)].any() and lesion[disc(36 * scale - slack, size)].all()
 
 
-def test_a_grey_line_along_the_edge_belongs_to_the_side_it_is_nearer_to(tmp_path: Path) -> None:
+def test_grey_line_along_the_edge_belongs_to_the_nearer_level(tmp_path: Path) -> None:
     for level, radius in ((127, 15), (128, 16)):
         Image.fromarray(np.where(disc(15), 255, level * disc(16)).astype(np.uint8)).save(tmp_path / "mask.png")
         np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, disc(radius))
@@ -222,13 +222,13 @@ ALPHA = {
 
 
 @pytest.mark.parametrize("name", ALPHA)
-def test_what_is_transparent_is_no_lesion(tmp_path: Path, name: str) -> None:
+def test_transparent_pixels_are_not_lesion(tmp_path: Path, name: str) -> None:
     coloured(LESION, *ALPHA[name]).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, LESION)
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_16_bits_a_channel_may_hold_0_and_1(tmp_path: Path, channels: int) -> None:
+def test_16_bits_per_channel_may_hold_0_and_1(tmp_path: Path, channels: int) -> None:
     pixels = np.repeat(LESION.astype(np.uint16)[..., None], channels, axis=2)
     if channels == 4:
         pixels[..., 3] = 65535
@@ -236,19 +236,19 @@ def test_16_bits_a_channel_may_hold_0_and_1(tmp_path: Path, channels: int) -> No
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, LESION)
 
 
-def test_floats_from_0_to_1_are_cut_at_half(tmp_path: Path) -> None:
+def test_floats_from_0_to_1_are_thresholded_at_half(tmp_path: Path) -> None:
     soft = np.array([[0, 0.2, 0.49, 0.51, 0.8, 1]] * 3, np.float32)
     Image.fromarray(soft).save(tmp_path / "mask.tif")
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif").lesion, soft > 0.5)
     Image.fromarray(np.full((3, 3), np.nan, np.float32)).save(tmp_path / "mask.tif")
-    with pytest.raises(HamError, match="not numbers"):
+    with pytest.raises(HamError, match="not finite"):
         read_mask(tmp_path / "mask.tif")
 
 
 @pytest.mark.parametrize("width_px", [1, 2, 3])
-def test_a_frame_is_no_lesion(tmp_path: Path, width_px: int) -> None:
+def test_frame_is_removed(tmp_path: Path, width_px: int) -> None:
     mask = disc(15).astype(np.uint8)
-    mask[30:, :] |= disc(29)[30:, :]  # a lesion that comes near one side
+    mask[30:, :] |= disc(29)[30:, :]  # a lesion close to one side
     framed = np.pad(mask[width_px:-width_px, width_px:-width_px], width_px, constant_values=1)
     Image.fromarray(framed * 255).save(tmp_path / "mask.png")
     read = read_mask(tmp_path / "mask.png")
@@ -257,7 +257,7 @@ def test_a_frame_is_no_lesion(tmp_path: Path, width_px: int) -> None:
     assert read_mask(tmp_path / "mask.png", inverted=True).frame_px == 0
 
 
-def test_a_lesion_that_fills_the_frame_is_none_nor_is_a_thick_border() -> None:
+def test_lesion_that_fills_the_image_and_thick_border_are_not_frames() -> None:
     filling = np.ones((60, 60), np.uint8)
     filling[20:23, 1:4] = 0  # a hole just inside the edge
     for lesion in (filling, np.ones_like(filling), np.pad(disc(15, 52), 4, constant_values=True).astype(np.uint8)):
@@ -271,29 +271,27 @@ def test_truncated_masks_are_an_error(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(HamError, match=rf"mask\{suffix}: not a readable mask \(.*truncated.*fetch it again"):
+    with pytest.raises(HamError, match=rf"mask\{suffix}: not a readable mask \(.*truncated.*replace it"):
         read_mask(path)
 
 
-def test_missing_files_and_other_files_are_an_error(tmp_path: Path) -> None:
+def test_missing_files_and_files_that_are_not_images_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(HamError, match="No such file"):
         read_mask(tmp_path / "none.png")
     path = tmp_path / "text.png"
     path.write_text("<html>404</html>")
     with pytest.raises(HamError) as error:
         read_mask(path)
-    assert str(error.value) == (
-        f"{path}: not a readable mask (of no known format); fetch it again or leave its image out"
-    )
+    assert str(error.value) == (f"{path}: not a readable mask (unknown format); replace it or remove its image")
 
 
-def test_resize_takes_the_half_of_each_area() -> None:
+def test_resized_pixel_is_lesion_if_half_of_its_area_is() -> None:
     lesion = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], np.uint8)
     # Quarters: 4/4, 2/4, 1/4, 0/4.
     np.testing.assert_array_equal(resize_mask(lesion, 2, 2), [[1, 1], [0, 0]])
 
 
-def test_resize_weighs_parts_of_pixels() -> None:
+def test_resize_weights_partially_covered_pixels() -> None:
     # A pixel of the result spans 1.5 x 1.5: the left one holds 1 x 1 + 0.5 x 1 = 1.5 of 2.25, the right one
     # 0.5 x 1; with the corner alone it is 1 of 2.25.
     two = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 0]], np.uint8)
@@ -302,7 +300,7 @@ def test_resize_weighs_parts_of_pixels() -> None:
     np.testing.assert_array_equal(resize_mask(one, 2, 2), [[0, 0], [0, 0]])
 
 
-def test_resize_enlarges_and_keeps() -> None:
+def test_resize_enlarges_or_keeps_the_size() -> None:
     lesion = np.array([[1, 0]], np.uint8)
     # Between the centres of the two pixels the weight of the first falls 0.75, 0.25.
     np.testing.assert_array_equal(resize_mask(lesion, 1, 4), [[1, 1, 0, 0]])

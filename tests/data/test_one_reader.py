@@ -1,4 +1,4 @@
-"""Audit, training, evaluation, prediction, report and served graph read each odd file alike, or refuse it alike."""
+"""Audit, training, evaluation, prediction, report and served graph read, or refuse, unusual files identically."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import tensorflow as tf
 from odd_files import LESION, PIXELS, draw
 
 from ham_keras.data.audit import audit
-from ham_keras.data.containers import JPEG, PNG
 from ham_keras.data.encoded import read_head
 from ham_keras.data.images import read_image
-from ham_keras.data.inspection.findings import UNREADABLE
 from ham_keras.data.inspection.folder import Audit
+from ham_keras.data.integrity import JPEG, PNG
+from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.masks import resize_mask
-from ham_keras.data.oddities import mask_warnings
 from ham_keras.data.pipeline import Examples, make_eval_dataset
+from ham_keras.data.problems import UNREADABLE
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.truth import read_truth
@@ -32,7 +32,7 @@ from ham_keras.serving.signatures import build_signatures
 from ham_keras.settings import Data
 
 HEIGHT_PX, WIDTH_PX = LESION.shape
-# What turns LESION and PIXELS upright, by the name of the file.
+# The operation that turns LESION and PIXELS upright, by the name of the file.
 TURNS = {
     "lying_left": np.rot90,
     "lying": lambda pixels: np.rot90(pixels, -1),
@@ -44,14 +44,14 @@ UNTURNED_MASK = {"mirrored": np.fliplr, "upside_down": lambda pixels: np.rot90(p
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Record], dict[str, bool]]:
     root = tmp_path_factory.mktemp("odd") / "data"
-    sound = draw(root)
+    valid = draw(root)
     records = decide_masks(find_records(root).records)
-    assert {record.image_id for record in records} == sound.keys()
-    return records, sound
+    assert {record.image_id for record in records} == valid.keys()
+    return records, valid
 
 
 @pytest.fixture(scope="module")
-def sound(folder: tuple[list[Record], dict[str, bool]]) -> list[Record]:
+def valid(folder: tuple[list[Record], dict[str, bool]]) -> list[Record]:
     return [record for record in folder[0] if folder[1][record.image_id]]
 
 
@@ -76,58 +76,60 @@ def expected(record: Record, pixels: np.ndarray, *, mask: bool = False) -> np.nd
     return pixels if name is None else turns[name](pixels)
 
 
-def test_sound_files_show_what_was_drawn(sound: list[Record]) -> None:
-    for record in sound:
+def test_valid_files_have_the_drawn_pixels(valid: list[Record]) -> None:
+    for record in valid:
         np.testing.assert_array_equal(read_truth(record).lesion, expected(record, LESION, mask=True), record.image_id)
         image, drawn = read_image(record.image_path), expected(record, PIXELS)
         assert image.shape == drawn.shape, record.image_id
         grey = "grey" in record.image_id
         difference = np.abs(image.mean(2) - drawn.mean(2)) if grey else np.abs(image.astype(int) - drawn)
-        assert difference.mean() < 25, record.image_id  # JPEG, palettes and grey change colours, nothing is white
+        assert difference.mean() < 25, record.image_id  # JPEG, palettes and grey change colours, but nothing is white
         if record.image_path.suffix != ".jpg" and not grey and "palette" not in record.image_id:
             np.testing.assert_array_equal(image, drawn, record.image_id)
 
 
-def test_what_cannot_be_told_is_counted(folder: tuple[list[Record], dict[str, bool]]) -> None:
+def test_unclear_rotations_are_counted(folder: tuple[list[Record], dict[str, bool]]) -> None:
     (line,) = mask_warnings(folder[0])
-    assert line.startswith(f"2 of {len(folder[0])} images are turned by EXIF") and "photograph_mirrored_jpg.png" in line
+    assert (
+        line.startswith(f"2 of {len(folder[0])} images are rotated by EXIF") and "photograph_mirrored_jpg.png" in line
+    )
 
 
-def test_training_reads_the_same(sound: list[Record]) -> None:
-    examples = Examples(sound, Data(image_size=[HEIGHT_PX, WIDTH_PX], cache="memory"), visible=False)
+def test_training_reads_the_same_pixels(valid: list[Record]) -> None:
+    examples = Examples(valid, Data(image_size=[HEIGHT_PX, WIDTH_PX], cache="memory"), visible=False)
     batches = list(make_eval_dataset(examples, batch_size=8))
     images, masks = (np.concatenate([batch[part].numpy() for batch in batches]) for part in (0, 1))
-    for record, image, mask in zip(sound, images, masks, strict=True):
+    for record, image, mask in zip(valid, images, masks, strict=True):
         assert np.array_equal(image, resize_image(read_image(record.image_path), HEIGHT_PX, WIDTH_PX)), record.image_id
         assert np.array_equal(mask[..., 0], resize_mask(read_truth(record).lesion, HEIGHT_PX, WIDTH_PX))
 
 
-def test_the_audit_reads_the_same_and_finds_what_stops_training(sound: list[Record], audited: Audit) -> None:
+def test_audit_reads_the_same_and_finds_the_files_that_stop_training(valid: list[Record], audited: Audit) -> None:
     unread = {problem.image_ids[0] for problem in audited.problems if problem.kind in UNREADABLE}
     pairs = {pair.record.image_id: pair for pair in audited.pairs}
-    assert unread == pairs.keys() - {record.image_id for record in sound}
-    for record in sound:
+    assert unread == pairs.keys() - {record.image_id for record in valid}
+    for record in valid:
         pair, lesion = pairs[record.image_id], read_truth(record).lesion
         assert pair.image_size == read_image(record.image_path).shape[1::-1]
         assert (pair.mask_size, pair.lesion_fraction) == (lesion.shape[::-1], lesion.mean())
 
 
-def test_evaluation_and_report_read_the_same(trained: Run, sound: list[Record]) -> None:
+def test_evaluation_and_report_read_the_same(trained: Run, valid: list[Record]) -> None:
     _, config = load_run(trained.folder)
-    rows = [row for row, _, _ in evaluate_images(load_model(trained, config), sound, config, visible=False)]
-    measured = measure_records(sound, visible=False)
-    for record, row in zip(sound, rows, strict=True):
+    rows = [row for row, _, _ in evaluate_images(load_model(trained, config), valid, config, visible=False)]
+    measured = measure_records(valid, visible=False)
+    for record, row in zip(valid, rows, strict=True):
         lesion = read_truth(record).lesion
         assert (row["image_id"], row["height_px"], row["width_px"]) == (record.image_id, *lesion.shape)
         assert row["lesion_fraction"] == pytest.approx(lesion.mean(), abs=1e-6)
         assert measured[record.image_id].lesion_fraction == lesion.mean()
 
 
-def test_prediction_reads_the_same_and_so_does_the_served_graph(trained: Run, sound: list[Record]) -> None:
+def test_prediction_and_served_graph_read_the_same(trained: Run, valid: list[Record]) -> None:
     predictor = load_predictor(trained.folder)
     _, config = load_run(trained.folder)
     serve = build_signatures(load_model(trained, config), config.data, config.outline)["serve_bytes"]
-    paths = [record.image_path for record in sound]
+    paths = [record.image_path for record in valid]
     served = 0
     for path, prediction in predictor.predict_files(paths, lambda _, prediction: prediction):
         assert np.array_equal(prediction.image, read_image(path)), path.name
@@ -140,7 +142,7 @@ def test_prediction_reads_the_same_and_so_does_the_served_graph(trained: Run, so
     assert served > 20
 
 
-def test_broken_files_are_the_same_line_everywhere(trained: Run, broken: list[Record], audited: Audit) -> None:
+def test_broken_files_raise_the_same_error_everywhere(trained: Run, broken: list[Record], audited: Audit) -> None:
     _, config = load_run(trained.folder)
     model, predictor = load_model(trained, config), load_predictor(trained.folder)
     serve = build_signatures(model, config.data, config.outline)["serve_bytes"]
@@ -157,7 +159,7 @@ def test_broken_files_are_the_same_line_everywhere(trained: Run, broken: list[Re
         for cache in ("memory", "none"):
             with pytest.raises(HamError) as error:
                 examples = Examples([record], Data(image_size=[32, 32], cache=cache), visible=False)
-                with examples.explained():
+                with examples.naming_broken_files():
                     list(make_eval_dataset(examples, batch_size=1))
             lines[f"training, {cache}"] = line_of(error.value)
         with pytest.raises(HamError) as error:

@@ -1,4 +1,4 @@
-"""The pipeline: what reaches the model, from each cache, in which order, and what a broken file says."""
+"""The input pipeline: pixels, caches, order, augmentation, and errors of broken files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def records(phantoms: Path) -> list[Record]:
 
 
 @pytest.mark.parametrize("cache", CACHES)
-def test_the_model_gets_what_the_readers_read(records: list[Record], tmp_path: Path, cache: str) -> None:
+def test_batches_have_the_pixels_of_the_files(records: list[Record], tmp_path: Path, cache: str) -> None:
     some = examples(records, tmp_path, cache)
     images, masks, sizes = collect(make_eval_dataset(some, batch_size=5))
     assert images.dtype == masks.dtype == np.float32
@@ -50,14 +50,14 @@ def test_the_model_gets_what_the_readers_read(records: list[Record], tmp_path: P
         np.testing.assert_array_equal(masks[i, ..., 0], resize_mask(mask.lesion, 32, 64))
 
 
-def test_images_are_0_to_255_not_0_to_1(records: list[Record], tmp_path: Path) -> None:
+def test_image_range_is_0_to_255(records: list[Record], tmp_path: Path) -> None:
     images, masks, _ = collect(make_eval_dataset(examples(records, tmp_path), batch_size=5))
     assert 100 < images.max() <= 255
     assert images.mean() > 20
     assert set(np.unique(masks)) == {0.0, 1.0}
 
 
-def test_rgb_not_bgr(tmp_path: Path) -> None:
+def test_channel_order_is_rgb(tmp_path: Path) -> None:
     import cv2
 
     (tmp_path / "images").mkdir()
@@ -69,7 +69,7 @@ def test_rgb_not_bgr(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["none", "native", "albumentations"])
-def test_every_draw_is_a_function_of_seed_epoch_and_image(records: list[Record], tmp_path: Path, engine: str) -> None:
+def test_batches_depend_only_on_seed_epoch_and_image(records: list[Record], tmp_path: Path, engine: str) -> None:
     augment = Augment(engine=engine, quarter_turns=False)
 
     def epoch(records: list[Record], cache: str, *, seed: int = 1, epoch: int = 2, batch_size: int = 5) -> np.ndarray:
@@ -84,14 +84,14 @@ def test_every_draw_is_a_function_of_seed_epoch_and_image(records: list[Record],
     np.testing.assert_array_equal(once, epoch(records[::-1], "disk", batch_size=3))
     assert not np.array_equal(once, epoch(records, "memory", seed=2))
     assert not np.array_equal(once, epoch(records, "memory", epoch=3))
-    # Leaving images out changes neither the order nor the augmentation of the others.
+    # Removing images does not change the order and augmentation of the others.
     half = epoch(records[::2], "memory")
     positions = [np.flatnonzero((once == image).all(axis=(1, 2, 3))) for image in half]
     assert all(len(places) == 1 for places in positions)
     assert [int(places[0]) for places in positions] == sorted(int(places[0]) for places in positions)
 
 
-def test_disk_cache_is_read_back_and_notices_changed_files(phantoms: Path, tmp_path: Path) -> None:
+def test_disk_cache_is_reused_until_files_change(phantoms: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(phantoms, root)
     records = find_records(root).records
@@ -108,7 +108,7 @@ def test_disk_cache_is_read_back_and_notices_changed_files(phantoms: Path, tmp_p
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_other_steps_have_another_disk_cache(
+def test_other_preprocessing_steps_use_another_disk_cache(
     records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examples(records, tmp_path, "disk")
@@ -120,7 +120,7 @@ def test_other_steps_have_another_disk_cache(
 
 
 @pytest.mark.parametrize("cache", CACHES)
-def test_how_a_mask_is_read_is_part_of_the_cache(records: list[Record], tmp_path: Path, cache: str) -> None:
+def test_cache_depends_on_how_masks_are_read(records: list[Record], tmp_path: Path, cache: str) -> None:
     plain, inverted, other = (
         [dataclasses.replace(records[0], **how)]
         for how in ({}, {"mask_inverted": True}, {"mask_inverted": True, "lesion_values": (0,)})
@@ -131,10 +131,10 @@ def test_how_a_mask_is_read_is_part_of_the_cache(records: list[Record], tmp_path
     _, again, _ = collect(make_eval_dataset(examples(other, tmp_path, cache), batch_size=1))
     assert some.repaired_ids() == [records[0].image_id]
     np.testing.assert_array_equal(again, masks)
-    assert np.mean(skin != masks) > 0.99  # but for pixels that are half lesion
+    assert np.mean(skin != masks) > 0.99  # except for pixels that are half lesion
 
 
-def test_a_disk_cache_that_was_cut_short_is_made_anew(records: list[Record], tmp_path: Path) -> None:
+def test_truncated_disk_cache_is_rebuilt(records: list[Record], tmp_path: Path) -> None:
     expected, _, _ = collect(make_eval_dataset(examples(records, tmp_path, "disk"), batch_size=5))
     (path,) = (tmp_path / "cache").iterdir()
     path.write_bytes(path.read_bytes()[:1000])
@@ -144,7 +144,7 @@ def test_a_disk_cache_that_was_cut_short_is_made_anew(records: list[Record], tmp
 
 @pytest.mark.parametrize("cache", CACHES)
 @pytest.mark.parametrize("kind", ["image", "mask"])
-def test_a_broken_file_is_named(phantoms: Path, tmp_path: Path, cache: str, kind: str) -> None:
+def test_error_names_the_broken_file(phantoms: Path, tmp_path: Path, cache: str, kind: str) -> None:
     root = tmp_path / "copy"
     shutil.copytree(phantoms, root)
     records = find_records(root).records
@@ -152,12 +152,12 @@ def test_a_broken_file_is_named(phantoms: Path, tmp_path: Path, cache: str, kind
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(HamError, match=f"{broken.name}: not a readable {kind}"):
         some = examples(records, tmp_path, cache)
-        with some.explained():
+        with some.naming_broken_files():
             collect(make_eval_dataset(some, batch_size=4))
     assert not list((tmp_path / "cache").glob("*.uint8"))
 
 
-def test_a_cache_that_cannot_be_written_names_its_key(records: list[Record], tmp_path: Path) -> None:
+def test_unwritable_cache_names_the_config_key(records: list[Record], tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
-    with pytest.raises(HamError, match=r"data\.cache_dir: cannot keep"):
+    with pytest.raises(HamError, match=r"data\.cache_dir: cannot write"):
         examples(records, tmp_path, "disk")

@@ -1,4 +1,4 @@
-"""Files are paired by id in every layout, and never silently wrong."""
+"""Pairing of images and masks by id in every layout, and its errors and warnings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ham_keras.errors import HamError
 
 
 def lay(root: Path, *names: str) -> Path:
-    """Make empty files: pairing looks at names alone."""
+    """Create empty files: pairing only uses names."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def test_dataverse_layout_in_two_parts_with_a_quoted_tab_table(tmp_path: Path) -
     assert records[1].image_path.parent.name == "HAM10000_images_part_2"
 
 
-def test_isic_2018_layout_without_superpixels_and_texts(tmp_path: Path) -> None:
+def test_isic_2018_layout_ignores_superpixels_and_text_files(tmp_path: Path) -> None:
     photographs, truth = "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"
     lay(tmp_path, f"{photographs}/ISIC_1.jpg", f"{photographs}/ISIC_1_superpixels.png")
     lay(tmp_path, f"{photographs}/LICENSE.txt", f"{truth}/ISIC_1_segmentation.png")
@@ -71,11 +71,11 @@ def test_isic_2018_layout_without_superpixels_and_texts(tmp_path: Path) -> None:
     ]
     assert pairing.images_without_mask == []
     assert pairing.warnings() == [
-        f"1 of 1 images have no lesion_id in any table of {tmp_path}: each counts as a lesion of its own"
+        f"1 of 1 images have no lesion_id in any table of {tmp_path}: each counts as a separate lesion"
     ]
 
 
-def test_ph2_layout_with_images_and_masks_in_one_tree(tmp_path: Path) -> None:
+def test_ph2_layout_has_images_and_masks_in_one_tree(tmp_path: Path) -> None:
     cases = tmp_path / "PH2 Dataset images"
     for case in ("IMD002", "IMD013"):
         lay(cases / case, f"{case}_Dermoscopic_Image/{case}.bmp", f"{case}_lesion/{case}_lesion.bmp")
@@ -88,7 +88,7 @@ def test_ph2_layout_with_images_and_masks_in_one_tree(tmp_path: Path) -> None:
     assert pairing.images_without_mask == pairing.masks_without_image == []
 
 
-def test_folders_endings_and_ids_are_matched_without_regard_to_case(tmp_path: Path) -> None:
+def test_case_of_folders_suffixes_and_ids_is_ignored(tmp_path: Path) -> None:
     lay(tmp_path, "Images/A.JPG", "Images/b.Jpeg", "Images/c.BMP", "Images/d.png")
     lay(tmp_path, "MASKS/a.png", "MASKS/B_LESION.bmp", "MASKS/c_Mask.PNG", "MASKS/d_segmentation.JPG")
     (tmp_path / "table.CSV").write_text("image_id,lesion_id\na,L1\nB,L1\n")
@@ -109,13 +109,13 @@ def test_folders_that_differ_by_case_are_both_read(tmp_path: Path) -> None:
     assert ids(tmp_path) == ["a", "b"]
 
 
-def test_files_of_other_kinds_and_hidden_files_are_not_images(tmp_path: Path) -> None:
+def test_other_files_and_hidden_files_are_not_images(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "images/b.gif", "images/._a.jpg", "images/__MACOSX/a.jpg", "masks/a.png")
     assert ids(tmp_path) == ["a"]
     assert find_records(tmp_path).images_without_mask == []
 
 
-def test_unpaired_files_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_unpaired_files_are_skipped_and_counted(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg", "masks/a.png", "masks/d_mask.png")
     (tmp_path / "table.csv").write_text("image_id,lesion_id\na,L1\n")
     pairing = find_records(tmp_path)
@@ -123,12 +123,12 @@ def test_unpaired_files_are_left_out_and_counted(tmp_path: Path) -> None:
     assert pairing.images_without_mask == [tmp_path / "images/b.jpg", tmp_path / "images/c.jpg"]
     assert pairing.masks_without_image == [tmp_path / "masks/d_mask.png"]
     assert pairing.warnings() == [
-        f"2 images have no mask and are left out, the first: {tmp_path / 'images/b.jpg'}",
-        f"1 masks have no image and are left out, the first: {tmp_path / 'masks/d_mask.png'}",
+        f"2 images have no mask and are skipped, the first: {tmp_path / 'images/b.jpg'}",
+        f"1 masks have no image and are skipped, the first: {tmp_path / 'masks/d_mask.png'}",
     ]
 
 
-def test_one_ending_is_taken_off_a_mask_so_that_it_cannot_meet_another_image(tmp_path: Path) -> None:
+def test_only_one_ending_is_removed_from_a_mask(tmp_path: Path) -> None:
     lay(tmp_path, "images/case.jpg", "images/case_lesion.jpg", "masks/case_lesion_mask.png")
     pairing = find_records(tmp_path)
     assert [(record.image_path.name, record.mask_path.name) for record in pairing.records] == [
@@ -137,7 +137,7 @@ def test_one_ending_is_taken_off_a_mask_so_that_it_cannot_meet_another_image(tmp
     assert pairing.images_without_mask == [tmp_path / "images/case.jpg"]
 
 
-def test_a_mask_that_is_named_like_an_image_is_that_images(tmp_path: Path) -> None:
+def test_mask_with_the_name_of_an_image_belongs_to_it(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "images/a_lesion.jpg", "masks/a.png", "masks/a_lesion.png")
     pairs = {record.image_path.name: record.mask_path.name for record in find_records(tmp_path).records}
     assert pairs == {"a.jpg": "a.png", "a_lesion.jpg": "a_lesion.png"}
@@ -152,30 +152,30 @@ def test_a_mask_that_is_named_like_an_image_is_that_images(tmp_path: Path) -> No
         ("masks/a.png", "masks/a_segmentation.png"),
     ],
 )
-def test_two_files_of_one_id_are_an_error_that_names_both(tmp_path: Path, first: str, second: str) -> None:
+def test_two_files_with_the_same_id_are_an_error_that_names_both(tmp_path: Path, first: str, second: str) -> None:
     lay(tmp_path, "images/other.jpg", "masks/other.png", first, second)
-    with pytest.raises(HamError, match="claim the same id: keep one of them, or rename it") as error:
+    with pytest.raises(HamError, match="have the same id: keep one of them, or rename it") as error:
         find_records(tmp_path)
     assert first in str(error.value)
     assert second in str(error.value)
 
 
-def test_no_pair_at_all_is_an_error(tmp_path: Path) -> None:
+def test_folder_without_pairs_is_an_error(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "images/b.jpg", "masks/c.png")
     with pytest.raises(HamError, match=r"none of 2 images and 1 masks share an id; expected NAME\.jpg"):
         find_records(tmp_path)
 
 
 @pytest.mark.parametrize(("present", "missing"), [("images/a.jpg", "masks"), ("masks/a.png", "images")])
-def test_a_missing_folder_is_an_error_that_lists_the_known_names(tmp_path: Path, present: str, missing: str) -> None:
+def test_missing_folder_is_an_error_that_lists_known_names(tmp_path: Path, present: str, missing: str) -> None:
     lay(tmp_path, present)
     with pytest.raises(HamError, match=f"no folder of {missing}; expected one of: {missing}, ham10000_") as raised:
         find_records(tmp_path)
     assert f"`python -m ham_keras.data.download {tmp_path}`" in str(raised.value)
-    assert "`make sample`, which needs no data" in str(raised.value)
+    assert "run `make sample`" in str(raised.value)
 
 
-def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
+def test_missing_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(HamError, match="nowhere: no such data folder"):
         find_records(tmp_path / "nowhere")
 
@@ -270,16 +270,16 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("inside", ["", "data/", "My Data/data/"])
-def test_layouts_by_themselves_and_inside_a_folder(tmp_path: Path, layout: str, inside: str) -> None:
+def test_layouts_in_the_root_and_inside_other_folders(tmp_path: Path, layout: str, inside: str) -> None:
     files, expected = LAYOUTS[layout]
     lay(tmp_path / ".hidden" / "root", *(f"{inside}{name}" for name in files), "readme.md")
     root = tmp_path / ".hidden" / "root"
     assert pairs(root) == expected
-    assert not [finding for finding in find_records(root).findings if finding.kind != "no_lesion_column"]
+    assert not [group for group in find_records(root).problem_groups if group.kind != "no_lesion_column"]
 
 
 @pytest.mark.parametrize("inside", ["", "PH2Dataset/", "archive/PH2Dataset/"])
-def test_ph2_by_each_of_its_parents(tmp_path: Path, inside: str) -> None:
+def test_ph2_found_from_each_parent_folder(tmp_path: Path, inside: str) -> None:
     for case in ("IMD002", "IMD013"):
         cases = tmp_path / inside / "PH2 Dataset images" / case
         lay(cases, f"{case}_Dermoscopic_Image/{case}.bmp", f"{case}_lesion/{case}_lesion.bmp")
@@ -288,63 +288,63 @@ def test_ph2_by_each_of_its_parents(tmp_path: Path, inside: str) -> None:
     assert pairs(tmp_path) == pairs(tmp_path / inside / "PH2 Dataset images") == expected
 
 
-def test_several_data_folders_in_one_are_an_error_that_names_them(tmp_path: Path) -> None:
+def test_several_data_folders_are_an_error_that_names_them(tmp_path: Path) -> None:
     lay(tmp_path, "ham/images/a.jpg", "ham/masks/a.png", "ph2/images/b.jpg", "ph2/masks/b.png")
-    with pytest.raises(HamError, match=r"holds several data folders, .*ham and .*ph2; name one of them"):
+    with pytest.raises(HamError, match=r"has several data folders in it, .*ham and .*ph2; name one of them"):
         find_records(tmp_path)
 
 
-def test_masks_of_the_folder_named_masks_are_read_and_no_other_folders(tmp_path: Path) -> None:
+def test_only_the_first_generic_mask_folder_is_read(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "masks/a.png", "labels/a.png", "segmentations/a_mask.png")
     assert find_records(tmp_path).records[0].mask_path == tmp_path / "masks/a.png"
 
 
-def test_files_that_are_there_twice_byte_for_byte_count_once(tmp_path: Path) -> None:
+def test_byte_identical_files_are_read_once(tmp_path: Path) -> None:
     lay(tmp_path, "masks/a.png", "masks/b.png")
     for name in ("HAM10000_images_part_1/a.jpg", "ham10000_images_part_1 (2)/a.jpg", "HAM10000_images_part_2/b.jpg"):
         lay(tmp_path, name)
         (tmp_path / name).write_bytes(Path(name).stem.encode() * 100_000)
     pairing = find_records(tmp_path)
     assert ids(tmp_path) == ["a", "b"]
-    (copy,) = pairing.findings
-    assert (copy.kind, len(copy.cases)) == ("copy", 1)
-    assert "1 files are there twice, byte for byte, and count once" in copy.line
+    (copy,) = pairing.problem_groups
+    assert (copy.kind, len(copy.problems)) == ("copy", 1)
+    assert copy.warning.startswith("1 files are duplicates and read once, the first: ")
     twice = tmp_path / "ham10000_images_part_1 (2)/a.jpg"
     twice.write_bytes(b"a" * 50_000 + b"b" + b"a" * 49_999)
-    with pytest.raises(HamError, match=r"part_1.*a\.jpg and .*part_1.*a\.jpg claim the same id"):
+    with pytest.raises(HamError, match=r"part_1.*a\.jpg and .*part_1.*a\.jpg have the same id"):
         find_records(tmp_path)
 
 
-def test_nothing_that_pairs_shows_what_was_tried(tmp_path: Path) -> None:
+def test_error_without_pairs_shows_the_ids_tried(tmp_path: Path) -> None:
     lay(tmp_path, "images/photo 7.jpg", "images/b.HEIC", "masks/outline_7_mask.png")
     with pytest.raises(HamError) as raised:
         find_records(tmp_path)
     assert str(raised.value) == (
-        f"{tmp_path}: none of 1 images and 1 masks share an id; expected NAME.jpg beside NAME_segmentation.png or "
+        f"{tmp_path}: none of 1 images and 1 masks share an id; expected NAME.jpg and NAME_segmentation.png or "
         f"NAME.png; tried the image {tmp_path / 'images/photo 7.jpg'} as 'photo 7'; tried the mask "
-        f"{tmp_path / 'masks/outline_7_mask.png'} as 'outline_7'; 1 files are of kinds that are not read (.heic), the "
+        f"{tmp_path / 'masks/outline_7_mask.png'} as 'outline_7'; 1 files have unsupported formats (.heic), the "
         f"first: {tmp_path / 'images/b.HEIC'}; save them as JPEG or PNG"
     )
 
 
-def test_files_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
+def test_files_of_unsupported_formats_are_counted(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "masks/a.png", "images/notes.txt", "images/Thumbs.db", "images/LICENSE")
     kinds = ["b.heic", "c.DCM", "d.jp2", "e.avif", "f.NEF", "g.nii.gz"]
     lay(tmp_path, *(f"images/{name}" for name in kinds), "masks/h.gif")
     (tmp_path / "images" / "IM000001").write_bytes(bytes(128) + b"DICM" + bytes(99))
-    (finding,) = find_records(tmp_path).findings
-    assert finding.kind == "unread_kind"
-    assert sorted(case.path.name for case in finding.cases) == sorted([*kinds, "h.gif", "IM000001"])
-    assert finding.line.startswith("8 files are of kinds that are not read (.avif, .dcm, .gif, .gz, .heic, .jp2, .nef")
+    (group,) = find_records(tmp_path).problem_groups
+    assert group.kind == "unread_kind"
+    assert sorted(problem.path.name for problem in group.problems) == sorted([*kinds, "h.gif", "IM000001"])
+    assert group.warning.startswith("8 files have unsupported formats (.avif, .dcm, .gif, .gz, .heic, .jp2, .nef")
 
 
-def test_hidden_folders_and_those_of_systems_are_skipped(tmp_path: Path) -> None:
+def test_hidden_and_system_folders_are_skipped(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "masks/a.png")
     lay(tmp_path, "images/.cache/a.jpg", "images/@eaDir/a.jpg", ".images/b.jpg", "masks/.ipynb_checkpoints/a.png")
     assert ids(tmp_path) == ["a"]
 
 
-def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+def test_links_are_followed_without_cycles(tmp_path: Path) -> None:
     lay(tmp_path / "store", "p1/a.jpg", "p2/b.jpg")
     lay(tmp_path / "data", "images/c.jpg", "masks/a.png", "masks/b.png", "masks/c.png")
     (tmp_path / "data/images/linked").symlink_to(tmp_path / "store")
@@ -367,14 +367,14 @@ def test_names_in_different_unicode_forms_match(tmp_path: Path) -> None:
     assert (record.image_id, record.lesion_id) == (composed, "L1")
 
 
-def test_names_that_are_not_utf8_are_left_out_and_reported(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_skipped_and_reported(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "masks/a.png", os.fsdecode(b"images/caf\xe9.jpg"))
     pairing = find_records(tmp_path)
     assert [record.image_id for record in pairing.records] == ["a"]
     assert pairing.warnings()[-1].endswith(r"the first: " + str(tmp_path) + r"/images/caf\xe9.jpg; rename them")
 
 
-def test_a_mask_of_the_same_name_beside_its_image_is_told_by_its_pixels(tmp_path: Path) -> None:
+def test_mask_with_the_stem_of_its_image_is_recognized_by_its_pixels(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     drawn = np.zeros((48, 64), np.uint8)
     drawn[10:30, 20:40] = 255
@@ -383,7 +383,7 @@ def test_a_mask_of_the_same_name_beside_its_image_is_told_by_its_pixels(tmp_path
     assert pairs(tmp_path) == [("a.png", "a.bmp")]
 
 
-def test_known_duplicates_are_one_lesion_with_all_its_images(tmp_path: Path) -> None:
+def test_known_duplicates_and_their_lesions_are_merged(tmp_path: Path) -> None:
     names = ("ISIC_0027820", "ISIC_0028209", "ISIC_0000001", "ISIC_0000002")
     lay(tmp_path, *(f"images/{name}.jpg" for name in names), *(f"masks/{name}_segmentation.png" for name in names))
     (tmp_path / "table.csv").write_text(
@@ -397,32 +397,32 @@ def test_known_duplicates_are_one_lesion_with_all_its_images(tmp_path: Path) -> 
     assert line.startswith(
         "1 pairs of images show one lesion under two lesion_ids and count as one lesion, e.g. ISIC_00"
     )
-    # Nor do they part where no table names lesions.
+    # They are also merged without a table.
     (tmp_path / "table.csv").unlink()
     lesions = {record.image_id: record.lesion_id for record in find_records(tmp_path).records}
     assert lesions["ISIC_0027820"] == lesions["ISIC_0028209"]
 
 
-def test_the_known_duplicates_are_18_pairs_of_36_images() -> None:
+def test_known_duplicates_are_18_pairs_of_36_images() -> None:
     assert len(KNOWN_DUPLICATES) == 18
     assert len({image for pair in KNOWN_DUPLICATES for image in pair}) == 36
     assert all(first < second for first, second in KNOWN_DUPLICATES)
 
 
-def test_docs_name_every_layout() -> None:
+def test_docs_list_every_layout() -> None:
     reference = (Path(__file__).parents[2] / "docs" / "reference" / "data.md").read_text(encoding="utf-8")
-    for layout in (layouts.OWN, *layouts.LAYOUTS):
+    for layout in (layouts.GENERIC, *layouts.LAYOUTS):
         assert layout.source in reference
         for name in (*layout.images, *layout.masks):
             assert f"`{name}`" in reference
 
 
 @pytest.mark.real_data
-def test_real_data_has_its_pairs_and_lesions(real_root: Path) -> None:
+def test_real_data_has_expected_pairs_and_lesions(real_root: Path) -> None:
     pairing = find_records(real_root)
     assert len(pairing.records) == 5078
-    assert len({record.lesion_id for record in pairing.records}) == 3772 - 5  # five of the known pairs are there
-    assert [finding.kind for finding in pairing.findings] == ["known_duplicate"]
+    assert len({record.lesion_id for record in pairing.records}) == 3772 - 5  # minus five known duplicates
+    assert [group.kind for group in pairing.problem_groups] == ["known_duplicate"]
     for name, count in ("isic2018", 326), ("pad_ufes", 416):
         if (real_root.parent / name).is_dir():
             assert len(find_records(real_root.parent / name).records) == count

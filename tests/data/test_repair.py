@@ -1,4 +1,4 @@
-"""Which masks are repaired: HAM10000's known run and wholly inverted folders, and nothing that only looks like them."""
+"""Repair of the masks with a reversed palette in HAM10000 and of inverted folders, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ham_keras.data.masks import looks_inverted
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.data.records import find_records
-from ham_keras.data.repair import decide_masks, marks_lighter_side, read_signs
+from ham_keras.data.repair import decide_masks, inside_is_lighter, read_signs
 from ham_keras.errors import HamError
 
 Pixels = npt.NDArray[np.uint8]
 WIDTH_PX, HEIGHT_PX = 120, 90
-RUN = [f"ISIC_{number:07d}" for number in range(24316, 24717 + 1)]
+REVERSED = [f"ISIC_{number:07d}" for number in range(24316, 24717 + 1)]
 OTHERS = [f"ISIC_{number:07d}" for number in range(24800, 25200)]
 
 
@@ -62,8 +62,8 @@ def repaired(root: Path, **how: object) -> list[str]:
     return [record.image_id for record in records if record.mask_inverted]
 
 
-def test_the_known_run_re_saved_from_raw_indices_is_repaired_and_nothing_else(tmp_path: Path) -> None:
-    run = RUN[::20]
+def test_only_reversed_masks_saved_from_raw_indices_are_repaired(tmp_path: Path) -> None:
+    run = REVERSED[::20]
     write(tmp_path, run + OTHERS[:60], centred, inverted=run)
     assert repaired(tmp_path) == run
     assert repaired(tmp_path, repair_masks="never") == []
@@ -72,51 +72,51 @@ def test_the_known_run_re_saved_from_raw_indices_is_repaired_and_nothing_else(tm
 
 @pytest.mark.parametrize("others", [0, 3, 80])
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_one_or_a_few_of_the_run_are_enough(tmp_path: Path, count: int, others: int) -> None:
-    write(tmp_path, RUN[:count] + OTHERS[:others], centred, inverted=RUN[:count])
-    assert repaired(tmp_path) == RUN[:count]
+def test_a_few_reversed_masks_are_enough(tmp_path: Path, count: int, others: int) -> None:
+    write(tmp_path, REVERSED[:count] + OTHERS[:others], centred, inverted=REVERSED[:count])
+    assert repaired(tmp_path) == REVERSED[:count]
 
 
-def test_a_run_half_of_which_was_saved_right_is_repaired_in_half(tmp_path: Path) -> None:
-    write(tmp_path, RUN[:20] + OTHERS[:20], centred, inverted=RUN[:20:2])
-    assert repaired(tmp_path) == RUN[:20:2]
+def test_correct_masks_among_reversed_ones_are_not_repaired(tmp_path: Path) -> None:
+    write(tmp_path, REVERSED[:20] + OTHERS[:20], centred, inverted=REVERSED[:20:2])
+    assert repaired(tmp_path) == REVERSED[:20:2]
 
 
 @pytest.mark.parametrize("others", [0, 5, 60])
 @pytest.mark.parametrize("draw", [anywhere, lambda _: disc(0, 0, 0.55), lambda number: disc(1, number % 2, 0.5)])
-def test_lesions_elsewhere_under_the_names_of_the_run_are_left_alone(
+def test_off_centre_lesions_with_the_ids_of_reversed_masks_are_not_repaired(
     tmp_path: Path, draw: Callable[[int], Pixels], others: int
 ) -> None:
-    write(tmp_path, RUN[:30] + OTHERS[:others], draw)
-    looked_at = [read_signs(record).shape for record in find_records(tmp_path).records]
-    assert sum(bool(shape) for shape in looked_at) > 5  # by shape alone they would be flipped
+    write(tmp_path, REVERSED[:30] + OTHERS[:others], draw)
+    shapes = [read_signs(record).shape for record in find_records(tmp_path).records]
+    assert sum(bool(shape) for shape in shapes) > 5  # by shape alone they would be inverted
     assert repaired(tmp_path) == []
 
 
-def test_a_single_one_whose_photograph_disagrees_needs_a_folder_of_centred_lesions(tmp_path: Path) -> None:
+def test_single_mask_with_disagreeing_photograph_needs_centred_folder(tmp_path: Path) -> None:
     few, many = (
-        write(tmp_path / name, RUN[:1] + OTHERS[:n], centred, inverted=RUN[:1])
+        write(tmp_path / name, REVERSED[:1] + OTHERS[:n], centred, inverted=REVERSED[:1])
         for name, n in (("few", 5), ("many", 80))
     )
     for root in (few, many):
-        Image.fromarray(255 - skin_with(centred(0))).save(root / "images" / f"{RUN[0]}.jpg")
-    assert (repaired(few), repaired(many)) == ([], RUN[:1])
+        Image.fromarray(255 - skin_with(centred(0))).save(root / "images" / f"{REVERSED[0]}.jpg")
+    assert (repaired(few), repaired(many)) == ([], REVERSED[:1])
 
 
 @pytest.mark.parametrize("ids", [[f"clinic{n:03d}" for n in range(30)], [f"P{n}" for n in range(6)]], ids=len)
-def test_a_wholly_inverted_folder_is_repaired(tmp_path: Path, ids: list[str]) -> None:
+def test_inverted_folder_is_repaired(tmp_path: Path, ids: list[str]) -> None:
     write(tmp_path, ids, centred, inverted=ids)
     assert repaired(tmp_path) == sorted(ids)
-    assert repaired(tmp_path, lesion_values=[255]) == []  # who names the values knows
+    assert repaired(tmp_path, lesion_values=[255]) == []  # explicit values need no repair
 
 
-def test_in_an_inverted_folder_what_is_right_by_both_signs_is_left(tmp_path: Path) -> None:
+def test_masks_that_both_signs_call_correct_are_kept_in_an_inverted_folder(tmp_path: Path) -> None:
     ids = [f"clinic{n:03d}" for n in range(40)]
     write(tmp_path, ids, centred, inverted=ids[2:])
     assert repaired(tmp_path) == ids[2:]
 
 
-def test_light_lesions_in_the_middle_or_dark_ones_at_the_border_are_no_inverted_folder(tmp_path: Path) -> None:
+def test_one_sign_is_not_enough_for_an_inverted_folder(tmp_path: Path) -> None:
     ids = [f"clinic{n:03d}" for n in range(20)]
     for root in (write(tmp_path / "light", ids, centred), write(tmp_path / "border", ids, lambda _: disc(0, 0, 0.55))):
         if root.name == "light":
@@ -125,7 +125,7 @@ def test_light_lesions_in_the_middle_or_dark_ones_at_the_border_are_no_inverted_
         assert repaired(root) == []
 
 
-def test_a_few_inverted_masks_of_unknown_names_are_not_enough(tmp_path: Path) -> None:
+def test_a_few_inverted_masks_with_other_ids_are_not_repaired(tmp_path: Path) -> None:
     ids = [f"clinic{n:03d}" for n in range(20)]
     write(tmp_path, ids, centred, inverted=ids[:5])
     assert repaired(tmp_path) == []
@@ -134,8 +134,8 @@ def test_a_few_inverted_masks_of_unknown_names_are_not_enough(tmp_path: Path) ->
     assert repaired(tmp_path / "four") == []
 
 
-@pytest.mark.parametrize("names", [RUN[:20], OTHERS[:20]], ids=["of the run", "others"])
-def test_framed_masks_are_left_alone(tmp_path: Path, names: list[str]) -> None:
+@pytest.mark.parametrize("names", [REVERSED[:20], OTHERS[:20]], ids=["reversed", "others"])
+def test_framed_masks_are_not_repaired(tmp_path: Path, names: list[str]) -> None:
     def framed(number: int) -> Pixels:
         return cv2.rectangle(centred(number), (0, 0), (WIDTH_PX - 1, HEIGHT_PX - 1), 1)
 
@@ -146,7 +146,7 @@ def test_framed_masks_are_left_alone(tmp_path: Path, names: list[str]) -> None:
         assert repaired(tmp_path, repair_masks=how) == []
 
 
-def test_tiles_of_phantoms_are_left_alone(phantoms: Path, tmp_path: Path) -> None:
+def test_tiles_of_phantoms_are_not_repaired(phantoms: Path, tmp_path: Path) -> None:
     for record in find_records(phantoms).records:
         for folder, path in (("images", record.image_path), ("masks", record.mask_path)):
             (tmp_path / folder).mkdir(exist_ok=True)
@@ -159,23 +159,23 @@ def test_tiles_of_phantoms_are_left_alone(phantoms: Path, tmp_path: Path) -> Non
     assert repaired(tmp_path) == []
 
 
-def test_phantoms_are_right_and_their_inverse_is_found(tmp_path: Path) -> None:
+def test_inverted_phantoms_are_repaired_and_correct_ones_are_not(tmp_path: Path) -> None:
     draw_phantoms(tmp_path / "right", 30, 5, width_px=120, height_px=90)
     draw_phantoms(tmp_path / "inverse", 30, 5, inverted_fraction=1, palette_fraction=0, width_px=120, height_px=90)
     assert repaired(tmp_path / "right") == []
     assert len(repaired(tmp_path / "inverse")) == 30
 
 
-def test_lesions_are_the_darker_side_of_their_outline() -> None:
+def test_inside_of_a_lesion_is_darker() -> None:
     image, mask, _, _ = draw_phantom(3, 5, 5, (150, 112))
     lesion = mask.astype(np.uint8)
-    assert marks_lighter_side(image, lesion) is False
-    assert marks_lighter_side(image, 1 - lesion) is True
-    assert marks_lighter_side(image, np.ones_like(lesion)) is None
-    assert marks_lighter_side(np.full_like(image, 90), lesion) is None
+    assert inside_is_lighter(image, lesion) is False
+    assert inside_is_lighter(image, 1 - lesion) is True
+    assert inside_is_lighter(image, np.ones_like(lesion)) is None
+    assert inside_is_lighter(np.full_like(image, 90), lesion) is None
 
 
-def test_lesion_values_that_no_mask_has_are_an_error(tmp_path: Path) -> None:
+def test_lesion_values_that_occur_in_no_mask_are_an_error(tmp_path: Path) -> None:
     write(tmp_path, OTHERS[:3], centred)
     with pytest.raises(HamError, match=r"data\.lesion_values: no mask of this folder has any of \[1, 3\]"):
         repaired(tmp_path, lesion_values=[1, 3])
@@ -183,15 +183,15 @@ def test_lesion_values_that_no_mask_has_are_an_error(tmp_path: Path) -> None:
     assert {record.lesion_values for record in records} == {(0,)}
 
 
-def test_files_that_cannot_be_read_say_nothing(tmp_path: Path) -> None:
-    write(tmp_path, RUN[:12], centred, inverted=RUN[:12])
-    (tmp_path / "masks" / f"{RUN[3]}_segmentation.png").write_bytes(b"no mask")
-    (tmp_path / "images" / f"{RUN[4]}.jpg").write_bytes(b"no image")
-    assert set(RUN[:12]) - {RUN[3]} <= set(repaired(tmp_path))
+def test_unreadable_files_are_ignored(tmp_path: Path) -> None:
+    write(tmp_path, REVERSED[:12], centred, inverted=REVERSED[:12])
+    (tmp_path / "masks" / f"{REVERSED[3]}_segmentation.png").write_bytes(b"no mask")
+    (tmp_path / "images" / f"{REVERSED[4]}.jpg").write_bytes(b"no image")
+    assert set(REVERSED[:12]) - {REVERSED[3]} <= set(repaired(tmp_path))
 
 
 @pytest.mark.real_data
-def test_of_the_real_masks_exactly_those_saved_from_raw_indices_are_repaired(real_root: Path, tmp_path: Path) -> None:
+def test_only_real_masks_saved_from_raw_indices_are_repaired(real_root: Path, tmp_path: Path) -> None:
     assert repaired(real_root) == []
     (tmp_path / "masks").mkdir()
     (tmp_path / "images").symlink_to((real_root / "images").resolve())
@@ -208,9 +208,9 @@ def test_of_the_real_masks_exactly_those_saved_from_raw_indices_are_repaired(rea
 
 
 @pytest.mark.real_data
-def test_one_real_mask_of_the_run_is_enough_beside_others(real_root: Path, tmp_path: Path) -> None:
+def test_one_real_reversed_mask_among_others_is_enough(real_root: Path, tmp_path: Path) -> None:
     records = find_records(real_root).records
-    run = [record for record in records if record.image_id in set(RUN)]
+    run = [record for record in records if record.image_id in set(REVERSED)]
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     for record in records[-80:]:

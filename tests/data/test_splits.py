@@ -1,4 +1,4 @@
-"""The split: by lesion, seeded, of the stated size."""
+"""The split: by lesion, seeded, with the requested fractions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LESION_OF = {record.image_id: record.lesion_id for record in RECORDS}
 TENTHS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
-def test_no_lesion_stands_on_two_sides_and_every_image_is_used_once() -> None:
+def test_every_image_is_used_once_and_lesions_are_not_split() -> None:
     split = make_split(RECORDS, TENTHS, seed=0)
     sides = {name: {LESION_OF[image_id] for image_id in ids} for name, ids in split.items()}
     assert not sides["train"] & sides["val"] and not sides["train"] & sides["test"] and not sides["val"] & sides["test"]
@@ -27,25 +27,25 @@ def test_no_lesion_stands_on_two_sides_and_every_image_is_used_once() -> None:
     assert {name: len(ids) for name, ids in split.items()} == {"train": 160, "val": 20, "test": 20}
 
 
-def test_lesions_on_two_sides_are_found() -> None:
+def test_lesions_in_two_subsets_are_found() -> None:
     assert shared_lesions(make_split(RECORDS, TENTHS, seed=0), RECORDS) == []
     # L001 is I001 to I003, L003 is I005 to I007.
     leaking = {"train": ["I001", "I005", "I000"], "val": ["I002", "I004"], "test": ["I003", "I007"]}
     assert shared_lesions(leaking, RECORDS) == ["L001", "L003"]
 
 
-def test_same_seed_same_split_whatever_the_order_of_records() -> None:
+def test_split_depends_on_the_seed_and_not_on_the_order_of_records() -> None:
     assert make_split(RECORDS, TENTHS, seed=3) == make_split(RECORDS[::-1], TENTHS, seed=3)
     assert make_split(RECORDS, TENTHS, seed=3) != make_split(RECORDS, TENTHS, seed=4)
 
 
-def test_by_image_lets_lesions_leak_as_the_report_did() -> None:
+def test_splitting_by_image_splits_lesions() -> None:
     split = make_split(RECORDS, TENTHS, seed=0, group_by=None)
     shared = {LESION_OF[i] for i in split["train"]} & {LESION_OF[i] for i in split["test"]}
     assert len(split["test"]) == 20 and shared
 
 
-def test_sample_takes_that_many_and_more_than_all_is_all() -> None:
+def test_sample_limits_the_number_of_images() -> None:
     split = make_split(RECORDS, {"train": 0.5, "val": 0.25, "test": 0.25}, seed=0, sample=40)
     assert Counter({name: len(ids) for name, ids in split.items()}) == {"train": 20, "val": 10, "test": 10}
     everything = make_split(RECORDS, TENTHS, seed=0, sample=1000)
@@ -57,8 +57,8 @@ def test_fractions_may_leave_images_unused() -> None:
     assert [len(split[name]) for name in ("train", "val", "test")] == [40, 20, 20]
 
 
-def test_an_empty_side_is_an_error() -> None:
-    with pytest.raises(HamError, match=r"data\.split\.val: 0\.1 of 3 images leaves this side empty"):
+def test_empty_subset_is_an_error() -> None:
+    with pytest.raises(HamError, match=r"data\.split\.val: 0\.1 of 3 images leave this subset empty"):
         make_split(RECORDS[:3], TENTHS, seed=0)
 
 
@@ -69,29 +69,29 @@ def test_an_empty_side_is_an_error() -> None:
         ({"train": ["a"], "val": ["b"]}, "expected"),
         ({"train": ["a"], "val": ["b"], "test": [1]}, "test: expected a list of image ids"),
         ({"train": ["a"], "val": [], "test": ["c"]}, "val: empty"),
-        ({"train": ["a", "b"], "val": ["b"], "test": ["c"]}, "b stands in train and again in val"),
+        ({"train": ["a", "b"], "val": ["b"], "test": ["c"]}, "b is in both train and val"),
     ],
 )
-def test_split_file_mistakes(tmp_path: Path, content: object, message: str) -> None:
+def test_invalid_split_file_is_an_error(tmp_path: Path, content: object, message: str) -> None:
     path = tmp_path / "split.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(HamError, match=message):
         load_split(path)
 
 
-def test_split_file_reads_back(tmp_path: Path) -> None:
+def test_saved_split_is_loaded_again(tmp_path: Path) -> None:
     split = make_split(RECORDS, TENTHS, seed=0)
     (tmp_path / "split.json").write_text(json.dumps(split))
     assert load_split(tmp_path / "split.json") == split
 
 
-def test_select_keeps_the_order_of_ids_and_names_what_is_missing() -> None:
+def test_select_keeps_the_order_of_ids_and_reports_missing_ones() -> None:
     assert [record.image_id for record in select(RECORDS, ["I003", "I001"], "split.json")] == ["I003", "I001"]
     with pytest.raises(HamError, match=r"split\.json: 2 of 3 ids have no image and mask.*the first: X1"):
         select(RECORDS, ["I003", "X1", "X2"], "split.json")
 
 
-def test_ids_of_a_split_file_may_be_in_either_unicode_form(tmp_path: Path) -> None:
+def test_unicode_form_of_ids_in_a_split_file_is_normalized(tmp_path: Path) -> None:
     (tmp_path / "split.json").write_text(json.dumps({"train": ["e\u0301"], "val": ["b"], "test": ["c"]}))
     assert load_split(tmp_path / "split.json")["train"] == ["\xe9"]
 
@@ -106,4 +106,4 @@ def test_one_known_duplicate_crosses_the_fixed_split(real_root: Path) -> None:
     (crossing,) = shared_lesions(split, records)
     images = {record.image_id for record in records if record.lesion_id == crossing}
     assert images & set(split["val"]) == {"ISIC_0027820"}
-    assert images & set(split["test"]) == {"ISIC_0028209", "ISIC_0029518"}  # two of one lesion_id
+    assert images & set(split["test"]) == {"ISIC_0028209", "ISIC_0029518"}  # two images of one lesion_id

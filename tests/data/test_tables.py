@@ -1,4 +1,4 @@
-"""Tables are read as people have them, and one that cannot be used is named."""
+"""Metadata tables in formats that occur in practice, and warnings about unused tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def found(root: Path) -> list[tuple[str, str, str]]:
 
 
 def kinds(pairing: Pairing) -> list[str]:
-    return [finding.kind for finding in pairing.findings]
+    return [group.kind for group in pairing.problem_groups]
 
 
 def text(delimiter: str = ",", columns: str = "lesion_id image_id dx", form: str = "{}", **quoting: int) -> str:
@@ -59,7 +59,7 @@ def text(delimiter: str = ",", columns: str = "lesion_id image_id dx", form: str
         "foto",
     ],
 )
-def test_an_id_column_under_any_usual_name_or_with_the_right_ids(root: Path, column: str) -> None:
+def test_id_column_is_found_by_name_or_by_its_ids(root: Path, column: str) -> None:
     rows = "\n".join(f"{lesion},{image},{dx}" for lesion, image, dx in ROWS)
     (root / "table.csv").write_text(f"lesion_id,{column},dx\n{rows}\n")
     pairing = find_records(root)
@@ -68,7 +68,7 @@ def test_an_id_column_under_any_usual_name_or_with_the_right_ids(root: Path, col
 
 
 @pytest.mark.parametrize("form", ["{}.jpg", "{}.JPG", "images/{}.jpg", r"C:\photos\{}.jpeg", " {} ", "{}.png"])
-def test_ids_with_endings_and_folders(root: Path, form: str) -> None:
+def test_ids_may_have_suffixes_and_folders(root: Path, form: str) -> None:
     (root / "table.csv").write_text(text(form=form))
     assert found(root) == EXPECTED
 
@@ -94,7 +94,7 @@ def test_spaces_quotes_and_empty_lines(root: Path) -> None:
     assert found(root) == EXPECTED
 
 
-def test_a_header_whose_names_hold_another_separator(root: Path) -> None:
+def test_header_with_another_separator_in_its_names(root: Path) -> None:
     rows = "\n".join(f"{lesion};{image};{dx}" for lesion, image, dx in ROWS)
     (root / "table.csv").write_text(f"lesion_id;image_id;dx, if known, else empty\n{rows}\n")
     assert [row[:2] for row in found(root)] == [row[:2] for row in EXPECTED]
@@ -102,16 +102,16 @@ def test_a_header_whose_names_hold_another_separator(root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["HAM10000_metadata", "HAM10000_metadata.tab", "HAM10000_metadata.txt"])
 @pytest.mark.parametrize("delimiter", [",", "\t"])
-def test_dataverses_table_under_each_name_it_comes_with(root: Path, name: str, delimiter: str) -> None:
+def test_dataverse_table_under_each_of_its_names(root: Path, name: str, delimiter: str) -> None:
     (root / name).write_text(text(delimiter, quoting=csv.QUOTE_ALL))
     (root / "README_metadata.txt").write_text("These are photographs.\n")
     (root / "LICENSE").write_text("Free, and open\n")
     pairing = find_records(root)
     assert found(root) == EXPECTED
-    assert pairing.findings == []
+    assert pairing.problem_groups == []
 
 
-def test_tables_lie_in_the_folder_in_that_of_the_images_or_in_one_of_tables(root: Path) -> None:
+def test_tables_are_found_in_the_root_the_image_folder_and_table_folders(root: Path) -> None:
     (root / "images" / "metadata.csv").write_text("image,lesion_id\nISIC_1,HAM_1\n")
     truth = root / "ISIC2018_Task3_Training_GroundTruth" / "ISIC2018_Task3_Training_GroundTruth.csv"
     truth.parent.mkdir()
@@ -129,7 +129,7 @@ def test_one_hot_columns_in_any_case(root: Path, true: str) -> None:
     assert [row[2] for row in found(root)] == ["nv", "nv", "mel"]
 
 
-def test_one_hot_rows_of_two_diagnoses_or_none_are_unknown(root: Path) -> None:
+def test_one_hot_rows_with_two_diagnoses_or_none_are_unknown(root: Path) -> None:
     (root / "truth.csv").write_text("image,MEL,NV,UNK\nISIC_1,1,1,0\nISIC_2,0,0,0\nISIC_3,0,0,1\n")
     assert [row[2] for row in found(root)] == ["unknown"] * 3
 
@@ -139,7 +139,7 @@ PLACEHOLDERS += ["UNKNOWN7", "-", "--", "?", "", " ", "0", "-1", "not available"
 
 
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
-def test_placeholders_are_no_lesion(root: Path, placeholder: str) -> None:
+def test_placeholders_are_not_lesion_ids(root: Path, placeholder: str) -> None:
     (root / "table.csv").write_text(
         f'image_id,lesion_id\nISIC_1,"{placeholder}"\nISIC_2,"{placeholder}"\nISIC_3,HAM_2\n'
     )
@@ -149,22 +149,22 @@ def test_placeholders_are_no_lesion(root: Path, placeholder: str) -> None:
     assert any("2 of 3 images have no lesion_id" in line for line in pairing.warnings())
     if placeholder.strip():
         assert (
-            f"2 images have a placeholder for a lesion_id, each counts as a lesion, e.g. ISIC_1: {placeholder!r}"
+            f"2 images have a placeholder for a lesion_id and count as one lesion each, e.g. ISIC_1: {placeholder!r}"
             in pairing.warnings()
         )
 
 
 @pytest.mark.parametrize("lesion", ["0123", "NA12", "Nonn_1", "7", "nano", "U-1"])
-def test_ids_that_resemble_placeholders_are_lesions(lesion: str) -> None:
+def test_ids_that_resemble_placeholders_are_kept(lesion: str) -> None:
     assert not is_placeholder(lesion)
 
 
-def test_lesions_numbered_from_0_are_lesions(root: Path) -> None:
+def test_lesion_0_is_kept_if_lesions_are_numbered(root: Path) -> None:
     (root / "table.csv").write_text("image_id,lesion_id\nISIC_1,0\nISIC_2,0\nISIC_3,1\n")
     assert [row[1] for row in found(root)] == ["0", "0", "1"]
 
 
-def test_another_table_fills_in_for_a_placeholder(root: Path) -> None:
+def test_placeholder_is_replaced_by_the_id_in_another_table(root: Path) -> None:
     (root / "a.csv").write_text("image_id,lesion_id\nISIC_1,nan\nISIC_2,nan\nISIC_3,nan\n")
     (root / "b.csv").write_text(text())
     pairing = find_records(root)
@@ -172,14 +172,14 @@ def test_another_table_fills_in_for_a_placeholder(root: Path) -> None:
     assert pairing.warnings() == []
 
 
-def test_numbers_that_a_spreadsheet_made_floats_are_the_same_lesions(root: Path) -> None:
+def test_lesion_ids_written_as_floats_match_integers(root: Path) -> None:
     (root / "a.csv").write_text("image_id,lesion\nISIC_1,12.0\nISIC_2,12.0\nISIC_3,\n")
     (root / "b.csv").write_text("image_id,Lesion ID\nISIC_1,12\nISIC_3,13\n")
     assert [row[1] for row in found(root)] == ["12", "12", "13"]
 
 
-def test_lesions_that_several_patients_number_alike_are_told_apart(root: Path) -> None:
-    # As PAD-UFES-20 comes: ids with an ending, lesions as numbers, other names of columns.
+def test_lesion_ids_shared_by_patients_are_prefixed_with_the_patient(root: Path) -> None:
+    # As in PAD-UFES-20: ids with a suffix, numbered lesions, other column names.
     (root / "metadata.csv").write_text(
         "patient_id,lesion_id,smoke,diagnostic,img_id\n"
         "PAT_1,1,False,NEV,ISIC_1.png\nPAT_2,1,,BCC,ISIC_2.png\nPAT_2,2,,BCC,ISIC_3.png\n"
@@ -187,34 +187,34 @@ def test_lesions_that_several_patients_number_alike_are_told_apart(root: Path) -
     assert found(root) == [("ISIC_1", "PAT_1_1", "nev"), ("ISIC_2", "PAT_2_1", "bcc"), ("ISIC_3", "2", "bcc")]
 
 
-def test_rows_that_disagree_on_a_lesion_are_an_error_that_names_both(root: Path) -> None:
+def test_contradicting_lesions_are_an_error_that_names_both(root: Path) -> None:
     (root / "a.csv").write_text("image_id,lesion_id\nISIC_1,HAM_1\nISIC_2,ham_1\n")
     (root / "b.csv").write_text("image,lesion\nisic_1.jpg,HAM_2\nISIC_2,HAM_1\n")
-    message = rf"{root / 'b.csv'}: isic_1 is of lesion HAM_2 here and of HAM_1 in {root / 'a.csv'}; keep one"
+    message = rf"{root / 'b.csv'}: isic_1 has lesion HAM_2 here and HAM_1 in {root / 'a.csv'}; keep one"
     with pytest.raises(HamError, match=message):
         find_records(root)
     (root / "b.csv").write_text("image_id,lesion_id\nISIC_3,HAM_1\nISIC_3,HAM_3\n")
-    with pytest.raises(HamError, match=r"b\.csv: isic_3 is of lesion HAM_3 here and of HAM_1 in another row"):
+    with pytest.raises(HamError, match=r"b\.csv: isic_3 has lesion HAM_3 here and HAM_1 in another row"):
         find_records(root)
 
 
-def test_rows_of_one_table_that_disagree_on_a_diagnosis_are_an_error(root: Path) -> None:
+def test_contradicting_diagnoses_in_one_table_are_an_error(root: Path) -> None:
     (root / "a.csv").write_text("image_id,dx\nISIC_1,nv\nISIC_1,mel\n")
     with pytest.raises(HamError, match=r"a\.csv: isic_1 has the diagnosis mel in one row and nv in another"):
         find_records(root)
 
 
-def test_tables_that_disagree_on_a_diagnosis_are_reported(root: Path) -> None:
+def test_contradicting_diagnoses_in_two_tables_are_reported(root: Path) -> None:
     (root / "GroundTruth.csv").write_text("image,MEL,NV\nISIC_1,1.0,0.0\nISIC_3,1.0,0.0\n")
     (root / "table.csv").write_text(text())
     pairing = find_records(root)
     assert [record.diagnosis for record in pairing.records] == ["nv", "nv", "mel"]
     assert pairing.warnings() == [
-        "1 images have two diagnoses in the tables, the first counts, e.g. ISIC_1: 'nv and mel'"
+        "1 images have two diagnoses in the tables, the first is used, e.g. ISIC_1: 'nv and mel'"
     ]
 
 
-def test_a_lesion_of_more_than_50_images_is_reported(tmp_path: Path) -> None:
+def test_lesion_of_more_than_50_images_is_reported(tmp_path: Path) -> None:
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     for number in range(102):
@@ -223,23 +223,23 @@ def test_a_lesion_of_more_than_50_images_is_reported(tmp_path: Path) -> None:
     ids = [f"{number:03},{'first' if number < 51 else f'L{number // 60}'}" for number in range(102)]
     (tmp_path / "table.csv").write_text("\n".join(["image_id,lesion_id", *ids]))
     # "first" has 51; L0 has 051 to 059, L1 has 060 to 101.
-    (large,) = find_records(tmp_path).findings
+    (large,) = find_records(tmp_path).problem_groups
     assert large.kind == "large_lesion"
-    assert large.line.startswith("1 lesions have more than 50 images, e.g. lesion 'first' has 51 images")
+    assert large.warning.startswith("1 lesions have more than 50 images, e.g. lesion 'first' has 51 images")
 
 
-def test_a_table_that_cannot_be_used_is_named_with_its_columns(root: Path) -> None:
+def test_unused_tables_are_reported_with_the_reason(root: Path) -> None:
     (root / "a.csv").write_text("who,when\nAnn,today\n")
     (root / "b.csv").write_text("image_id,lesion_id\nISIC_8,HAM_1\n")
     (root / "c.xlsx").touch()
-    assert [finding.line for finding in find_records(root).findings] == [
-        f"{root / 'a.csv'}: not used: none of its columns names the images: who, when",
-        f"{root / 'b.csv'}: not used: the ids in its column 'image_id', such as 'ISIC_8', are of none of the images",
+    assert [group.warning for group in find_records(root).problem_groups] == [
+        f"{root / 'a.csv'}: not used: no column has the ids of the images: who, when",
+        f"{root / 'b.csv'}: not used: the ids in its column 'image_id', such as 'ISIC_8', match no image",
         f"{root / 'c.xlsx'}: not used: a spreadsheet; save it as CSV",
     ]
 
 
-def test_a_table_without_lesions_is_named_where_no_table_has_them(root: Path) -> None:
+def test_table_without_lesions_is_reported_if_no_table_has_them(root: Path) -> None:
     (root / "a.csv").write_text("image_id,dx,age\nISIC_1,nv,40\n")
     assert f"{root / 'a.csv'}: no column of lesion ids among image_id, dx, age" in find_records(root).warnings()
     (root / "b.csv").write_text(text())
@@ -248,13 +248,13 @@ def test_a_table_without_lesions_is_named_where_no_table_has_them(root: Path) ->
 
 def test_tables_of_pixels_are_skipped_by_their_header(root: Path) -> None:
     header = ",".join([*(f"pixel{i:04}" for i in range(28 * 28 * 3)), "label"])
-    # Were more read than the header, it would be an error: no text has zero bytes.
+    # Reading more than the header would raise an error, because text has no zero bytes.
     (root / "hmnist_28_28_RGB.csv").write_bytes(header.encode() + b"\n\0\xff,1\n")
     (root / "empty.csv").touch()
-    assert find_records(root).findings == []
+    assert find_records(root).problem_groups == []
 
 
-def test_what_is_no_text_is_an_error(root: Path) -> None:
+def test_table_that_is_not_text_is_an_error(root: Path) -> None:
     (root / "table.csv").write_bytes(b"image_id,dx\nISIC_1,n\0v\n")
     with pytest.raises(HamError, match=r"table\.csv: cannot be read as a table; save it as CSV in UTF-8"):
         find_records(root)

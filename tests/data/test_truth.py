@@ -1,4 +1,4 @@
-"""How a mask lies on its photograph: turned with it where the shapes say so, counted where they cannot."""
+"""Masks are rotated with their photographs if their shapes show that they need it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from ham_keras.data.images import read_image
-from ham_keras.data.oddities import mask_warnings
+from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.records import Record
-from ham_keras.data.truth import fit_mask, read_stored_truth, read_truth
+from ham_keras.data.truth import check_alignment, read_stored_truth, read_truth
 
 WIDTH_PX, HEIGHT_PX = 80, 60
 STORED = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
@@ -31,14 +31,14 @@ def pair(
 
 
 def agreement(record: Record) -> float:
-    """The share of pixels where the mask is 1 and the photograph dark, or neither."""
+    """Fraction of pixels where mask and photograph agree: 1 and dark, or 0 and light."""
     image, lesion = read_image(record.image_path), read_truth(record).lesion
     return float(np.mean((image[..., 0] < 130) == (lesion > 0))) if image.shape[:2] == lesion.shape else 0.0
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 @pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
-def test_a_mask_of_the_stored_pixels_is_turned_with_them(tmp_path: Path, orientation: int, ending: str) -> None:
+def test_mask_of_the_stored_pixels_is_rotated(tmp_path: Path, orientation: int, ending: str) -> None:
     record = pair(tmp_path, orientation, ending=ending)
     assert agreement(record) > 0.99
     np.testing.assert_array_equal(read_stored_truth(record), read_truth(record).lesion)
@@ -46,7 +46,7 @@ def test_a_mask_of_the_stored_pixels_is_turned_with_them(tmp_path: Path, orienta
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_a_mask_of_the_upright_photograph_stays(tmp_path: Path, orientation: int) -> None:
+def test_mask_of_the_upright_photograph_is_unchanged(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     marked = Image.fromarray(255 * STORED)
@@ -55,16 +55,16 @@ def test_a_mask_of_the_upright_photograph_stays(tmp_path: Path, orientation: int
     record = pair(tmp_path, orientation, mask=upright)
     assert upright.shape == (WIDTH_PX, HEIGHT_PX)
     assert agreement(record) > 0.99
-    assert fit_mask(record).turn is None and mask_warnings([record]) == []
+    assert check_alignment(record).turn is None and mask_warnings([record]) == []
 
 
-def test_a_smaller_mask_of_the_stored_shape_is_turned_too(tmp_path: Path) -> None:
+def test_smaller_mask_of_the_stored_pixels_is_rotated(tmp_path: Path) -> None:
     record = pair(tmp_path, 6, mask=STORED[::2, ::2])
     small = np.rot90(STORED[::2, ::2], -1)
     np.testing.assert_array_equal(read_truth(record).lesion, small)
 
 
-def test_a_mask_that_brings_its_own_turn_is_turned_by_that(tmp_path: Path) -> None:
+def test_mask_with_exif_is_rotated_by_its_own_exif(tmp_path: Path) -> None:
     for orientation in (3, 6):
         record = pair(tmp_path, orientation)
         exif = Image.Exif()

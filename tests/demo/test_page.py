@@ -68,7 +68,7 @@ def test_upload_errors(handlers: Any, tmp_path: Path) -> None:
     sent = {"path": str(broken), "orig_name": "<i>broken.jpg"}
     image, message, results = handlers.open_upload(sent, 0.5, False, False)
     assert (image, results, broken.exists()) == (None, NO_RESULTS, False)
-    assert "&lt;i&gt;broken.jpg: not a readable image (of no known format)" in message.value
+    assert "&lt;i&gt;broken.jpg: not a readable image (unknown format)" in message.value
     assert str(tmp_path) not in message.value
     assert LARGEST_PIXELS > 6_000 * 4_000
 

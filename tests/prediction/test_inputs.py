@@ -119,12 +119,11 @@ def test_masks_of_other_images_are_skipped_and_counted(
 def test_unsupported_file_types_are_counted(tmp_path: Path, out: PredictionFolder) -> None:
     touch(tmp_path, "in/a.jpg", "in/b.HEIC", "in/p/c.dcm", "in/readme.txt")
     expected = [
-        f"2 files are of kinds that are not read (.dcm, .heic), the first: {tmp_path / 'in/b.HEIC'}; save them as JPEG "
-        f"or PNG"
+        f"2 files have unsupported formats (.dcm, .heic), the first: {tmp_path / 'in/b.HEIC'}; save them as JPEG or PNG"
     ]
     assert find_inputs([tmp_path / "in"], out).warnings() == expected
     assert find_inputs([str(tmp_path / "in/**/*")], out).warnings() == expected
-    with pytest.raises(HamError, match=r"no image found; expected .*; 1 files are of kinds that are not read"):
+    with pytest.raises(HamError, match=r"no image found; expected .*; 1 files have unsupported formats"):
         find_inputs([tmp_path / "in/p"], out)
     assert names(find_inputs([tmp_path / "in/b.HEIC"], out)) == ["b"]  # given by name, so it is read
 

@@ -1,4 +1,4 @@
-"""The list of steps: its pixels, its order, its description, and that every user of it sees the same network's view."""
+"""Preprocessing steps: pixels, order and description."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 45, 60, 3), dtype=np.uint
 
 @dataclass(frozen=True)
 class Darken:
-    """A step at the photograph's own size."""
+    """A step at the original size of the photograph."""
 
     amount: int
     name: ClassVar[str] = "darken"
@@ -29,7 +29,7 @@ class Darken:
         return {"name": self.name, "amount": self.amount}
 
 
-def test_the_steps_of_a_config_resize_and_change_no_pixel_more() -> None:
+def test_default_steps_only_resize() -> None:
     steps = build_steps(Data(image_size=[32, 64]))
     resized = tf.image.resize(IMAGES, [32, 64], antialias=True)
     expected = np.clip(np.round(resized.numpy()), 0, 255).astype(np.uint8)
@@ -38,14 +38,14 @@ def test_the_steps_of_a_config_resize_and_change_no_pixel_more() -> None:
     np.testing.assert_array_equal(steps(IMAGES[1]), expected[1])
 
 
-def test_steps_run_in_their_order() -> None:
+def test_steps_run_in_order() -> None:
     steps = Steps((Darken(100), Resize(9, 12)))
     expected = resize_image(np.where(IMAGES > 100, IMAGES - 100, 0).astype(np.uint8), 9, 12).numpy()
     np.testing.assert_array_equal(steps(IMAGES), expected)
     assert (steps(IMAGES).numpy() != Steps((Resize(9, 12), Darken(100)))(IMAGES).numpy()).any()
 
 
-def test_the_description_lists_every_step_and_the_key_tells_them_apart() -> None:
+def test_description_lists_every_step_and_keys_differ() -> None:
     resize = {"name": "resize", "height_px": 32, "width_px": 64, "method": "bilinear", "antialias": True}
     assert build_steps(Data(image_size=[32, 64])).describe() == [resize]
     assert Steps((Darken(7), Resize(32, 64))).describe() == [{"name": "darken", "amount": 7}, resize]

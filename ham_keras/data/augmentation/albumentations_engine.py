@@ -1,4 +1,4 @@
-"""Augmentation by albumentations, image by image: the same settings as `native`, other draws."""
+"""Augmentation with albumentations, image by image: the settings of `native`, but different random draws."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ham_keras.settings import Augment
 
 
 def albumentations_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tf.Tensor:
-    """Augment uint8 [N, H, W, 4], RGB and lesion fraction, to the same; the fraction moves to the nearest pixel."""
-    local = threading.local()  # a Compose carries the state of its draws: one for each thread
+    """Augment uint8 [N, H, W, 4], RGB and lesion fraction; fractions are moved to the nearest pixel."""
+    local = threading.local()  # a Compose holds random state, so each thread has its own
 
     def augment(pixels: npt.NDArray[np.uint8], seeds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         if not hasattr(local, "compose"):
@@ -24,7 +24,7 @@ def albumentations_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) 
             local.compose = build_albumentations(settings)
         augmented = np.empty_like(pixels)
         for image, result, seed in zip(pixels, augmented, seeds, strict=True):
-            # Not set_random_seed: that gives each step the same draws, so a zoom would go with a colour.
+            # Not set_random_seed: it gives each step the same draws, so zoom and colour would be correlated.
             local.compose.set_random_state(np.random.default_rng(seed), random.Random(int(seed)))
             both = local.compose(image=np.ascontiguousarray(image[..., :3]), mask=np.ascontiguousarray(image[..., 3]))
             result[..., :3], result[..., 3] = both["image"], both["mask"]
@@ -36,7 +36,7 @@ def albumentations_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) 
 
 
 def build_albumentations(settings: Augment) -> Any:
-    """The albumentations pipeline of these settings; takes `image` and `mask`, both uint8."""
+    """Build the albumentations pipeline; it takes `image` and `mask`, both uint8."""
     import albumentations as A
 
     steps: list[Any] = []

@@ -1,8 +1,8 @@
 """Augment a batch: geometry for image and mask together, colour for the image only.
 
-Every draw is a function of (seed, epoch, image id), see `draw_key`: order, batch and thread do not matter, nor whether
-a run was interrupted. Two engines do the same kinds of things, from draws of their own: `native` is TensorFlow on
-whole batches, `albumentations` works image by image.
+Random draws depend only on (seed, epoch, image id), see `draw_key`: not on order, batch or thread, nor on whether a run
+was resumed. Two engines apply the same kinds of augmentation, with different draws: `native` uses TensorFlow on whole
+batches, `albumentations` processes image by image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ham_keras.settings import Augment
 
 
 def draw_key(seed: int, epoch: int, image_id: str, purpose: str) -> int:
-    """A 63-bit number that depends on all four arguments and on nothing else."""
+    """Hash the four arguments to a 63-bit number."""
     text = f"{purpose}/{seed}/{epoch}/{image_id}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
@@ -25,12 +25,12 @@ def draw_key(seed: int, epoch: int, image_id: str, purpose: str) -> int:
 def augment_batch(
     pixels: tf.Tensor, keys: tf.Tensor, settings: Augment, *, soft_masks: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Augment a batch with the engine that `settings` names.
+    """Augment a batch with the engine `settings.engine`.
 
     Args:
         pixels: uint8 [N, H, W, 4], RGB and the fraction of the pixel that is lesion, both 0..255.
-        keys: int64 [N], of `draw_key`.
-        soft_masks: keep the fractions; else a pixel is lesion where at least half of it is, before and after it moves.
+        keys: int64 [N], from `draw_key`.
+        soft_masks: keep the fractions; otherwise masks are thresholded at one half before and after they are moved.
 
     Returns:
         image float32 [N, H, W, 3] in 0..255 and mask float32 [N, H, W, 1], in {0, 1} or 0..1.

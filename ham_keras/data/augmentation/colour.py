@@ -1,4 +1,4 @@
-"""Change an image's colours as other skin, light and cameras would, and its sharpness."""
+"""Colour augmentation, which simulates other skin, light and cameras, and blur and noise."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from ham_keras.settings import Augment
 
-# Luma and chroma axes of the NTSC standard; hue is an angle in the plane of the latter two.
+# YIQ, the luma and chroma axes of the NTSC standard; hue is an angle in the plane of I and Q.
 RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ)
 
 
 def change_colour(image: tf.Tensor, uniform: tf.Tensor, more: tf.Tensor, settings: Augment) -> tf.Tensor:
-    """Change gamma, then hue, saturation, contrast, colour cast and brightness: one affine map an image.
+    """Change gamma, then hue, saturation, contrast, colour cast and brightness with one affine map per image.
 
     Args:
         image: float32 [N, H, W, 3] in 0..255.
@@ -24,7 +24,7 @@ def change_colour(image: tf.Tensor, uniform: tf.Tensor, more: tf.Tensor, setting
         more: float32 [N, 5] in 0..1: gamma, saturation, and the gains of red, green and blue.
 
     Returns:
-        float32 [N, H, W, 3] in 0..255. Hue, saturation and contrast keep the mean colour.
+        float32 [N, H, W, 3] in 0..255. Hue, saturation and contrast preserve the mean colour.
     """
     signed, extra = 2.0 * uniform - 1.0, 2.0 * more - 1.0
     if settings.gamma:
@@ -51,11 +51,11 @@ def change_colour(image: tf.Tensor, uniform: tf.Tensor, more: tf.Tensor, setting
 
 
 def degrade(image: tf.Tensor, uniform: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tf.Tensor:
-    """Blur half of the images and add noise to half of them, each as much as `uniform` says.
+    """Blur half of the images and add noise to half of them, with strengths given by `uniform`.
 
     Args:
         image: float32 [N, H, W, 3] in 0..255.
-        uniform: float32 [N, 2] in 0..1; below a half an image stays sharp, or without noise.
+        uniform: float32 [N, 2] in 0..1: blur, noise. Values below 0.5 have no effect.
         keys: int64 [N], the seeds of the noise.
     """
     amount = tf.maximum(0.0, 2.0 * uniform - 1.0)
@@ -69,7 +69,7 @@ def degrade(image: tf.Tensor, uniform: tf.Tensor, keys: tf.Tensor, settings: Aug
 
 
 def _blur(image: tf.Tensor, sigma_px: tf.Tensor, largest_px: float) -> tf.Tensor:
-    """Convolve each image with a Gaussian of its own, first along the columns, then along the rows."""
+    """Convolve each image with a Gaussian of width `sigma_px`, first along the columns, then along the rows."""
     radius = math.ceil(2 * largest_px)
     steps = tf.range(-radius, radius + 1, dtype=tf.float32)
     weights = tf.exp(-0.5 * tf.square(steps / tf.maximum(sigma_px, 1e-3)[:, None]))

@@ -1,4 +1,4 @@
-"""Augmentation in TensorFlow, a whole batch at a time."""
+"""Augmentation in TensorFlow, on whole batches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import tensorflow as tf
 from ham_keras.data.augmentation.colour import change_colour, degrade
 from ham_keras.settings import Augment
 
-# Uniform numbers that an image takes. Those of later kinds follow, so that they leave the draws of a run unchanged
-# that does not use them.
+# The uniform numbers drawn per image. New kinds are appended, so that runs that do not use them keep their draws.
 GEOMETRY, COLOUR, ROTATION, MORE_COLOUR, DEGRADATION = (
     slice(0, 6), slice(6, 9), slice(9, 10), slice(10, 15), slice(15, 17),
 )  # fmt: skip
@@ -41,13 +40,13 @@ def _uniform(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
 
 
 def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor:
-    """Flip, turn, zoom and shift uint8 [N, H, W, 4] to float32: bilinear, reflected at the frame.
+    """Flip, rotate by quarter turns, zoom and shift uint8 [N, H, W, 4] to float32, bilinear, reflected at the border.
 
-    A quarter turn is a transposition and a flip, and a flip is a crop from its far side to its near one, so
-    one crop does all but the transposition. (ImageProjectiveTransformV3 takes three times as long on a CPU.)
+    A quarter turn is a transposition and a flip, and a flip is a crop with swapped corners, so one crop does everything
+    but the transposition. (ImageProjectiveTransformV3 takes three times as long on a CPU.)
     """
     height, width = pixels.shape[1], pixels.shape[2]
-    whole = tf.bitcast(pixels, tf.int32)  # [N, H, W]: four bytes that move together move faster
+    whole = tf.bitcast(pixels, tf.int32)  # [N, H, W]: moving four bytes at once is faster
     signed = 2.0 * uniform - 1.0
     side = tf.where(uniform[:, :2] < 0.5, -1.0, 1.0) if settings.flips else tf.ones_like(uniform[:, :2])
     if settings.quarter_turns:
@@ -55,7 +54,7 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor
         turned = tf.gather([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]], quarters)
         side = side * turned
         whole = tf.where((quarters % 2 == 1)[:, None, None], tf.transpose(whole, [0, 2, 1]), whole)
-    # As far as a crop may reach beyond the frame; one pixel more, for what rounding adds.
+    # How far a crop may reach beyond the border, and one pixel for rounding.
     margin = settings.scale / (1 - settings.scale) / 2 + settings.shift / (1 - settings.scale)
     margins = [min(math.ceil(margin * length) + 1, length - 1) for length in (height, width)]
     whole = tf.pad(whole, [[0, 0], *([extra, extra] for extra in margins)], "REFLECT")
@@ -70,9 +69,10 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor
 
 
 def _transform(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor:
-    """`_crop` with a rotation by any angle: one projective transformation, about three times as slow.
+    """Like `_crop`, with a rotation by any angle: one projective transformation, about three times as slow.
 
-    Each pixel of the result is read at matrix * (pixel - centre) + centre: of zoom, rotation, quarter turn and flips.
+    Each pixel of the result is sampled at matrix * (pixel - centre) + centre. The matrix combines zoom, rotation,
+    quarter turns and flips.
     """
     height, width = pixels.shape[1], pixels.shape[2]
     signed = 2.0 * uniform - 1.0

@@ -1,4 +1,4 @@
-"""Draw the findings of an audit as a contact sheet."""
+"""Draw the problems found by an audit as a contact sheet."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ham_keras.data.images import read_image
-from ham_keras.data.inspection.findings import KINDS, Problem, by_kind
 from ham_keras.data.masks import read_mask
 from ham_keras.data.overlay import draw_outline
+from ham_keras.data.problems import KINDS, Problem, by_kind
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError, shown
@@ -23,7 +23,7 @@ from ham_keras.files import replacing
 
 COLUMNS = 6
 TILES_PER_KIND, TILES_PER_PANEL = 12, 3
-THUMBNAIL_WIDTH_PX, THUMBNAIL_HEIGHT_PX = 216, 162  # 4:3, as dermoscopes have it
+THUMBNAIL_WIDTH_PX, THUMBNAIL_HEIGHT_PX = 216, 162  # 4:3, as dermoscopes produce
 CAPTION_HEIGHT_PX = 56
 PADDING_PX, GAP_PX, MARGIN_PX = 8, 10, 28
 SECTION_HEIGHT_PX, HEADER_HEIGHT_PX = 58, 84
@@ -31,24 +31,24 @@ CELL_WIDTH_PX = THUMBNAIL_WIDTH_PX + 2 * PADDING_PX
 CELL_HEIGHT_PX = THUMBNAIL_HEIGHT_PX + CAPTION_HEIGHT_PX + 2 * PADDING_PX
 PAGE, PANEL, EDGE, EMPTY = "#f2f1ee", "#ffffff", "#d9d6cf", "#dcdad5"
 INK, MUTED = "#22252b", "#6f727a"
-OVERSAMPLING = 2  # outlines are drawn on a larger thumbnail, so that they come out smooth
+OVERSAMPLING = 2  # outlines are drawn on a larger thumbnail, for smoothness
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One thumbnail: an image, a mask or both, its title, and two lines at most that say why it is here."""
+    """One thumbnail of an image, a mask or both, with a title and a reason of at most two lines."""
 
     title: str
     reason: str
     image_path: Path | None
-    mask: Record | Path | None  # a record's, or one without an image
+    mask: Record | Path | None  # of a record, or a file without an image
 
 
 def save_contact_sheet(path: Path, root: Path, records: Sequence[Record], problems: Sequence[Problem]) -> None:
-    """Write one PNG of the problems, a section for each kind; a file that cannot be read is drawn grey.
+    """Write the problems to a PNG with a section for each kind; unreadable files are grey.
 
-    Each section shows up to `TILES_PER_KIND` images and says how many problems it leaves out. Images of
-    one problem stand together on a panel, up to `TILES_PER_PANEL` of them.
+    Each section shows up to `TILES_PER_KIND` images and the number of problems not shown. Images of the same problem,
+    up to `TILES_PER_PANEL`, share a panel.
     """
     found = by_kind(problems)
     known = {record.image_id: record for record in records}
@@ -59,8 +59,8 @@ def save_contact_sheet(path: Path, root: Path, records: Sequence[Record], proble
     sheet = Image.new("RGB", (width, height), PAGE)
     draw = ImageDraw.Draw(sheet)
     _write(draw, (MARGIN_PX, 22), f"Audit of {shown(root)}", 24, INK, width - 2 * MARGIN_PX)
-    subtitle = "The outline is the mask as it is read, after repair."
-    subtitle = subtitle if found else "Nothing wrong and nothing odd."
+    subtitle = "The outline is the mask after repair."
+    subtitle = subtitle if found else "No problems found."
     _write(draw, (MARGIN_PX, 56), subtitle, 15, MUTED, width - 2 * MARGIN_PX)
     top = HEADER_HEIGHT_PX
     for kind, rows in placed.items():
@@ -88,8 +88,8 @@ def _panels(problems: Sequence[Problem], records: dict[str, Record]) -> Iterator
         panel = []
         for image_id in problem.image_ids[:TILES_PER_PANEL]:
             record = records.get(image_id)
-            alone = (problem.path, None) if problem.kind in {"image_without_mask", "copy"} else (None, problem.path)
-            paths: tuple[Path | None, Record | Path | None] = (record.image_path, record) if record else alone
+            unpaired = (problem.path, None) if problem.kind in {"image_without_mask", "copy"} else (None, problem.path)
+            paths: tuple[Path | None, Record | Path | None] = (record.image_path, record) if record else unpaired
             reason = problem.detail
             if record and len(problem.image_ids) > 1:
                 reason = f"{record.lesion_id}, {record.diagnosis}"
@@ -127,7 +127,7 @@ def _draw_thumbnail(tile: Tile) -> Image.Image:
     box = (THUMBNAIL_WIDTH_PX * OVERSAMPLING, THUMBNAIL_HEIGHT_PX * OVERSAMPLING)
     picture: Image.Image | None = None
     lesion: npt.NDArray[np.uint8] | None = None
-    # What cannot be read stays grey; the caption says why.
+    # Unreadable files stay grey; the caption gives the reason.
     with contextlib.suppress(HamError):
         if tile.image_path:
             picture = ImageOps.contain(Image.fromarray(read_image(tile.image_path)), box)
@@ -141,7 +141,7 @@ def _draw_thumbnail(tile: Tile) -> Image.Image:
     thumbnail = Image.new("RGB", (THUMBNAIL_WIDTH_PX, THUMBNAIL_HEIGHT_PX), EMPTY)
     if picture is None:
         middle = (THUMBNAIL_WIDTH_PX / 2, THUMBNAIL_HEIGHT_PX / 2)
-        ImageDraw.Draw(thumbnail).text(middle, "cannot be read", MUTED, ImageFont.load_default(14), "mm")
+        ImageDraw.Draw(thumbnail).text(middle, "unreadable", MUTED, ImageFont.load_default(14), "mm")
         return thumbnail
     small = picture.reduce(OVERSAMPLING)
     corner = ((thumbnail.width - small.width) // 2, (thumbnail.height - small.height) // 2)
@@ -150,8 +150,8 @@ def _draw_thumbnail(tile: Tile) -> Image.Image:
 
 
 def _outline(picture: Image.Image, lesion: npt.NDArray[np.uint8]) -> Image.Image:
-    stretched = cv2.resize(lesion, picture.size, interpolation=cv2.INTER_NEAREST)
-    return Image.fromarray(draw_outline(np.asarray(picture), stretched, OVERSAMPLING))
+    resized = cv2.resize(lesion, picture.size, interpolation=cv2.INTER_NEAREST)
+    return Image.fromarray(draw_outline(np.asarray(picture), resized, OVERSAMPLING))
 
 
 def _wrap(text: str, size: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Audit a whole data folder: every pair, what has no partner, and images that are alike."""
+"""Audit a data folder: every pair, files without a partner, and duplicate images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ham_keras.data.inspection.findings import KINDS, Problem
 from ham_keras.data.inspection.likeness import compare_pairs
 from ham_keras.data.inspection.pairs import Pair, read_pair, show_size
+from ham_keras.data.problems import KINDS, Problem
 from ham_keras.data.records import Pairing, find_records
 from ham_keras.data.repair import Repair, decide_masks
 from ham_keras.errors import shown
@@ -23,14 +23,14 @@ from ham_keras.errors import shown
 
 @dataclass(frozen=True)
 class Audit:
-    """All pairs of a data folder and all problems, the gravest kind first."""
+    """All pairs of a data folder and all problems, the most serious kind first."""
 
     pairing: Pairing
     pairs: list[Pair]
     problems: list[Problem]
 
     def facts(self) -> dict[str, Any]:
-        """The numbers and ids of audit.json, all but the problems."""
+        """The content of audit.json except the problems."""
         images_per_lesion = Counter(pair.record.lesion_id for pair in self.pairs)
         return {
             "root": shown(self.pairing.root),
@@ -54,16 +54,16 @@ def inspect_folder(root: Path | str, repair_masks: Repair, lesion_values: Sequen
     """Read every pair below `root` and compare the images with each other.
 
     Raises:
-        HamError: as `find_records` and `decide_masks`.
+        HamError: see `find_records` and `decide_masks`.
     """
     pairing = find_records(root)
     records = decide_masks(pairing.records, repair_masks, lesion_values)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         pairs = list(tqdm(threads.map(read_pair, records), "reading", len(records), unit=" pairs", disable=None))
     problems = [problem for pair in pairs for problem in pair.problems]
-    alone = [("image_without_mask", path) for path in pairing.images_without_mask]
-    alone += [("mask_without_image", path) for path in pairing.masks_without_image]
-    problems += [Problem(kind, (path.stem,), "no partner of this id", path) for kind, path in alone]
-    problems += [Problem(finding.kind, *case) for finding in pairing.findings for case in finding.cases]
+    unpaired = [("image_without_mask", path) for path in pairing.images_without_mask]
+    unpaired += [("mask_without_image", path) for path in pairing.masks_without_image]
+    problems += [Problem(kind, (path.stem,), "no partner with this id", path) for kind, path in unpaired]
+    problems += [problem for group in pairing.problem_groups for problem in group.problems]
     problems += compare_pairs(pairs)
     return Audit(pairing, pairs, sorted(problems, key=lambda problem: list(KINDS).index(problem.kind)))

@@ -1,4 +1,4 @@
-"""Read one image and its mask for an audit, as training reads them, and note what is wrong or odd about them."""
+"""Read one image and its mask for an audit, as training does, and collect their problems."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy.typing as npt
 from PIL import Image
 
 from ham_keras.data.images import read_image
-from ham_keras.data.inspection.findings import Problem
 from ham_keras.data.masks import MaskLevelsError
+from ham_keras.data.problems import Problem
 from ham_keras.data.records import Record
-from ham_keras.data.repair import looks_inverted_twice
-from ham_keras.data.truth import fit_mask, read_truth
+from ham_keras.data.repair import inverted_by_both_signs
+from ham_keras.data.truth import check_alignment, read_truth
 from ham_keras.errors import HamError, shown
 
-# Of 5,078 masks of HAM10000 one is smaller, 0.39 %; a thousandth of them lie below 0.71 %.
+# Of 5,078 masks of HAM10000 one is smaller, 0.39 %; a thousandth of them is below 0.71 %.
 TINY_LESION_FRACTION = 0.005
 THUMBNAIL_PX = 32
-HASHED_SIDE_PX = 128  # the hash is of an image whose shorter side has so many pixels or up to twice as many
+HASHED_SIDE_PX = 128  # images are reduced to one to two times this shorter side before hashing
 
 
 @dataclass
 class Pair:
-    """What one image and its mask hold; sizes are (width, height); None or "" where a file is unreadable."""
+    """Properties of an image and its mask. Sizes are (width, height); None or "" if the file is unreadable."""
 
     record: Record
     sha256: str = ""
@@ -42,12 +42,12 @@ class Pair:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, kind: str, detail: str, path: Path) -> None:
-        """Note a problem of this pair alone."""
+        """Add a problem of this pair."""
         self.problems.append(Problem(kind, (self.record.image_id,), detail, path))
 
 
 def read_pair(record: Record) -> Pair:
-    """Read both files of a record; what cannot be read becomes a problem of the pair."""
+    """Read both files of a record; an unreadable file is a problem of the pair."""
     pair = Pair(record)
     try:
         _check_image(pair)
@@ -77,14 +77,14 @@ def _check_image(pair: Pair) -> None:
 
 def _check_mask(pair: Pair) -> None:
     record, path = pair.record, pair.record.mask_path
-    mask, fit = read_truth(record), fit_mask(record)
+    mask, alignment = read_truth(record), check_alignment(record)
     height, width = mask.lesion.shape
     pair.mask_size, pair.lesion_fraction = (width, height), float(mask.lesion.mean())
     pair.palette, pair.repaired, pair.levels = mask.palette, mask.repaired, mask.levels
     if mask.repaired:
-        pair.add("repaired", "its lesion is what the file leaves out", path)
-    elif looks_inverted_twice(record):
-        pair.add("maybe_inverted", "border more lesion than centre, and the lighter side of its outline", path)
+        pair.add("repaired", "the file marks the skin instead of the lesion", path)
+    elif inverted_by_both_signs(record):
+        pair.add("maybe_inverted", "more lesion at the border than in the centre, and lighter than the rest", path)
     if mask.frame_px:
         pair.add("framed", f"{mask.frame_px} px of lesion all around", path)
     if mask.levels > 2:
@@ -93,18 +93,18 @@ def _check_mask(pair: Pair) -> None:
         pair.add("all_lesion" if pair.lesion_fraction else "empty", f"all {width}x{height} pixels", path)
     elif pair.lesion_fraction < TINY_LESION_FRACTION:
         pair.add("tiny", f"{pair.lesion_fraction:.2%} of the mask, {mask.lesion.sum()} pixels", path)
-    if fit.turn is not None:
-        pair.add("turned", f"stored as {show_size((height, width))}, as the image's pixels", path)
-    if fit.unclear_turn:
-        pair.add("unclear_turn", f"image and mask are {show_size(fit.image_size)} either way", path)
+    if alignment.turn is not None:
+        pair.add("turned", f"stored as {show_size((height, width))}, like the pixels of the image", path)
+    if alignment.unclear_turn:
+        pair.add("unclear_turn", f"image and mask are {show_size(alignment.image_size)}, rotated or not", path)
     if pair.image_size and pair.image_size != pair.mask_size:
-        kind = "aspect_mismatch" if fit.other_aspect else "size_mismatch"
+        kind = "aspect_mismatch" if alignment.other_aspect else "size_mismatch"
         pair.add(kind, f"image {show_size(pair.image_size)}, mask {show_size(pair.mask_size)}", path)
 
 
 def _detail(error: HamError, path: Path) -> str:
-    """What an error says of a file, without its name and what to do."""
+    """The message of an error without the name of the file and the advice."""
     text = str(error).removeprefix(f"{shown(path)}: ")
     for what in ("image", "mask"):
         text = text.removeprefix(f"not a readable {what} (")
-    return text.partition("); fetch it again")[0]
+    return text.partition("); replace it")[0]

@@ -1,4 +1,4 @@
-"""Write an audit: as plain text, JSON, CSV and pictures."""
+"""Write an audit as text, JSON, CSV and a contact sheet."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from ham_keras.data.inspection.contact_sheet import save_contact_sheet
-from ham_keras.data.inspection.findings import KINDS, UNREADABLE, by_kind
 from ham_keras.data.inspection.folder import Audit
 from ham_keras.data.inspection.pairs import show_size
+from ham_keras.data.problems import KINDS, UNREADABLE, by_kind
 from ham_keras.errors import HamError, shown, warn
 from ham_keras.files import save_json, save_text
 
@@ -24,7 +24,7 @@ def report_audit(audited: Audit, output: Path) -> bool:
     """Save and print an audit; returns whether every file can be read.
 
     Raises:
-        HamError: as `save_audit`.
+        HamError: see `save_audit`.
     """
     save_audit(audited, output)
     print(summary_table(audited))
@@ -35,7 +35,7 @@ def report_audit(audited: Audit, output: Path) -> bool:
 
 
 def summary_table(audited: Audit) -> str:
-    """Plain text: the numbers of audit.json, then each kind that occurs with how often and an example file."""
+    """The numbers of audit.json as text, then the count and an example of each kind of problem."""
     facts = audited.facts()
     counts = ", ".join(f"{facts[name]} {name}" for name in ("pairs", "lesions", "palette", "repaired"))
     lines = [f"{facts['root']}: {counts}"]
@@ -44,24 +44,24 @@ def summary_table(audited: Audit) -> str:
         lines.append(f"{name.replace('_', ' ')}: {', '.join(f'{value} {count}' for value, count in most)}")
     found = by_kind(audited.problems)
     width = max(map(len, KINDS.values()))
-    lines += ["", f"{'found':>7}  {'what':<{width}}  example" if found else "nothing wrong, nothing odd"]
+    lines += ["", f"{'found':>7}  {'what':<{width}}  example" if found else "no problems found"]
     for kind, problems in found.items():
         example = problems[0].detail
-        if len(problems[0].image_ids) == 1:  # the detail of a group names its images itself
+        if len(problems[0].image_ids) == 1:  # the detail of a group contains its image ids
             example = f"{shown(os.path.relpath(problems[0].path, audited.pairing.root))}: {example}"
         lines.append(f"{len(problems):>7}  {KINDS[kind]:<{width}}  {textwrap.shorten(example, 110, placeholder='...')}")
     return "\n".join([*lines, ""])
 
 
 def save_audit(audited: Audit, output: Path | str) -> None:
-    """Write audit.json, audit.csv and contact_sheet.png into `output`, each through a temporary name.
+    """Write audit.json, audit.csv and contact_sheet.png to `output`.
 
     Raises:
         HamError: `output` is the data folder itself, or cannot be written.
     """
     output, root = Path(output), audited.pairing.root
     if output.resolve() == root.resolve():
-        raise HamError(f"{shown(output)}: audit.csv would be read as metadata there; name another --output")
+        raise HamError(f"{shown(output)}: audit.csv would be read as metadata there; choose another --output")
     content = audited.facts() | {"problems": [problem.to_json() for problem in audited.problems]}
     try:
         save_json(output / "audit.json", content)
@@ -69,7 +69,7 @@ def save_audit(audited: Audit, output: Path | str) -> None:
         records = [pair.record for pair in audited.pairs]
         save_contact_sheet(output / "contact_sheet.png", root, records, audited.problems)
     except OSError as error:
-        raise HamError(f"{shown(output)}: the audit cannot be written ({error}); name another --output") from None
+        raise HamError(f"{shown(output)}: the audit cannot be written ({error}); choose another --output") from None
 
 
 def _csv(audited: Audit) -> str:

@@ -1,4 +1,4 @@
-"""What lies between a lesion and its photograph: the light, hairs, bubbles in the contact gel, a scale."""
+"""Artefacts of a dermoscopy photograph: uneven light, hairs, bubbles in the contact gel, a ruler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ham_keras.data.phantoms.drawing import REFERENCE_WIDTH_PX, Mask, Plane, Size
 
-# How often, the most hairs, their lengths and widths in reference pixels, brightness, opacity.
+# Frequency, maximum number of hairs, their lengths and widths in reference pixels, brightness, opacity.
 HAIRS = (
     (0.28, 12, (120, 520), (1.0, 2.2), (20, 120), 0.85),
     (0.07, 34, (150, 700), (1.2, 3.0), (10, 90), 0.9),
@@ -18,12 +18,13 @@ HAIRS = (
 
 
 def draw_light(rng: np.random.Generator, size: Size) -> Plane:
+    """Uneven illumination, float32 [H, W], to multiply an image with; sometimes the round field of a dermatoscope."""
     xs = np.linspace(-1, 1, size[0], dtype=np.float32)
     ys = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None] * np.float32(size[1] / size[0])
     slope, middle = rng.normal(0, 0.05, 2), rng.normal(0, 0.25, 2)
     squared = (xs - middle[0]) ** 2 + (ys - middle[1]) ** 2
     light = 1 + slope[0] * xs + slope[1] * ys + rng.uniform(0.0, 0.22) * (0.35 - squared)
-    if rng.random() < 0.2:  # the round field of a dermatoscope, black outside
+    if rng.random() < 0.2:  # a round field, black outside
         radius, softness = rng.uniform(0.85, 1.2), rng.uniform(0.005, 0.04)
         off = np.hypot(xs - rng.normal(0, 0.04), ys - rng.normal(0, 0.04))
         light *= (1 - np.clip(0.12 * off**4, 0, 0.4)) * (0.5 + 0.5 * np.tanh((radius - off) / (2 * softness)))
@@ -31,7 +32,7 @@ def draw_light(rng: np.random.Generator, size: Size) -> Plane:
 
 
 def add_hairs(rng: np.random.Generator, image: Plane) -> Mask:
-    """Lay hairs on an image [H, W, 3] in place; returns where they cover a quarter of a pixel or more, [H, W]."""
+    """Draw hairs on an image [H, W, 3] in place; returns their mask [H, W], the pixels covered by at least 1/4."""
     size, unit = np.array(image.shape[1::-1]), image.shape[1] / REFERENCE_WIDTH_PX
     covered = np.zeros(image.shape[:2], bool)
     steps = np.linspace(0, 1, 24)
@@ -60,7 +61,7 @@ def _add_line(coverage: npt.NDArray[np.uint8], path: npt.NDArray[np.float64], wi
 
 
 def add_bubbles(rng: np.random.Generator, image: Plane) -> None:
-    """Lay bubbles of the contact gel on an image: thin rings, brighter on one side, with a glint."""
+    """Draw bubbles of contact gel on an image in place: thin rings, brighter on one side, with a highlight."""
     light = np.zeros(image.shape[:2], np.uint8)
     cluster, side = rng.uniform(0, 1, 2), rng.uniform(0, 360)
     for _ in range(rng.integers(1, 14)):
@@ -73,7 +74,7 @@ def add_bubbles(rng: np.random.Generator, image: Plane) -> None:
 
 
 def add_ruler(rng: np.random.Generator, image: Plane) -> None:
-    """Draw a dermatoscope's scale along an edge or across a corner of an image."""
+    """Draw the ruler of a dermatoscope along an edge or across a corner of an image, in place."""
     size, unit = np.array(image.shape[1::-1]), image.shape[1] / REFERENCE_WIDTH_PX
     turn = rng.integers(4) * np.pi / 2 + rng.choice([0.0, 0.0, 0.6]) * rng.uniform(-1, 1)
     along, inward = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])

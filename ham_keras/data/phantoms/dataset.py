@@ -1,4 +1,4 @@
-"""A set of phantoms in the Kaggle layout: images, masks, hairs and tables."""
+"""Write a dataset of phantoms in the Kaggle layout: images, masks, hairs and tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ham_keras.data.phantoms.photograph import VIEWS, draw_phantom
 from ham_keras.errors import HamError
 from ham_keras.files import creating_folder, remove_parts
 
-VERSION = 2  # of the pictures: raise it with every change that draws other bytes
+VERSION = 2  # of the images: increment it with every change to their bytes
 RECORD = "phantoms.json"
 VIEW_SHARES = (0.74, 0.19, 0.06, 0.01)  # of lesions with 1, 2, 3, 4 images
 ONE_HOT = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
@@ -37,16 +37,16 @@ def draw_phantoms(
     width_px: int = 600,
     height_px: int = 450,
 ) -> bool:
-    """Draw `count` phantoms into the new folder `root`: all of them, or nothing is left.
+    """Draw `count` phantoms into the new folder `root`; on an error nothing is left there.
 
-    `inverted_fraction` of the masks, to the nearest whole number, is saved as 255 - mask;
-    `palette_fraction`, to within one mask, as indices into a reversed palette.
+    `inverted_fraction` of the masks, rounded, is saved as 255 - mask, and `palette_fraction`, to within one mask, as
+    indices into a reversed palette.
 
     Returns:
-        False where `root` holds this very set already.
+        False if `root` already holds this dataset.
 
     Raises:
-        HamError: `root` holds anything else, or an argument is out of its range.
+        HamError: `root` holds anything else, or an argument is out of range.
     """
     shares = {"inverted": inverted_fraction, "palette": palette_fraction}
     made_from = {"version": VERSION, "count": count, "seed": seed, "size_px": [width_px, height_px], "shares": shares}
@@ -59,7 +59,7 @@ def draw_phantoms(
         return False
     remove_parts(root.parent)
     try:
-        with creating_folder(root) as part:  # `root` itself may be there, empty
+        with creating_folder(root) as part:  # `root` may exist if it is empty
             for folder in FOLDERS:
                 (part / folder).mkdir()
             draw = functools.partial(_draw_files, part, seed, (width_px, height_px))
@@ -72,7 +72,7 @@ def draw_phantoms(
 
 
 def _plan(count: int, seed: int, shares: dict[str, float]) -> list[tuple[int, int, str]]:
-    """List (image, lesion, how its mask is saved), so evenly that any first n masks have their shares."""
+    """List (image, lesion, mask encoding); encodings are spread so that the first n masks have the given shares."""
     plan: list[tuple[int, int, str]] = []
     saved = {"inverted": 0, "palette": 0, "plain": 0}
     lesion = 0
@@ -87,12 +87,12 @@ def _plan(count: int, seed: int, shares: dict[str, float]) -> list[tuple[int, in
     return plan
 
 
-def _draw_files(root: Path, seed: int, size: Size, place: tuple[int, int, str]) -> dict[str, Any]:
-    index, lesion, storage = place
+def _draw_files(root: Path, seed: int, size: Size, planned: tuple[int, int, str]) -> dict[str, Any]:
+    index, lesion, storage = planned
     image_id = f"PHANTOM_{index + 1:07d}"
     image, mask, hairs, facts = draw_phantom(seed, index, lesion, size)
     saved = Image.fromarray((mask if storage == "plain" else ~mask).astype(np.uint8) * 255)
-    if storage == "palette":  # as in HAM10000: index 255 is black, so that only the raw indices are inverted
+    if storage == "palette":  # as in HAM10000: index 255 is black, so only the raw indices are inverted
         saved.putpalette([255 - index for index in range(256) for _ in "RGB"])
     Image.fromarray(image).save(root / "images" / f"{image_id}.jpg", quality=85)
     saved.save(root / "masks" / f"{image_id}_segmentation.png")
@@ -113,7 +113,7 @@ def _write_tables(root: Path, made_from: dict[str, Any], facts: list[dict[str, A
 
 
 def _holds(root: Path, made_from: dict[str, Any]) -> bool:
-    """Tell whether `root` is this set, complete; False where nothing is; a HamError for anything else."""
+    """Whether `root` is this dataset, complete; False if it is missing or empty. Raises a HamError otherwise."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
@@ -122,5 +122,5 @@ def _holds(root: Path, made_from: dict[str, Any]) -> bool:
         if record["made_from"] == made_from and counts == {made_from["count"]}:
             return True
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # no set of phantoms
-    raise HamError(f"{root}: something else is there already; name a new folder, or remove this one")
+        pass  # not a dataset of phantoms
+    raise HamError(f"{root}: exists and is not this dataset; choose a new folder, or remove this one")

@@ -1,9 +1,9 @@
-"""What a phantom shows: a lesion on skin, drawn as optical densities.
+"""Draw a lesion on skin from optical densities.
 
-Pigment darkens skin by exp(-density * absorption), melanin in blue light most, blood in green: so the same
-pigment is faint on dark skin, and brown, red or black by its amount, as in life.
-Lengths are in reference pixels, of which an image is 600 wide. A view is the affine map from image
-pixels to the lesion's own plane: several photographs of one lesion are several views of one plane.
+Pigment darkens skin by exp(-density * absorption). Melanin absorbs most in blue light, blood in green, so pigment looks
+brown, red or black depending on its amount, and is faint on dark skin.
+Lengths are in reference pixels; an image is 600 of them wide. A view is the affine map from image pixels to the plane
+of the lesion; several photographs of one lesion are several views of this plane.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ Size = tuple[int, int]  # width, height
 
 REFERENCE_WIDTH_PX = 600
 TILE_PX = 256
-DOT_SCALE = 0.4  # makes a tile of dots wider than an image, so that no freckle is seen twice
+DOT_SCALE = 0.4  # makes a tile of dots wider than an image, so no freckle is repeated
 CELL_PX = 12
 ANGLES = 2048
-# Density per unit of pigment in red, green and blue. Of the two melanins one dominates in a lesion.
+# Density per unit of pigment in red, green and blue. One of the two melanins dominates in a lesion.
 RED_MELANIN, BROWN_MELANIN, DEEP_MELANIN, SKIN_MELANIN, BLOOD = (
     np.array(rgb, np.float32)
     for rgb in ((0.36, 0.95, 1.0), (0.52, 0.82, 1.15), (1.0, 0.9, 0.72), (0.5, 0.74, 0.82), (0.13, 0.9, 0.62))
 )
-SCALE_WHITE = np.array((0.95, 1.2, 1.25), np.float32)  # scaling skin reflects more than skin without pigment
-# Fitzpatrick's skin types: how often, and the density of the melanin spread through the skin.
+SCALE_WHITE = np.array((0.95, 1.2, 1.25), np.float32)  # scales reflect more than skin without pigment
+# Fitzpatrick skin types: frequency, and the melanin density of the skin.
 SKIN_TYPES, SKIN_TYPE_SHARES = ("I", "II", "III", "IV", "V", "VI"), (0.26, 0.3, 0.2, 0.11, 0.07, 0.06)
 SKIN_TYPE_DENSITIES = (0.0, 0.05, 0.15, 0.4, 0.75, 1.15)
-# Lesion area as a fraction of the image: about the quantiles of real masks, with longer ends.
+# Lesion area as a fraction of the image: about the quantiles of real masks, with longer tails.
 FRACTION_QUANTILES = (0.0, 0.03, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.985, 1.0)
 FRACTIONS = (0.003, 0.025, 0.055, 0.12, 0.22, 0.37, 0.57, 0.67, 0.86, 0.985)
-# Of a diagnosis: ranges of LOG_RANGED and RANGED amounts, how often it is scaly, and of 20 has each of PATTERNS.
+# Per diagnosis: ranges of the LOG_RANGED and RANGED amounts, frequency of scales, and how many of 20 have each pattern.
 LOG_RANGED, RANGED = ("melanin", "blood", "edge_px"), ("deep", "irregularity", "regression")
 LOOKS: dict[str, tuple[tuple[Range, ...], tuple[Range, ...], float, tuple[int, int, int]]] = {
     "nv": (((0.4, 2.4), (0.02, 0.3), (4, 38)), ((0.0, 0.12), (0.02, 0.08), (0.0, 0.4)), 0.0, (9, 4, 7)),
@@ -49,14 +49,14 @@ LOOKS: dict[str, tuple[tuple[Range, ...], tuple[Range, ...], float, tuple[int, i
     "df": (((0.15, 0.6), (0.05, 0.3), (12, 45)), ((0.0, 0.1), (0.02, 0.06), (0.2, 0.6)), 0.05, (12, 0, 8)),
     "vasc": (((0.05, 0.25), (0.6, 2.0), (2, 12)), ((0.0, 0.9), (0.02, 0.08), (0.0, 0.4)), 0.0, (0, 12, 8)),
 }
-# By how much more or less pigment lies in the middle of a cell and where cells meet: network, globules, neither.
+# Relative change of pigment in the middle of a cell and where cells meet: network, globules, neither.
 PATTERNS = ((-0.7, 0.9), (0.8, -0.7), (0.0, 0.0))
-# The same for all diagnoses: a lesion's patches, its pattern, the core in its halo, the outline's waves.
+# The same for all diagnoses: patches, pattern contrast, core and halo, waves of the outline.
 LESION_RANGES = {
     "patchiness": (0.15, 0.8), "contrast": (0.1, 0.55), "brown": (0.0, 1.0), "halo": (0.2, 1.0), "core": (0.45, 0.95),
     "core_edge": (0.03, 0.16), "centre": (-0.3, 0.7), "warp": (0.03, 0.14),
 }  # fmt: skip
-# Of the skin, each after how often it is there at all.
+# Of the skin: frequency, then the range.
 SKIN_RANGES = {
     "mottle": (1, 0.01, 0.045), "blood": (1, 0.0, 0.14), "furrows": (1, 0.0, 0.07), "spots": (0.2, 0.04, 0.22),
     "vessels": (0.35, 0.05, 0.3),
@@ -66,21 +66,21 @@ NOISE_EXPONENTS = {"warp_x": 2.4, "warp_y": 2.4, "patches": 1.6, "hue": 1.8, "sk
 
 @dataclasses.dataclass(frozen=True)
 class Lesion:
-    """A lesion and the skin around it, apart from any photograph of it."""
+    """A lesion and the skin around it, independent of any photograph."""
 
     diagnosis: str
     radius_px: float
     outline: Plane  # [ANGLES], the radius in each direction over radius_px
-    stretch: npt.NDArray[np.float64]  # [2, 2], what makes it longer than wide
-    pattern: int  # which of PATTERNS
+    stretch: npt.NDArray[np.float64]  # [2, 2], elongation
+    pattern: int  # index into PATTERNS
     skin_type: str
-    amounts: dict[str, float]  # of everything in the lesion, by the names of the ranges
+    amounts: dict[str, float]  # of the lesion, by the names of the ranges
     skin: dict[str, float]
     tiles: dict[str, Plane]  # periodic: noise of mean 0 and deviation 1, cells in 0..1, densities of dots
 
 
 def make_lesion(rng: np.random.Generator, diagnosis: str, aspect: float) -> Lesion:
-    """Draw the traits of a lesion, sized for images whose height is `aspect` times their width."""
+    """Draw random traits of a lesion, sized for images whose height is `aspect` times their width."""
     log_ranges, ranges, scaly, patterns = LOOKS[diagnosis]
     amounts = {name: _log_uniform(rng, bounds) for name, bounds in zip(LOG_RANGED, log_ranges, strict=True)}
     amounts |= {name: rng.uniform(*bounds) for name, bounds in zip(RANGED, ranges, strict=True)}
@@ -98,17 +98,17 @@ def make_lesion(rng: np.random.Generator, diagnosis: str, aspect: float) -> Lesi
     stretch = turn.T @ np.diag([1 / length, length]) @ turn
     outline, pattern = _outline(rng, amounts["irregularity"]), int(rng.choice(3, p=np.array(patterns) / 20))
     lesion = Lesion(diagnosis, radius_px, outline, stretch, pattern, SKIN_TYPES[skin_type], amounts, skin, tiles)
-    # Outline and frame both change the area, so the size is set by what a frame shows of it.
+    # The outline and the image border change the area, so the size is set from the visible fraction.
     size = (60, round(60 * aspect))
     shown = np.quantile(_depth(lesion, _view(size), size), fraction)
     return dataclasses.replace(lesion, radius_px=radius_px * float(shown))
 
 
 def draw_lesion(lesion: Lesion, size: Size, zoom: float, turn: float, shift: Affine) -> tuple[Plane, Mask]:
-    """Draw the lesion and its skin, turned by an angle and `shift` (fractions of `size`) off the image's centre.
+    """Draw the lesion and its skin, rotated by `turn` and shifted by `shift` (fractions of `size`) from the centre.
 
     Returns:
-        Reflectance, float32 [H, W, 3], 1 for skin without pigment; the lesion's true mask, bool [H, W].
+        Reflectance, float32 [H, W, 3], 1 for skin without pigment; the exact mask, bool [H, W].
     """
     view = _view(size, zoom, turn, shift)
     sample = functools.partial(_sample, view=view, size=size)
@@ -119,10 +119,10 @@ def draw_lesion(lesion: Lesion, size: Size, zoom: float, turn: float, shift: Aff
     blotches, fine, grain = smooth(tiles["skin"], 0.4), sample(tiles["patches"], 0.8), sample(tiles["skin"], 1.3)
     mixed = 0.55 * patches + 0.4 * fine
 
-    # The edge is half way from skin to lesion exactly where the mask ends, however soft it is there.
+    # The mask ends exactly where the edge is half way from skin to lesion, however soft the edge is.
     edge_px = min(amounts["edge_px"], 0.3 * lesion.radius_px) * np.exp(0.5 * hue)
     presence = _sigmoid((1 - depth) * lesion.radius_px / edge_px * 2.2)
-    # A darker core with a shape of its own: what is seen first is often less than what is outlined.
+    # A darker core with a separate shape: the conspicuous part of a lesion is often smaller than its outline.
     core = _sigmoid((amounts["core"] + 0.22 * mixed - depth) / amounts["core_edge"])
     radial = 1 + amounts["centre"] * (0.6 - np.minimum(depth, 1.2))
     body = presence * (amounts["halo"] + (1 - amounts["halo"]) * core)
@@ -135,9 +135,9 @@ def draw_lesion(lesion: Lesion, size: Size, zoom: float, turn: float, shift: Aff
     melanin = amounts["melanin"] * body * pale * texture
     blood = amounts["blood"] * body * (1 + 0.35 * hue) * (texture if lesion.diagnosis == "vasc" else 1)
     deep = amounts["deep"] * inside * _ramp(hue - 0.6 * patches + 0.3 * fine, 0.3, 1.8)
-    deep += 0.35 * np.maximum(melanin - 0.9, 0)  # so much melanin is black in red light too
+    deep += 0.35 * np.maximum(melanin - 0.9, 0)  # dense melanin is black in red light too
 
-    # Freckles fade before the lesion's edge: on it, they would make the truth a matter of taste.
+    # Freckles fade near the edge of the lesion: on the edge they would make the true mask ambiguous.
     beside = _ramp(depth, 1.03, 1.18)
     melanin += smooth(tiles["freckles"], DOT_SCALE) * beside + skin["furrows"] * sample(tiles["cells"], 1.2)
     if skin["spots"]:
@@ -165,7 +165,7 @@ def _view(size: Size, zoom: float = 1.0, turn: float = 0.0, shift: Affine | floa
 
 
 def _depth(lesion: Lesion, view: Affine, size: Size) -> Plane:
-    """Distance from the lesion's centre over the outline's there, float32 [H, W]: the mask is <= 1."""
+    """Distance from the centre of the lesion relative to the outline, float32 [H, W]; <= 1 in the mask."""
     xs, ys = np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)[:, None]
     planes = []
     rows = (lesion.stretch @ view / lesion.radius_px).astype(np.float32)
@@ -192,12 +192,12 @@ def _noise(rng: np.random.Generator, exponent: float) -> Plane:
 @functools.cache
 def _falloff(exponent: float) -> Plane:
     frequency = np.hypot(np.fft.fftfreq(TILE_PX)[:, None], np.fft.rfftfreq(TILE_PX)) * TILE_PX
-    # The lowest waves are held down: a tile of one single wave would be a slope, not a texture.
+    # The lowest frequencies are damped: a tile of a single wave would be a slope, not a texture.
     return np.where(frequency > 0, np.maximum(frequency, 3.0) ** -exponent, 0).astype(np.float32)
 
 
 def _cells(rng: np.random.Generator) -> Plane:
-    """Draw a mosaic of CELL_PX wide cells: 0 in the middle of each, towards 1 where they meet."""
+    """Draw a mosaic of cells, CELL_PX wide: 0 in the middle of each, up to 1 where they meet."""
     count = TILE_PX // CELL_PX
     rows, columns = np.indices((count, count)) + rng.uniform(0.1, 0.9, (2, count, count))
     columns[1::2] += 0.5
@@ -208,7 +208,7 @@ def _cells(rng: np.random.Generator) -> Plane:
 
 
 def _dots(rng: np.random.Generator, most: int, density: float) -> Plane:
-    """Draw few to many soft ellipses of up to `density`, now and then one as big as a lesion."""
+    """Draw soft ellipses with densities up to `density`, sometimes one as large as a lesion."""
     tile = np.zeros((TILE_PX, TILE_PX), np.float32)
     typical_px = rng.uniform(2, 7)
     for number in range(int(most * rng.random() ** 2)):
@@ -222,13 +222,13 @@ def _dots(rng: np.random.Generator, most: int, density: float) -> Plane:
 
 
 def _sample(tile: Plane, scale: float, view: Affine, size: Size) -> Plane:
-    """Lay a periodic tile over the lesion's plane, `scale` of its pixels to a reference pixel."""
+    """Sample a periodic tile on the plane of the lesion, with `scale` tile pixels per reference pixel."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(tile, view * scale, size, flags=flags, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
 def _sample_smooth(tile: Plane, scale: float, view: Affine, size: Size) -> Plane:
-    """Sample at half the size and enlarge: a quarter of the time, where nothing is fine."""
+    """Sample at half the size and enlarge: takes a quarter of the time, for tiles without fine detail."""
     half = view @ np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
     small = _sample(tile, scale, half, ((size[0] + 1) // 2, (size[1] + 1) // 2))
     return np.asarray(cv2.resize(small, None, fx=2, fy=2)[: size[1], : size[0]], np.float32)

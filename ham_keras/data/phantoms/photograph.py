@@ -1,4 +1,4 @@
-"""One phantom: a drawn dermoscopy photograph with its exact masks."""
+"""Draw one phantom: a synthetic dermoscopy photograph with exact masks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy.typing as npt
 from ham_keras.data.phantoms.artefacts import add_bubbles, add_hairs, add_ruler, draw_light
 from ham_keras.data.phantoms.drawing import LOOKS, REFERENCE_WIDTH_PX, Mask, Size, draw_lesion, make_lesion
 
-VIEWS, LESION, IMAGE = 1, 2, 3  # streams of independent random numbers from one seed
+VIEWS, LESION, IMAGE = 1, 2, 3  # independent random streams of one seed
 DIAGNOSIS_SHARES = (0.62, 0.13, 0.12, 0.055, 0.035, 0.02, 0.02)  # in the order of LOOKS
 SITES = ("back", "lower extremity", "trunk", "upper extremity", "abdomen", "face", "chest", "foot", "neck")
-# RGB 0..255 of skin without pigment, as six dermatoscopes show it.
+# RGB 0..255 of skin without pigment in six dermatoscopes.
 CAMERAS = ((252, 166, 158), (250, 180, 158), (230, 202, 228), (242, 224, 226), (248, 174, 196), (236, 204, 218))
 Drawn = tuple[npt.NDArray[np.uint8], Mask, Mask, dict[str, Any]]
 
 
 def draw_phantom(seed: int, index: int, lesion: int, size: Size) -> Drawn:
-    """Draw image `index`, a photograph of lesion number `lesion`, at `size` = (width, height).
+    """Draw image number `index`, a photograph of lesion number `lesion`; `size` is (width, height).
 
     Returns:
-        The image, uint8 [H, W, 3] RGB; the lesion's and the hairs' mask, bool [H, W]; the facts.
+        The image, uint8 [H, W, 3] RGB; the masks of lesion and hairs, bool [H, W]; the metadata.
     """
     patient = np.random.default_rng([seed, LESION, lesion])
     diagnosis = str(patient.choice(list(LOOKS), p=DIAGNOSIS_SHARES))

@@ -1,10 +1,9 @@
-"""The files of a dataset on a Dataverse server: what its API says of them, and how to fetch them, verified.
+"""List and download the files of a dataset on a Dataverse server, with verification.
 
-Two calls of the API are used (https://guides.dataverse.org/en/latest/api/): the dataset's JSON from
-`/api/datasets/:persistentId/?persistentId=DOI`, and a file from `/api/access/datafile/ID`, which may answer with
-a redirect to where the bytes lie. A table that Dataverse has taken in is listed and served as a .tab of its own
-making; the checksum of its entry is that of the file as it was uploaded, which `?format=original` serves, and
-which is therefore what is fetched here.
+Two calls of the API are used (https://guides.dataverse.org/en/latest/api/):
+`/api/datasets/:persistentId/?persistentId=DOI` returns the JSON of the dataset, and `/api/access/datafile/ID` returns a
+file or redirects to it. Dataverse converts uploaded tables to .tab files, but their checksum is that of the uploaded
+file, so `?format=original` is downloaded.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ from urllib3.util import Retry
 
 from ham_keras.errors import HamError, warn
 
-# Harvard's firewall answers 403 to the name that requests gives itself.
+# The firewall at Harvard answers 403 to the default user agent of requests.
 HEADERS = {"User-Agent": f"ham-keras/{version('ham-keras')}"}
-PASSING = (408, 429, 500, 502, 503, 504)  # statuses that another try can mend
-TIMEOUT_SECONDS = 60  # without a byte
+TEMPORARY = (408, 429, 500, 502, 503, 504)  # statuses worth another try
+TIMEOUT_SECONDS = 60  # without receiving a byte
 CHUNK_BYTES = 2**20
-LONGEST_MESSAGE = 200  # characters of a server's own words
-NO_LICENCE = (None, "NONE")  # what servers say where the terms are free text
+LONGEST_MESSAGE = 200  # characters quoted from a server's response
+NO_LICENCE = (None, "NONE")  # sent by servers if the terms are free text
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as it was uploaded; the checksum as pooch takes it, `md5:...`."""
+    """A file as uploaded; `checksum` has the form of pooch, `md5:...`."""
 
     name: str
     url: str
@@ -55,7 +54,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The latest version of a dataset; `licence` is None where the server names none."""
+    """The latest version of a dataset; `licence` is None if the server gives none."""
 
     page: str
     version: str
@@ -102,19 +101,19 @@ class _Answer(BaseModel):
 
 
 def read_dataset(server: str, doi: str, *, retries: int = 3) -> Dataset:
-    """Ask the server what is in a dataset.
+    """Request the contents of a dataset from the server.
 
     Raises:
-        HamError: not an https address, the server cannot be reached, does not know the dataset, or answers something
-            else than Dataverse does.
+        HamError: not an https address, the server cannot be reached, does not have the dataset, or does not answer
+            like Dataverse.
     """
     if not is_safe(server):
         raise HamError(f"--server {server}: expected an https address such as https://dataverse.harvard.edu")
     server = server.rstrip("/")
     url = f"{server}/api/datasets/:persistentId/"
-    again = Retry(total=retries, backoff_factor=0.5, status_forcelist=PASSING, raise_on_status=False)
+    retry = Retry(total=retries, backoff_factor=0.5, status_forcelist=TEMPORARY, raise_on_status=False)
     with requests.Session() as session:
-        session.mount(server, HTTPAdapter(max_retries=again))
+        session.mount(server, HTTPAdapter(max_retries=retry))
         try:
             response = session.get(url, params={"persistentId": doi}, headers=HEADERS, timeout=TIMEOUT_SECONDS)
             response.raise_for_status()
@@ -126,9 +125,9 @@ def read_dataset(server: str, doi: str, *, retries: int = 3) -> Dataset:
             raise HamError(f"{doi}: {_reason(error, url)}") from None
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the whole"
+            location = ".".join(map(str, first["loc"])) or "the response"
             raise HamError(
-                f"{doi}: {server} does not answer as Dataverse's API does ({place}: {first['msg']}); see whether "
+                f"{doi}: {server} does not answer like the API of Dataverse ({location}: {first['msg']}); check that "
                 f"{_page(server, doi)} opens in a browser, and try again later"
             ) from None
     licence = latest.licence.name if isinstance(latest.licence, _Licence) else latest.licence
@@ -141,7 +140,7 @@ def read_dataset(server: str, doi: str, *, retries: int = 3) -> Dataset:
 
 
 def is_safe(address: str) -> bool:
-    """Whether nobody on the way can change what an address answers: https, or a server on this machine."""
+    """Whether the response cannot be changed in transit: https, or a server on this machine."""
     parts = urlsplit(address)
     host = parts.hostname or ""
     local = host == "localhost"
@@ -156,7 +155,7 @@ def _page(server: str, doi: str) -> str:
 
 def _remote_file(server: str, file: _DataFile) -> RemoteFile:
     url = f"{server}/api/access/datafile/{file.id}"
-    checksum = f"{file.checksum.type.lower().replace('-', '')}:{file.checksum.value}"  # SHA-256 is sha256 to pooch
+    checksum = f"{file.checksum.type.lower().replace('-', '')}:{file.checksum.value}"  # pooch expects sha256
     if file.original_format is None:
         return RemoteFile(file.filename, url, file.filesize, checksum)
     name, size = file.original_name or file.filename, file.original_size or file.filesize
@@ -164,25 +163,24 @@ def _remote_file(server: str, file: _DataFile) -> RemoteFile:
 
 
 def fetch(file: RemoteFile, folder: Path, *, retries: int = 3) -> Path:
-    """Have the verified file in `folder` under its own name; what is there already and right is not fetched again.
+    """Download a file to `folder` and verify it; an existing file with the right checksum is kept.
 
     pooch writes to a temporary name (`tmp...`), compares the checksum, and renames.
 
     Raises:
-        HamError: the server cannot be reached, refuses the file, or sends other bytes than its API announces,
-            each time it is asked.
+        HamError: the server cannot be reached, refuses the file, or sends bytes with a wrong checksum every time.
     """
     tries = count()
 
     def transfer(url: str, output: str, store: pooch.Pooch) -> None:
         if next(tries):
-            warn(f"{file.name}: did not come whole; trying again")
+            warn(f"{file.name}: download incomplete or damaged; trying again")
         with _Bar(desc=file.name, total=file.size_bytes, unit="B", unit_scale=True, disable=None) as bar:
             get = pooch.HTTPDownloader(bar, CHUNK_BYTES, headers=HEADERS, timeout=TIMEOUT_SECONDS)
             try:
                 get(url, output, store)
             except requests.HTTPError as error:
-                if error.response is None or error.response.status_code in PASSING:
+                if error.response is None or error.response.status_code in TEMPORARY:
                     raise
                 raise HamError(f"{file.name}: {_reason(error, url)}") from None
 
@@ -195,15 +193,15 @@ def fetch(file: RemoteFile, folder: Path, *, retries: int = 3) -> Path:
         raise HamError(f"{file.name}: {_reason(error, file.url)}") from None
     except ValueError:
         raise HamError(
-            f"{file.name}: {file.url} sent bytes of another checksum than {file.checksum}, {next(tries)} times; "
-            f"nothing of it is kept; try again later"
+            f"{file.name}: {file.url} sent bytes with another checksum than {file.checksum}, {next(tries)} times; "
+            f"they are deleted; try again later"
         ) from None
     except OSError as error:
         raise HamError(f"{folder / file.name}: cannot be written: {error}") from None
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
-    """pooch sets its bar back before it fills it at the end: the count, but not the time that was taken."""
+    """pooch resets the bar before filling it at the end; this resets the count but not the elapsed time."""
 
     def reset(self, total: float | None = None) -> None:
         self.n = 0
@@ -214,8 +212,8 @@ def _reason(error: requests.RequestException, url: str) -> str:
         words = " ".join(error.response.text.split())[:LONGEST_MESSAGE]
         return f"{url} answers {error.response.status_code}: {words}"
     cause = error.args[0] if error.args else error
-    cause = getattr(cause, "reason", None) or cause  # urllib3's own, where its tries are used up
+    cause = getattr(cause, "reason", None) or cause  # of urllib3, if its retries are used up
     if isinstance(cause, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
         return f"no answer from {url} in {TIMEOUT_SECONDS} seconds; try again later"
     kind = type(cause if isinstance(cause, Exception) else error).__name__
-    return f"{url} cannot be reached, or broke off ({kind}); see to the network, or HTTPS_PROXY, and try again"
+    return f"{url} cannot be reached, or broke off ({kind}); check the network and HTTPS_PROXY, and try again"

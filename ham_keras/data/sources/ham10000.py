@@ -1,4 +1,4 @@
-"""HAM10000 on Harvard Dataverse: which of its files are needed, and getting them into a data folder."""
+"""Download HAM10000 from Harvard Dataverse into a data folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ham_keras.files import locked, save_json
 SERVER = "https://dataverse.harvard.edu"
 DOI = "doi:10.7910/DVN/DBW86T"
 METADATA = "HAM10000_metadata.csv"
-# Version 4.0 by the names that the files get here. In this order: as long as there is no folder of masks, nobody can
-# train on some of the images without noticing.
+# Version 4.0, with the names that the files get here. Masks are last: without a folder of masks nobody trains on an
+# incomplete download by mistake.
 WANTED = {
     METADATA: "md5:8f85fb1aa29d80a2797247e434deb79d",
     "HAM10000_images_part_1.zip": "md5:4639bfa73ab251610530a97c898e6e46",
@@ -28,22 +28,22 @@ CITE = (
     "Tschandl, Rosendahl, Kittler: The HAM10000 dataset. Scientific Data 5:180161 (2018), doi:10.1038/sdata.2018.161",
     "Tschandl et al. (masks): Nature Medicine 26:1229-1234 (2020), doi:10.1038/s41591-020-0942-0",
 )
-SPARE_BYTES = 100_000_000  # the last, half-filled disk blocks of 20,000 files, and the audit
+SPARE_BYTES = 100_000_000  # for partly filled disk blocks of 20,000 files, and the audit
 
 
 def get_ham10000(
     root: Path, *, server: str, keep_archives: bool = False, retries: int = 3, other_release: bool = False
 ) -> None:
-    """Download what is missing in `root`, verify and unpack it; see `download`."""
+    """Download, verify and unpack the files that are missing in `root`; see `download`."""
     dataset = read_dataset(server, DOI, retries=retries)
     files = choose_files(dataset, other_release=other_release)
     _introduce(dataset, files)
-    with locked(root, ".download.lock", instead="name another folder"):
+    with locked(root, ".download.lock", instead="choose another folder"):
         archives = root / "archives"
         for leftover in archives.glob("tmp*"):  # pooch's name for a file whose download was killed
             leftover.unlink()
         missing = [file for file in files if not _is_there(file, root)]
-        print(f"{root}: {len(files) - len(missing)} of {len(files)} files are there and whole")
+        print(f"{root}: {len(files) - len(missing)} of {len(files)} files are present and complete")
         if missing:
             check_space(root, needed_bytes(missing, archives, keep_archives), "the download")
         for file in missing:
@@ -53,7 +53,7 @@ def get_ham10000(
                 continue
             left_out = unpack(fetched, _place(file, root), file.checksum)
             if left_out:
-                print(f"{file.name}: {len(left_out)} files are not images and left out: {', '.join(left_out[:5])}")
+                print(f"{file.name}: {len(left_out)} files are not images and skipped: {', '.join(left_out[:5])}")
             if not keep_archives:
                 fetched.unlink()
         if archives.is_dir() and not any(archives.iterdir()):
@@ -64,13 +64,13 @@ def get_ham10000(
 
 
 def choose_files(dataset: Dataset, *, other_release: bool = False) -> list[RemoteFile]:
-    """The files this project needs, in the order in which they are fetched, under the names of `WANTED`.
+    """The files of `WANTED`, with the names and in the order given there.
 
-    A name of the server's is compared without its ending, and is never used as a path.
+    Names from the server are compared without suffix and never used as paths.
 
     Raises:
-        HamError: the dataset lacks one, has two of one name, or (but for `other_release`) holds a file of another
-            checksum than the known release.
+        HamError: the dataset lacks a file, has two with the same name, or, without `other_release`, a checksum differs
+            from the known release.
     """
     chosen = []
     for name, checksum in WANTED.items():
@@ -81,8 +81,8 @@ def choose_files(dataset: Dataset, *, other_release: bool = False) -> list[Remot
             raise HamError(f"{dataset.page}: expected one file {stem}, found {len(found)}; the dataset holds: {names}")
         if found[0].checksum.lower() != checksum and not other_release:
             raise HamError(
-                f"{dataset.page}: {name} has {found[0].checksum} there and {checksum} in the release that is known, "
-                f"4.0; if you trust the server, take its version {dataset.version} with --other-release"
+                f"{dataset.page}: {name} has {found[0].checksum} there and {checksum} in the known release, 4.0; if "
+                f"you trust the server, download its version {dataset.version} with --other-release"
             )
         chosen.append(dataclasses.replace(found[0], name=name))
     return chosen
@@ -92,13 +92,13 @@ def _introduce(dataset: Dataset, files: Sequence[RemoteFile]) -> None:
     print(f"HAM10000, version {dataset.version}, from {dataset.page}")
     print("\n".join([f"licence: {TERMS}", *(f"cite: {line}" for line in CITE)]))
     if dataset.licence and dataset.licence != LICENCE:
-        warn(f"the server names another licence, {dataset.licence!r}: read its terms at {dataset.page}")
+        warn(f"the server gives another licence, {dataset.licence!r}: read its terms at {dataset.page}")
     for file in files:
         print(f"{file.size_bytes:>15,} bytes  {file.name}  {file.checksum}")
     urls = {file.url for file in files}
     others = [file.name for file in dataset.files if file.url not in urls]
     if others:
-        print(f"not needed and left out: {', '.join(others)}")
+        print(f"not needed and skipped: {', '.join(others)}")
 
 
 def _is_there(file: RemoteFile, root: Path) -> bool:
@@ -106,7 +106,7 @@ def _is_there(file: RemoteFile, root: Path) -> bool:
     if _is_archive(file):
         return is_unpacked(place, file.checksum)
     if place.exists() and not file.is_at(place):
-        raise HamError(f"{place}: is there already and is not the server's; move it away")
+        raise HamError(f"{place}: exists and differs from the file on the server; move it away")
     return place.exists()
 
 
@@ -119,9 +119,9 @@ def _place(file: RemoteFile, root: Path) -> Path:
 
 
 def needed_bytes(missing: Sequence[RemoteFile], archives: Path, keep_archives: bool) -> int:
-    """The most disk space that is taken at one time, beyond what is taken now.
+    """The peak of additional disk space during the download.
 
-    An archive is counted twice, packed and unpacked: JPEGs and PNGs do not shrink in a zip.
+    An archive counts twice, packed and unpacked: JPEGs and PNGs do not shrink in a zip.
     """
     taken = most = 0
     for file in missing:

@@ -1,4 +1,4 @@
-"""Augmentation: paired, in range, and a function of (seed, epoch, image) alone."""
+"""Augmentation moves masks with images, stays in range, and depends only on (seed, epoch, image)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENGINES = ("native", "albumentations")
 
 
 def batch(count: int = 6, side: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Random pictures whose red channel is 255 exactly where the mask is 1."""
+    """Random images whose red channel is 255 exactly where the mask is 1."""
     rng = np.random.default_rng(1)
     masks = np.zeros((count, side, side, 1), np.uint8)
     masks[:, 4:20, 9:17] = 1
@@ -39,7 +39,7 @@ def test_draw_key_depends_on_each_argument() -> None:
     assert all(0 <= key < 2**63 for key in keys)
 
 
-def test_none_passes_pixels_as_floats() -> None:
+def test_engine_none_returns_unchanged_pixels() -> None:
     images, masks = batch()
     image, mask = augment(images, masks, [0] * 6, engine="none")
     assert image.dtype == mask.dtype == np.float32
@@ -48,7 +48,7 @@ def test_none_passes_pixels_as_floats() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_flips_and_quarter_turns_are_the_eight_symmetries(engine: str) -> None:
+def test_flips_and_quarter_turns_give_the_eight_symmetries(engine: str) -> None:
     images, masks = batch(1)
     symmetries = [np.rot90(side, k) for side in (images[0], images[0][:, ::-1]) for k in range(4)]
     met = set()
@@ -74,7 +74,7 @@ def test_geometry_moves_the_mask_with_the_image(engine: str, rotation: float) ->
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_colour_leaves_the_mask_alone_and_stays_in_range(engine: str) -> None:
+def test_colour_keeps_the_mask_and_the_range(engine: str) -> None:
     images, masks = batch()
     loud = STILL | {"brightness": 0.5, "contrast": 0.5, "hue": 0.5} | LOUD
     image, mask = augment(images, masks, list(range(6)), engine=engine, flips=False, quarter_turns=False, **loud)
@@ -84,7 +84,7 @@ def test_colour_leaves_the_mask_alone_and_stays_in_range(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_image_is_augmented_alike_wherever_it_stands_in_a_batch(engine: str) -> None:
+def test_augmentation_does_not_depend_on_the_position_in_the_batch(engine: str) -> None:
     images, masks = batch()
     keys = list(range(100, 106))
     settings = {"engine": engine, "rotation": 180.0} | LOUD
@@ -97,7 +97,7 @@ def test_an_image_is_augmented_alike_wherever_it_stands_in_a_batch(engine: str) 
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_zoom_keeps_proportions(engine: str) -> None:
+def test_zoom_keeps_the_aspect_ratio(engine: str) -> None:
     images = np.zeros((40, 64, 64, 3), np.uint8)
     masks = np.zeros((40, 64, 64, 1), np.uint8)
     masks[:, 22:42, 22:42] = 1
@@ -109,7 +109,7 @@ def test_zoom_keeps_proportions(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_contrast_and_hue_leave_an_even_grey_as_it_is(engine: str) -> None:
+def test_contrast_and_hue_do_not_change_uniform_grey(engine: str) -> None:
     grey, masks = np.full((8, 32, 32, 3), 90, np.uint8), np.zeros((8, 32, 32, 1), np.uint8)
     image, _ = augment(grey, masks, list(range(8)), **STILL | {"engine": engine, "contrast": 0.6, "hue": 0.5})
     np.testing.assert_allclose(image, 90, atol=1)
@@ -117,7 +117,7 @@ def test_contrast_and_hue_leave_an_even_grey_as_it_is(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("setting", LOUD)
-def test_each_kind_changes_images_by_itself(engine: str, setting: str) -> None:
+def test_each_setting_changes_images(engine: str, setting: str) -> None:
     images, masks = batch()
     still = STILL | {"engine": engine, "flips": False, "quarter_turns": False}
     unchanged, _ = augment(images, masks, list(range(6)), **still)

@@ -1,4 +1,4 @@
-"""The native engine against values worked out from its draws, and against OpenCV."""
+"""The native engine compared with values worked out from its draws, and with OpenCV."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def picture() -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(noise, (0, 0), 3))
 
 
-def test_brightness_contrast_and_hue_worked_out() -> None:
+def test_brightness_contrast_and_hue_match_worked_out_values() -> None:
     grey = np.full((32, 32, 3), 100, np.uint8)
     grey[:16] = 140
     changed = augment(grey, brightness=0.2, contrast=0.4, hue=0.5)
@@ -45,7 +45,7 @@ def test_brightness_contrast_and_hue_worked_out() -> None:
     np.testing.assert_allclose(changed[[0, 31], 0].mean(axis=1), expected, atol=0.05)
 
 
-def test_gamma_and_colour_cast_worked_out() -> None:
+def test_gamma_and_colour_cast_match_worked_out_values() -> None:
     even = np.full((32, 32, 3), (200, 100, 50), np.uint8)
     exponent = 2.0 ** draws()[10]
     np.testing.assert_allclose(augment(even, gamma=1.0)[3, 4], 255 * (even[0, 0] / 255) ** exponent, rtol=1e-4)
@@ -62,7 +62,7 @@ def test_saturation_scales_the_distance_to_grey_and_keeps_luma() -> None:
     np.testing.assert_allclose(after - grey, (1 + 0.5 * draws()[11]) * (before - grey), atol=0.1)
 
 
-def test_rotation_is_opencvs_about_the_centre() -> None:
+def test_rotation_matches_opencv() -> None:
     image = picture()
     centre = ((64 - 1) / 2, (48 - 1) / 2)
     rotated = augment(image, rotation=90.0)
@@ -72,20 +72,20 @@ def test_rotation_is_opencvs_about_the_centre() -> None:
 
 
 @pytest.mark.parametrize("moved", [{"flips": True, "quarter_turns": True}, {"scale": 0.3}, {"shift": 0.2}])
-def test_a_tiny_rotation_moves_as_the_crop_does(moved: dict[str, Any]) -> None:
+def test_tiny_rotation_matches_crop(moved: dict[str, Any]) -> None:
     image = np.ascontiguousarray(picture()[:, 8:56])
     exact, rotated = augment(image, **moved), augment(image, rotation=1e-4, **moved)
     np.testing.assert_allclose(rotated[12:36, 12:36], exact[12:36, 12:36], atol=0.1)
 
 
-def test_blur_is_opencvs_gaussian() -> None:
+def test_blur_matches_opencv() -> None:
     image, sigma = picture(), 2.0 * float(draws()[15])
     assert sigma > 0.1  # this key blurs
     expected = cv2.GaussianBlur(image.astype(np.float32), (9, 9), sigma, borderType=cv2.BORDER_REFLECT_101)
     np.testing.assert_allclose(augment(image, blur_px=2.0), expected, atol=0.01)
 
 
-def test_noise_has_the_drawn_deviation_and_no_mean() -> None:
+def test_noise_has_the_drawn_deviation_and_mean_zero() -> None:
     grey = np.full((128, 128, 3), 120, np.uint8)
     noise = augment(grey, noise=0.1) - 120
     assert noise.std() == pytest.approx(25.5 * max(0.0, float(draws()[16])), rel=0.02)

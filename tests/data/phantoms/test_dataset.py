@@ -56,14 +56,14 @@ def _truth(root: Path, image_id: str) -> np.ndarray:
     return draw_phantom(7, int(image_id[-7:]) - 1, lesion, SIZE)[1]
 
 
-def test_another_process_draws_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
+def test_another_process_draws_identical_bytes(drawn: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ham_keras.data.phantom", str(tmp_path / "again"), *OPTIONS]
     subprocess.run(command, check=True, capture_output=True)
     assert len(_hashes(drawn)) == 3 * 20 + 3
     assert _hashes(tmp_path / "again") == _hashes(drawn)
 
 
-def test_an_image_does_not_depend_on_the_count(drawn: Path, tmp_path: Path) -> None:
+def test_images_do_not_depend_on_the_count(drawn: Path, tmp_path: Path) -> None:
     draw_phantoms(tmp_path / "few", 6, 7, inverted_fraction=0.2, palette_fraction=0.25, **SMALL)
     few, all_of_them = _hashes(tmp_path / "few"), _hashes(drawn)
     shared = [name for name in few if "/" in name]
@@ -75,7 +75,7 @@ def test_another_seed_draws_other_images(drawn: Path) -> None:
     assert not np.array_equal(draw_phantom(7, 0, 0, SIZE)[0], draw_phantom(8, 0, 0, SIZE)[0])
 
 
-def test_layout_is_kaggles(drawn: Path) -> None:
+def test_layout_is_that_of_kaggle(drawn: Path) -> None:
     pairing = find_records(drawn)
     assert len(pairing.records) == 20
     assert not pairing.warnings()
@@ -105,7 +105,7 @@ def test_shares_of_inverted_and_palette_masks_are_exact(drawn: Path) -> None:
 
 
 @pytest.mark.parametrize(("inverted", "palette"), [(0.0, 0.0), (0.02, 0.04), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0)])
-def test_any_first_masks_have_their_shares(inverted: float, palette: float) -> None:
+def test_first_n_masks_have_the_given_shares(inverted: float, palette: float) -> None:
     plan = dataset._plan(101, 0, {"inverted": inverted, "palette": palette})
     for images in range(1, 102):
         saved = Counter(storage for _, _, storage in plan[:images])
@@ -113,7 +113,7 @@ def test_any_first_masks_have_their_shares(inverted: float, palette: float) -> N
         assert abs(saved["palette"] - images * palette) <= 1.5
 
 
-def test_masks_are_the_truth_however_they_are_saved(drawn: Path) -> None:
+def test_masks_are_read_exactly_in_every_encoding(drawn: Path) -> None:
     for image_id, facts in _facts(drawn).items():
         truth = _truth(drawn, image_id)
         path = drawn / "masks" / f"{image_id}_segmentation.png"
@@ -129,12 +129,12 @@ def test_masks_are_the_truth_however_they_are_saved(drawn: Path) -> None:
         assert facts["lesion_fraction"] == pytest.approx(truth.mean())
 
 
-def test_some_lesions_reach_the_side_of_the_image_and_most_do_not(many: list) -> None:
+def test_some_lesions_reach_the_border_and_most_do_not(many: list) -> None:
     touching = [mask[[0, -1]].any() or mask[:, [0, -1]].any() for _, mask, _ in many]
     assert 0.05 < np.mean(touching) < 0.5
 
 
-def test_lesions_are_tiny_to_filling_the_frame_on_every_skin_type(many: list) -> None:
+def test_lesions_range_from_tiny_to_full_frame_on_every_skin_type(many: list) -> None:
     fractions = [mask.mean() for _, mask, _ in many]
     assert min(fractions) < 0.01
     assert max(fractions) > 0.8
@@ -143,7 +143,7 @@ def test_lesions_are_tiny_to_filling_the_frame_on_every_skin_type(many: list) ->
     assert {facts["dx"] for _, _, facts in many} == {"nv", "mel", "bkl", "bcc", "akiec", "df", "vasc"}
 
 
-def test_a_lesion_is_one_piece_that_is_darker_than_the_skin_around_it(many: list) -> None:
+def test_lesion_is_one_region_darker_than_the_surrounding_skin(many: list) -> None:
     darker = []
     for image, mask, _ in many:
         lesion = mask.astype(np.uint8)
@@ -165,14 +165,14 @@ def test_images_of_one_lesion_are_different_views_of_it(drawn: Path) -> None:
         assert len({view["lesion_fraction"] for view in views}) == len(views)
 
 
-def test_hairs_are_where_their_mask_says() -> None:
+def test_hairs_match_their_mask() -> None:
     flat = np.full((450, 600, 3), 150, np.float32)
     with_hairs = 0
     for seed in range(12):
         image = flat.copy()
         hairs = add_hairs(np.random.default_rng(seed), image)
         changed = np.abs(image - flat).max(2)
-        # A hair's soft rim lies within two pixels of its mask.
+        # The soft edge of a hair is within two pixels of its mask.
         near = cv2.dilate(hairs.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         assert not changed[~near].any()
         with_hairs += hairs.any()
@@ -191,26 +191,26 @@ def test_hair_files_hold_the_drawn_hairs(drawn: Path) -> None:
         assert np.mean(hairs == 255) == pytest.approx(facts["hair_fraction"])
 
 
-def test_the_same_set_is_left_alone(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_dataset_is_not_drawn_again(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in drawn.rglob("*")}
     phantom.main([str(drawn), *OPTIONS])
     assert "already" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in drawn.rglob("*")} == before
 
 
-def test_another_set_or_an_incomplete_one_is_not_overwritten(drawn: Path, tmp_path: Path) -> None:
-    with pytest.raises(HamError, match="something else"):
+def test_other_or_incomplete_dataset_is_not_overwritten(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(HamError, match="exists and is not this dataset"):
         draw_phantoms(drawn, 20, 8, inverted_fraction=0.2, palette_fraction=0.25, **SMALL)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(HamError, match="something else"):
+    with pytest.raises(HamError, match="exists and is not this dataset"):
         draw_phantoms(tmp_path, 1, 0, **SMALL)
     assert draw_phantoms(tmp_path / "one", 1, 0, **SMALL)
     (tmp_path / "one" / "images" / "PHANTOM_0000001.jpg").unlink()
-    with pytest.raises(HamError, match="something else"):
+    with pytest.raises(HamError, match="exists and is not this dataset"):
         draw_phantoms(tmp_path / "one", 1, 0, **SMALL)
 
 
-def test_a_set_is_drawn_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_drawing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(seed: int, index: int, lesion: int, size: tuple[int, int]) -> None:
         raise OSError("disk full")
 
@@ -232,17 +232,17 @@ def test_a_set_is_drawn_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
         ({"palette_fraction": float("nan")}, "shares"),
     ],
 )
-def test_arguments_out_of_range(tmp_path: Path, arguments: dict[str, float], message: str) -> None:
+def test_arguments_out_of_range_are_errors(tmp_path: Path, arguments: dict[str, float], message: str) -> None:
     with pytest.raises(HamError, match=message):
         draw_phantoms(tmp_path / "set", **({"count": 1, "seed": 0} | SMALL | arguments))
     assert not list(tmp_path.iterdir())
 
 
-def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+def test_empty_folder_is_filled(tmp_path: Path) -> None:
     assert draw_phantoms(tmp_path, 1, 0, **SMALL)
     assert (tmp_path / "images" / "PHANTOM_0000001.jpg").is_file()
 
 
-def test_tensorflow_stays_out() -> None:
+def test_tensorflow_is_not_imported() -> None:
     code = "import sys, ham_keras.data.phantom; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

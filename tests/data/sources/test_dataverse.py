@@ -1,4 +1,4 @@
-"""Dataverse's API: what is read of it, what is fetched, and what is said when it answers otherwise."""
+"""The Dataverse API: reading a dataset, downloading files, and errors of unexpected answers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def dataverse() -> Dataverse:
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pooch and urllib3 wait some seconds before another try."""
+    """Do not sleep: pooch and urllib3 wait some seconds before a retry."""
     monkeypatch.setattr(time, "sleep", lambda _: None)
 
 
-def test_a_table_is_known_by_its_original(dataverse: Dataverse) -> None:
+def test_original_of_a_table_is_listed(dataverse: Dataverse) -> None:
     with serve_dataverse(dataverse) as server:
         dataset = read_dataset(server + "/", DOI)
     assert (dataset.version, dataset.licence) == ("4.0", "CC BY-NC 4.0")
@@ -44,24 +44,24 @@ def test_a_table_is_known_by_its_original(dataverse: Dataverse) -> None:
 
 
 @pytest.mark.parametrize(("licence", "known"), [("NONE", None), (None, None), ("CC0", "CC0")])
-def test_licences_of_older_servers(dataverse: Dataverse, licence: Any, known: str | None) -> None:
+def test_licence_formats_of_older_servers(dataverse: Dataverse, licence: Any, known: str | None) -> None:
     dataverse.licence = licence
     with serve_dataverse(dataverse) as server:
         assert read_dataset(server, DOI).licence == known
 
 
-def test_the_original_of_a_table_is_fetched_and_not_the_servers_own(dataverse: Dataverse, tmp_path: Path) -> None:
+def test_original_of_a_table_is_downloaded(dataverse: Dataverse, tmp_path: Path) -> None:
     with serve_dataverse(dataverse) as server:
         table = read_dataset(server, DOI).files[1]
         assert fetch(table, tmp_path).read_bytes() == TABLE
         taken_in = RemoteFile("other.csv", table.url.partition("?")[0], 16, table.checksum)
-        with pytest.raises(HamError, match="sent bytes of another checksum"):
+        with pytest.raises(HamError, match="sent bytes with another checksum"):
             fetch(taken_in, tmp_path, retries=0)
         right = RemoteFile("table.tab", taken_in.url, 16, f"md5:{hashlib.md5(as_tab(TABLE)).hexdigest()}")
         assert fetch(right, tmp_path).read_bytes() == as_tab(TABLE)
 
 
-def test_other_checksums(tmp_path: Path, dataverse: Dataverse) -> None:
+def test_other_checksum_algorithms(tmp_path: Path, dataverse: Dataverse) -> None:
     answer = dataverse.describe()
     sha256 = hashlib.sha256(BYTES).hexdigest()
     answer["data"]["latestVersion"]["files"][0]["dataFile"]["checksum"] = {"type": "SHA-256", "value": sha256}
@@ -72,7 +72,7 @@ def test_other_checksums(tmp_path: Path, dataverse: Dataverse) -> None:
         assert fetch(file, tmp_path).read_bytes() == BYTES
 
 
-def test_what_is_there_and_right_is_not_fetched_again(dataverse: Dataverse, tmp_path: Path) -> None:
+def test_verified_file_is_not_downloaded_again(dataverse: Dataverse, tmp_path: Path) -> None:
     with serve_dataverse(dataverse) as server:
         file = read_dataset(server, DOI).files[0]
         fetch(file, tmp_path)
@@ -84,7 +84,7 @@ def test_what_is_there_and_right_is_not_fetched_again(dataverse: Dataverse, tmp_
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_what_fails_in_passing_is_tried_again(
+def test_temporary_failures_are_retried(
     dataverse: Dataverse, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataverse.faults = {"dataset": [503, 429, 500], "images.zip": ["truncate", "corrupt", 503]}
@@ -92,21 +92,21 @@ def test_what_fails_in_passing_is_tried_again(
         file = read_dataset(server, DOI, retries=3).files[0]
         assert fetch(file, tmp_path, retries=3).read_bytes() == BYTES
     assert dataverse.served == {"dataset": 4, "images.zip": 4}
-    assert capsys.readouterr().err.count("warning: images.zip: did not come whole; trying again") == 3
+    assert capsys.readouterr().err.count("warning: images.zip: download incomplete or damaged; trying again") == 3
 
 
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
     ("fault", "tries", "message"),
     [
-        ("corrupt", 3, r"sent bytes of another checksum than md5:\w+, 3 times; nothing of it is kept"),
+        ("corrupt", 3, r"sent bytes with another checksum than md5:\w+, 3 times; they are deleted"),
         ("truncate", 3, r"cannot be reached, or broke off \(ProtocolError\)"),
         (503, 3, "answers 503: no such luck"),
         (403, 1, "answers 403: no such luck"),
         (404, 1, "answers 404: no such luck"),
     ],
 )
-def test_what_fails_for_good_is_one_line_and_leaves_nothing(
+def test_permanent_failure_is_a_one_line_error_and_leaves_no_file(
     dataverse: Dataverse, tmp_path: Path, fault: int | str, tries: int, message: str
 ) -> None:
     dataverse.faults = {"images.zip": [fault] * 9}
@@ -121,25 +121,25 @@ def test_what_fails_for_good_is_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"<html>maintenance</html>", r"does not answer as Dataverse's API does \(the whole: Invalid JSON"),
-        (b"", r"\(the whole: Invalid JSON"),
+        (b"<html>maintenance</html>", r"does not answer like the API of Dataverse \(the response: Invalid JSON"),
+        (b"", r"\(the response: Invalid JSON"),
         (b'{"status": "OK", "data": {}}', r"\(data\.latestVersion: Field required\)"),
-        (b'["a"]', r"\(the whole: Input should be an object\)"),
+        (b'["a"]', r"\(the response: Input should be an object\)"),
     ],
 )
-def test_other_answers_than_the_apis(dataverse: Dataverse, answer: bytes, message: str) -> None:
+def test_unexpected_answers_are_an_error(dataverse: Dataverse, answer: bytes, message: str) -> None:
     dataverse.dataset = answer
     with serve_dataverse(dataverse) as server, pytest.raises(HamError, match=message) as raised:
         read_dataset(server, DOI)
     assert "opens in a browser" in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_servers_that_are_not_there_or_do_not_know_the_dataset(
+def test_unreachable_server_and_unknown_dataset_are_errors(
     dataverse: Dataverse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(HamError, match=r"--server localhost: expected an https address such as https://dataverse"):
         read_dataset("localhost", DOI)
-    with pytest.raises(HamError, match=r"cannot be reached, or broke off \(NewConnectionError\); see to the network"):
+    with pytest.raises(HamError, match=r"cannot be reached, or broke off \(NewConnectionError\); check the network"):
         read_dataset("http://127.0.0.1:9", DOI, retries=0)
     with serve_dataverse(dataverse) as server, pytest.raises(HamError, match=r"answers 404: .*Dataset not found"):
         read_dataset(server, "doi:10.1/OTHER")
@@ -152,7 +152,7 @@ def test_servers_that_are_not_there_or_do_not_know_the_dataset(
         read_dataset("https://dataverse.invalid", DOI, retries=0)
 
 
-def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataverse_module, "TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -160,7 +160,7 @@ def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             read_dataset(server, DOI, retries=0)
 
 
-def test_a_disk_that_is_full_is_named(dataverse: Dataverse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_an_error(dataverse: Dataverse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -186,7 +186,7 @@ def test_a_disk_that_is_full_is_named(dataverse: Dataverse, tmp_path: Path, monk
         ("https://", False),
     ],
 )
-def test_only_this_machine_is_asked_unencrypted(address: str, safe: bool) -> None:
+def test_http_is_only_allowed_on_this_machine(address: str, safe: bool) -> None:
     assert dataverse_module.is_safe(address) == safe
     if not safe:
         with pytest.raises(HamError, match="expected an https address"):

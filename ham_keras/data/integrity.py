@@ -1,7 +1,7 @@
-"""Whether a JPEG or PNG file is whole, by its own marks: what TensorFlow refuses and Pillow may let pass.
+"""Detect truncated and damaged JPEG and PNG files before decoding.
 
-A JPEG whose tail was never written, a PNG without its end or with a wrong checksum: Pillow fills in grey, or says
-nothing. TensorFlow (libjpeg, libpng) stops. Checking here, before any decoder, lets all readers say the same.
+TensorFlow (libjpeg, libpng) refuses a JPEG without its end and a PNG without its end or with a wrong checksum; Pillow
+fills in grey or ignores the error. With this check every reader rejects the same files.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", 0xDA
-# Of the chunks that are not needed to decode: transparency and EXIF, which say how the pixels are meant.
+# Ancillary chunks that change how pixels are interpreted: transparency and EXIF.
 MEANINGFUL = frozenset({b"tRNS", b"eXIf"})
 
 
-def check_whole(data: bytes) -> None:
-    """Check that a JPEG has an end and a PNG an end and right checksums; other files pass.
+def check_complete(data: bytes) -> None:
+    """Check that a JPEG or PNG is complete and that the checksums of a PNG are correct; other files pass.
 
     Raises:
-        ValueError: says what is missing or wrong.
+        ValueError: the file is truncated or damaged.
     """
     if data.startswith(JPEG):
         if data.find(END_OF_IMAGE, _first_scan(data)) < 0:
@@ -35,7 +35,7 @@ def check_whole(data: bytes) -> None:
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
-    """Yield (kind, content, checksum as stored) of a PNG's complete chunks, up to its end."""
+    """Yield (type, content, stored checksum) of the complete chunks of a PNG."""
     at, kind = len(PNG), b""
     while kind != b"IEND" and at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -47,10 +47,10 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         at += 12 + length
 
 
-def without_notes(data: bytes) -> bytes:
-    """A PNG without its texts, colour profile and other chunks that its pixels do not need; other files as they are.
+def without_ancillary_chunks(data: bytes) -> bytes:
+    """A PNG without texts, colour profile and other chunks that decoding does not need; other files unchanged.
 
-    Pillow refuses whole files for a text or a profile that is too large for it.
+    Pillow refuses PNGs whose text or profile chunks are too large.
     """
     if not data.startswith(PNG):
         return data
@@ -62,7 +62,7 @@ def without_notes(data: bytes) -> bytes:
 
 
 def _first_scan(data: bytes) -> int:
-    """Where a JPEG's pixels begin: behind its headers, which may hold a thumbnail with an end of its own."""
+    """The offset of the pixels of a JPEG. The headers before it may hold a thumbnail with its own end marker."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

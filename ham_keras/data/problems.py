@@ -1,4 +1,4 @@
-"""What an audit finds: the kinds of problems there are, and the problems themselves."""
+"""The kinds of problems of a data folder, and the problems themselves: what pairing warns of and the audit reports."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from ham_keras.errors import shown
 
-# Every kind of finding, the gravest first: this is the order of the table and of the contact sheet.
+# The most serious kind first; the audit's table and contact sheet keep this order.
 KINDS = {
-    "unreadable_image": "images that cannot be read",
-    "truncated_image": "images cut short",
-    "unreadable_mask": "masks that cannot be read",
+    "unreadable_image": "unreadable images",
+    "truncated_image": "truncated images",
+    "unreadable_mask": "unreadable masks",
     "several_classes": "masks of several classes, not read",
-    "image_without_mask": "images without a mask, left out",
-    "mask_without_image": "masks without an image, left out",
-    "unread_kind": "files of kinds that are not read, left out",
-    "name_not_utf8": "names that are not UTF-8, left out",
+    "image_without_mask": "images without a mask, skipped",
+    "mask_without_image": "masks without an image, skipped",
+    "unread_kind": "files of unsupported formats, skipped",
+    "name_not_utf8": "files whose names are not UTF-8, skipped",
     "unused_table": "tables that are not used",
     "no_lesion_column": "tables without lesion ids",
     "placeholder_lesion_id": "placeholders for a lesion id",
@@ -26,19 +26,19 @@ KINDS = {
     "two_diagnoses": "images with two diagnoses",
     "identical_other_lesion": "groups of byte-identical images, different lesions",
     "near_identical_other_lesion": "groups of near-identical images, different lesions",
-    "aspect_mismatch": "masks of another shape than their image",
-    "size_mismatch": "masks of another size than their image",
-    "unclear_turn": "images turned by EXIF, their masks perhaps not",
-    "turned": "masks turned with their image, as EXIF says",
+    "aspect_mismatch": "masks with another aspect ratio than their image",
+    "size_mismatch": "masks with another size than their image",
+    "unclear_turn": "images rotated by EXIF, orientation of the mask unclear",
+    "turned": "masks rotated by the EXIF orientation of their image",
     "maybe_inverted": "masks that may be inverted, not repaired",
-    "repaired": "inverted masks, repaired while reading",
-    "framed": "masks with a frame, left out while reading",
+    "repaired": "inverted masks, repaired on reading",
+    "framed": "masks with a frame, removed on reading",
     "empty": "masks without a lesion",
     "all_lesion": "masks that are all lesion",
     "tiny": "tiny lesions",
     "not_binary": "masks of more than two grey levels, read as two",
     "known_duplicate": "pairs of one lesion under two ids, merged",
-    "copy": "files that are there twice, read once",
+    "copy": "duplicate files, read once",
     "identical": "groups of byte-identical images, one lesion",
     "near_identical": "groups of near-identical images, one lesion",
     "several_images": "lesions with several images",
@@ -48,7 +48,7 @@ UNREADABLE = frozenset({"unreadable_image", "truncated_image", "unreadable_mask"
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding: its kind, a key of `KINDS`, the images it concerns, and the file to look at."""
+    """One problem: its kind, a key of `KINDS`, the ids of the images or the name of the file, and the file to check."""
 
     kind: str
     image_ids: tuple[str, ...]
@@ -62,8 +62,20 @@ class Problem:
         return entry | {"path": shown(self.path), "image_ids": ids}
 
 
+@dataclass(frozen=True, slots=True)
+class ProblemGroup:
+    """Problems of one kind, and one line that counts them and gives an example."""
+
+    warning: str
+    problems: list[Problem]
+
+    @property
+    def kind(self) -> str:
+        return self.problems[0].kind
+
+
 def by_kind(problems: Iterable[Problem]) -> dict[str, list[Problem]]:
-    """The problems of each kind that occurs, in the order of `KINDS`."""
+    """Group problems by kind, in the order of `KINDS`; kinds without problems are omitted."""
     found: defaultdict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         found[problem.kind].append(problem)

@@ -1,4 +1,4 @@
-"""Whole and broken JPEG and PNG files, told as TensorFlow tells them."""
+"""Truncated and damaged JPEG and PNG files are the ones that TensorFlow refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ham_keras.data.containers import check_whole, png_chunks, without_notes
+from ham_keras.data.integrity import check_complete, png_chunks, without_ancillary_chunks
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
 
@@ -23,7 +23,7 @@ def encode(form: str, **options: object) -> bytes:
 
 JPEG, PROGRESSIVE, PNG = encode("JPEG", quality=90), encode("JPEG", progressive=True), encode("PNG")
 THUMBNAIL = Image.Exif()
-THUMBNAIL[0x010E] = b"\xff\xd9" * 20  # an end of image inside the headers, as thumbnails have one
+THUMBNAIL[0x010E] = b"\xff\xd9" * 20  # an end-of-image marker inside the headers, as in thumbnails
 WITH_THUMBNAIL = encode("JPEG", exif=THUMBNAIL)
 
 
@@ -41,7 +41,7 @@ FILES = {
     "whole JPEG": (JPEG, True),
     "progressive JPEG": (PROGRESSIVE, True),
     "JPEG with a thumbnail": (WITH_THUMBNAIL, True),
-    "JPEG with something behind it": (JPEG + b"more" * 9, True),
+    "JPEG with trailing data": (JPEG + b"more" * 9, True),
     "JPEG without its end": (JPEG[:-2], False),
     "JPEG with a thumbnail, cut": (WITH_THUMBNAIL[:-500], False),
     "JPEG with a tail of zeros": (JPEG[:-9000] + bytes(9000), False),
@@ -54,12 +54,12 @@ FILES = {
     "PNG with half its end": (PNG[:-6], False),
     "PNG with a wrong checksum of its pixels": (flipped(PNG, len(PNG) - 13), False),
     "PNG with a wrong bit": (flipped(PNG, len(PNG) // 2), False),
-    "PNG with a wrong checksum of its head": (flipped(PNG, 32), False),
+    "PNG with a wrong checksum of its header": (flipped(PNG, 32), False),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_whole_where_tensorflow_decodes_it(name: str) -> None:
+def test_file_is_complete_if_tensorflow_decodes_it(name: str) -> None:
     data, whole = FILES[name]
     try:
         tf.io.decode_image(data)
@@ -68,18 +68,18 @@ def test_a_file_is_whole_where_tensorflow_decodes_it(name: str) -> None:
         decoded = False
     assert decoded == whole
     if whole:
-        check_whole(data)
+        check_complete(data)
     else:
         with pytest.raises(
             ValueError, match=r"truncated: the (JPEG|PNG) has no end|damaged: wrong checksum of the PNG's "
         ):
-            check_whole(data)
+            check_complete(data)
 
 
-def test_what_a_png_loses_is_not_its_pixels() -> None:
+def test_removing_ancillary_chunks_keeps_the_pixels() -> None:
     noted = PNG[:33] + LONG_TEXT + LARGE_PROFILE + chunk(b"eXIf", b"MM") + chunk(b"eXIf", b"MM", wrong=1) + PNG[33:]
-    kinds = [kind for kind, _, _ in png_chunks(without_notes(noted))]
+    kinds = [kind for kind, _, _ in png_chunks(without_ancillary_chunks(noted))]
     assert (kinds[0], kinds.count(b"eXIf"), kinds[-1]) == (b"IHDR", 1, b"IEND")
     assert {b"zTXt", b"iCCP"}.isdisjoint(kinds)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(without_notes(noted)))), PIXELS)
-    assert without_notes(JPEG) == JPEG
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(without_ancillary_chunks(noted)))), PIXELS)
+    assert without_ancillary_chunks(JPEG) == JPEG

@@ -1,4 +1,4 @@
-"""Counted warnings: what the shapes of image and mask do not tell, other aspect ratios, repairs, suspicions."""
+"""Warnings about masks: unclear rotation, other aspect ratios, repaired and possibly inverted masks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ham_keras.data.oddities import mask_warnings
+from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
-from ham_keras.data.truth import fit_mask, read_truth
+from ham_keras.data.truth import check_alignment, read_truth
 
 WIDTH_PX, HEIGHT_PX = 80, 60
 STORED = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
@@ -29,40 +29,45 @@ def pair(folder: Path, orientation: int, stored: np.ndarray = STORED, mask: np.n
     return Record(str(orientation), "", "", image, path)
 
 
-def test_what_the_shapes_cannot_tell_is_counted_once(tmp_path: Path) -> None:
+def test_unclear_rotations_are_counted_in_one_warning(tmp_path: Path) -> None:
     square = STORED[:, :HEIGHT_PX]
     half, mirrored = pair(tmp_path, 3), pair(tmp_path, 2)
     quarter = pair(tmp_path, 6, square, square)
     fine = pair(tmp_path, 1)
-    assert all(fit_mask(record).unclear_turn for record in (half, mirrored, quarter))
+    assert all(check_alignment(record).unclear_turn for record in (half, mirrored, quarter))
     (line,) = mask_warnings([fine, half, mirrored, quarter])
     assert line == (
-        "3 of 4 images are turned by EXIF and do not tell whether their masks are too: these are read as they are, "
+        "3 of 4 images are rotated by EXIF, and it is unclear whether their masks are too; these are read as stored, "
         f"the first: {half.mask_path}"
     )
 
 
-def test_other_aspect_ratios_and_repairs_are_counted(tmp_path: Path) -> None:
+def test_other_aspect_ratios_and_repaired_masks_are_counted(tmp_path: Path) -> None:
     fine, turned = pair(tmp_path, 1), pair(tmp_path, 6)
     wide = pair(tmp_path, 8, mask=cv2.resize(STORED, (200, 60)))
     repaired = dataclasses.replace(fine, mask_inverted=True)
     assert mask_warnings([fine, turned]) == []
     first, second = mask_warnings([repaired, turned, wide])
-    assert first == f"1 of 3 masks were inverted and are repaired (data.repair_masks), the first: {fine.mask_path}"
+    assert (
+        first == f"1 of 3 masks are inverted and repaired on reading (data.repair_masks), the first: {fine.mask_path}"
+    )
     assert second.startswith("1 of 3 masks have another aspect ratio than their image") and "8_mask" in second
     np.testing.assert_array_equal(read_truth(repaired).lesion, 1 - STORED)
 
 
-def test_files_that_cannot_be_read_are_no_warning(tmp_path: Path) -> None:
+def test_unreadable_files_cause_no_warning(tmp_path: Path) -> None:
     record = pair(tmp_path, 1)
     record.image_path.write_bytes(b"no image")
     assert mask_warnings([record]) == []
     np.testing.assert_array_equal(read_truth(record).lesion, STORED)
 
 
-def test_a_folder_some_of_whose_masks_may_be_inverted_is_told(tmp_path: Path) -> None:
-    for name, fraction, told in (("right", 0.0, 0), ("some", 0.3, 1)):
+def test_folder_with_possibly_inverted_masks_is_reported(tmp_path: Path) -> None:
+    for name, fraction, warnings in (("right", 0.0, 0), ("some", 0.3, 1)):
         draw_phantoms(tmp_path / name, 30, 2, inverted_fraction=fraction, width_px=120, height_px=90)
         lines = mask_warnings(find_records(tmp_path / name).records)
-        assert len(lines) == told
-    assert lines[0].startswith(("8 of 30 masks", "9 of 30 masks")) and "data.repair_masks=always" in lines[0]
+        assert len(lines) == warnings
+    assert (
+        lines[0].startswith(("8 of 30 sampled masks", "9 of 30 sampled masks"))
+        and "data.repair_masks=always" in lines[0]
+    )

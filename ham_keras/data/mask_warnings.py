@@ -1,0 +1,54 @@
+"""Warnings about the masks that training or evaluation uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ham_keras.data.records import Record
+from ham_keras.data.repair import evenly_spaced, inverted_by_both_signs, map_threads
+from ham_keras.data.truth import check_alignment
+from ham_keras.errors import shown
+
+SAMPLE_SIZE = 100
+# No mask of HAM10000 looks inverted by both signs, 1 to 2 % of its tiles do: benchmarks/inverted_masks.py.
+SUSPICIOUS_FRACTION = 0.1
+
+
+def mask_warnings(records: Sequence[Record]) -> list[str]:
+    """One line for each kind of unusual mask, with the number of masks and an example.
+
+    Unreadable files are ignored here; reading them raises an error.
+    """
+    alignments = map_threads(check_alignment, records)
+    kinds = (
+        (
+            "masks are inverted and repaired on reading (data.repair_masks)",
+            [record for record in records if record.mask_inverted],
+        ),
+        (
+            "masks have another aspect ratio than their image and are stretched to it",
+            [record for record, found in zip(records, alignments, strict=True) if found.other_aspect],
+        ),
+        (
+            "images are rotated by EXIF, and it is unclear whether their masks are too; these are read as stored",
+            [record for record, found in zip(records, alignments, strict=True) if found.unclear_turn],
+        ),
+    )
+    lines = [
+        f"{len(found)} of {len(records)} {what}, the first: {shown(found[0].mask_path)}"
+        for what, found in kinds
+        if found
+    ]
+    return lines + _inversion_warnings([record for record in records if not record.mask_inverted])
+
+
+def _inversion_warnings(records: Sequence[Record]) -> list[str]:
+    sample = evenly_spaced(records, SAMPLE_SIZE)
+    inverted = map_threads(inverted_by_both_signs, sample)
+    suspects = [record for record, suspicious in zip(sample, inverted, strict=True) if suspicious]
+    if not suspects or len(suspects) < SUSPICIOUS_FRACTION * len(sample):
+        return []
+    return [
+        f"{len(suspects)} of {len(sample)} sampled masks may be inverted, the first: "
+        f"{shown(suspects[0].mask_path)}; the audit lists them, data.repair_masks=always repairs them"
+    ]

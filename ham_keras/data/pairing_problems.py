@@ -1,0 +1,96 @@
+"""Problems found while pairing a data folder: in its files, its tables and its lesions. Each group has one warning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ham_keras.data.discovery import Contents
+from ham_keras.data.folders import describe_unread
+from ham_keras.data.known_duplicates import SOURCE
+from ham_keras.data.problems import Problem, ProblemGroup
+from ham_keras.data.tables import Metadata
+from ham_keras.errors import shown
+
+LARGE_LESION_IMAGES = 50  # a lesion of HAM10000 has at most 6 images
+
+
+def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[ProblemGroup]:
+    """Files of unsupported formats, files whose names are not UTF-8, and duplicates; `copies` maps each to its twin."""
+    if contents.unread:
+        problems = [_of_file("unread_kind", path, "unsupported format") for path in contents.unread]
+        yield ProblemGroup(describe_unread(contents.unread), problems)
+    if contents.misnamed:
+        problems = [_of_file("name_not_utf8", path, "rename it") for path in contents.misnamed]
+        first = shown(contents.misnamed[0])
+        warning = (
+            f"{len(problems)} files are skipped because their names are not UTF-8, the first: {first}; rename them"
+        )
+        yield ProblemGroup(warning, problems)
+    if copies:
+        problems = [_of_file("copy", path, f"identical to {twin}") for path, twin in copies.items()]
+        path, twin = next(iter(copies.items()))
+        warning = f"{len(copies)} files are duplicates and read once, the first: {path} is identical to {twin}"
+        yield ProblemGroup(warning, problems)
+
+
+def table_problems(metadata: Metadata, images: Mapping[str, Path]) -> Iterable[ProblemGroup]:
+    """Unused tables, and cells that are placeholders or contradict others; `images` are the paired ones, by key."""
+    for path, reason in metadata.unused.items():
+        yield ProblemGroup(f"{path}: not used: {reason}", [_of_file("unused_table", path, reason)])
+    if not any(facts.lesion for facts in metadata.facts.values()):
+        for path, columns in metadata.without_lesions.items():
+            problem = _of_file("no_lesion_column", path, f"no column of lesion ids among {', '.join(columns)}")
+            yield ProblemGroup(f"{path}: {problem.detail}", [problem])
+    for kind, cells, what in (
+        (
+            "placeholder_lesion_id",
+            metadata.placeholders,
+            "have a placeholder for a lesion_id and count as one lesion each",
+        ),
+        ("two_diagnoses", metadata.other_diagnoses, "have two diagnoses in the tables, the first is used"),
+    ):
+        problems = [Problem(kind, (images[key].stem,), repr(cells[key]), images[key]) for key in cells if key in images]
+        if problems:
+            first = problems[0]
+            warning = f"{len(problems)} images {what}, e.g. {first.image_ids[0]}: {first.detail}"
+            yield ProblemGroup(warning, problems)
+
+
+def lesion_problems(
+    lesion_ids: Mapping[str, str], merged: Sequence[tuple[str, str]], images: Mapping[str, Path]
+) -> Iterable[ProblemGroup]:
+    """Lesions with too many images, and merged lesions; `lesion_ids` and `images` are by image key."""
+    counts = Counter(lesion_ids.values())
+    first_of = {lesion_ids[image]: images[image] for image in reversed(list(lesion_ids))}
+    large = [
+        Problem("large_lesion", (first_of[lesion].stem,), f"lesion {lesion!r} has {count} images", first_of[lesion])
+        for lesion, count in counts.most_common()
+        if count > LARGE_LESION_IMAGES
+    ]
+    if large:
+        warning = (
+            f"{len(large)} lesions have more than {LARGE_LESION_IMAGES} images, e.g. {large[0].detail}; if the id is a "
+            f"placeholder, leave these cells of the table empty"
+        )
+        yield ProblemGroup(warning, large)
+    duplicates = [
+        Problem(
+            "known_duplicate",
+            (pair := (images[first].stem, images[second].stem)),
+            f"{pair[0]} and {pair[1]}",
+            images[first],
+        )
+        for first, second in merged
+    ]
+    if duplicates:
+        warning = (
+            f"{len(duplicates)} pairs of images show one lesion under two lesion_ids and count as one lesion, e.g. "
+            f"{duplicates[0].detail} ({SOURCE})"
+        )
+        yield ProblemGroup(warning, duplicates)
+
+
+def _of_file(kind: str, path: Path, detail: str) -> Problem:
+    return Problem(kind, (shown(path.name),), detail, path)
