@@ -45,7 +45,8 @@ def read_table(path: Path, wanted: Callable[[str], bool], ids: Sequence[str]) ->
         text, separator = _without_sep(head[: len(head) // 2 * 2].decode(encoding, "replace"))
         columns, delimiter = _header(text, separator, ids)
         positions = {column: position for position, column in enumerate(columns) if wanted(column)}
-        if not positions or _is_pixels(columns):
+        named = any(plain_name(column) in ids for column in columns)
+        if not positions or (_is_pixels(columns) and not named):
             return Table(columns, [])
         data = head + file.read()
     try:

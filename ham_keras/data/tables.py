@@ -7,8 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ham_keras.data.columns import (
+    DIAGNOSIS_COLUMNS,
+    IMAGE_COLUMNS,
+    LESION_COLUMNS,
+    ONE_HOT_COLUMNS,
+    PATIENT_COLUMNS,
+    first_named,
+    id_column,
+    image_key,
+    images_in,
+    is_placeholder,
+    lesion_column,
+    placeholder_cells,
+    usual_name,
+    without_decimals,
+)
 from ham_keras.data.folders import key
-from ham_keras.data.layouts import SUFFIXES
 from ham_keras.data.table_files import Table, plain_name, read_table
 from ham_keras.errors import HamError
 
@@ -16,24 +31,7 @@ TABLE_SUFFIXES = frozenset({".csv", ".tab", ".tsv"})
 SPREADSHEET_SUFFIXES = frozenset({".xlsx", ".xls", ".ods"})
 TEXT_SUFFIXES = frozenset({"", ".txt"})  # Dataverse has `HAM10000_metadata`; a README is not a table
 
-# Names of columns, in lower case with only letters and digits. The first that a table has is used.
-IMAGE_COLUMNS = (
-    *("imageid", "isicid", "image", "imagename", "imgid", "img", "imgname", "imagefile", "imagefilename"),
-    *("filename", "file", "imagepath", "imgpath", "filepath", "path", "photo", "photoid", "photograph", "id", "name"),
-)
-LESION_COLUMNS = ("lesionid", "lesion", "lesionname", "lesionnumber", "lesionno", "lesionnr", "lesionuid")
-PATIENT_COLUMNS = ("patientid", "patient", "subjectid", "subject", "caseid")
-DIAGNOSIS_COLUMNS = ("dx", "diagnosis", "diagnostic", "diagnose", "diag")
-ONE_HOT_COLUMNS = frozenset(
-    {"mel", "nv", "bcc", "akiec", "ak", "ack", "bkl", "df", "vasc", "scc", "sek", "nev", "unk"}
-    | {"melanoma", "nevus", "seborrheickeratosis"}
-)
 TRUE = frozenset({"true", "yes", "y", "x"})
-# Written where an id is unknown, in lower case with only letters and digits.
-PLACEHOLDERS = frozenset(
-    {"", "na", "nan", "none", "null", "nil", "nat", "unk", "missing", "undefined", "unspecified", "unassigned"}
-    | {"notavailable", "notapplicable", "notknown", "noid", "tbd", "todo"}
-)
 
 
 @dataclass
@@ -71,9 +69,9 @@ def is_table(path: Path) -> bool:
 def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
     """Join the tables on `images`, the keys of the images.
 
-    The id column is the first one of `IMAGE_COLUMNS` that contains ids of these images, or else any column in which
-    half of the cells are such ids. Case, folders and suffixes of ids are ignored. A table without an id column is not
-    used. A lesion id that several patients have gets the patient id as a prefix.
+    The id column is the one that names the most of these images; the names of `IMAGE_COLUMNS` break ties. Case,
+    folders and suffixes of ids are ignored. A table without an id column is not used. A lesion id that several
+    patients have gets the patient id as a prefix.
 
     Raises:
         HamError: a table cannot be read, or two rows give an image different lesions.
@@ -84,7 +82,8 @@ def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
             metadata.unused[path] = "a spreadsheet; save it as CSV"
             continue
         table = read_table(path, _is_usual, IMAGE_COLUMNS)
-        if id_column(table, known) is None:
+        column = id_column(table, known)
+        if column is None or images_in(table, column, known) < min(len(table.rows), len(known)):
             table = read_table(path, lambda column: True, IMAGE_COLUMNS)
         if table.rows:
             _join(metadata, path, table, known)
@@ -105,26 +104,24 @@ def _join(metadata: Metadata, path: Path, table: Table, known: frozenset[str]) -
         if path.suffix.lower() not in TEXT_SUFFIXES:
             metadata.unused[path] = _why_unused(table)
         return
-    lesion_column = _first(columns, LESION_COLUMNS)
-    if lesion_column is None:
-        metadata.without_lesions[path] = table.columns
-    patient_column = _first(columns, PATIENT_COLUMNS)
+    rows = [row for row in rows if image_key(row[image_column], known) in known]
+    patient_column = first_named(columns, PATIENT_COLUMNS)
     diagnosis_column = _diagnosis_column(rows)
+    lesions = lesion_column(rows, patient_column, diagnosis_column)
+    if lesions is None:
+        metadata.without_lesions[path] = table.columns
+    placeholders = placeholder_cells(row[lesions] for row in rows) if lesions is not None else frozenset()
     one_hot = {column: plain_name(column) for column in columns if plain_name(column) in ONE_HOT_COLUMNS}
-    zero_is_an_id = lesion_column is not None and any(row[lesion_column] in {"1", "1.0"} for row in rows)
     for row in rows:
-        image = image_key(row[image_column])
-        if image not in known:
-            continue
+        image = image_key(row[image_column], known)
         facts = metadata.facts.setdefault(image, Facts())
-        if lesion_column is not None:
-            lesion = _without_decimals(row[lesion_column])
-            if is_placeholder(lesion) or (lesion == "0" and not zero_is_an_id):
-                metadata.placeholders.setdefault(image, row[lesion_column])
+        if lesions is not None:
+            if row[lesions] in placeholders:
+                metadata.placeholders.setdefault(image, row[lesions])
             else:
-                _set_lesion(facts, image, lesion, path)
+                _set_lesion(facts, image, without_decimals(row[lesions]), path)
         if patient_column is not None and not is_placeholder(row[patient_column]):
-            facts.patient = facts.patient or _without_decimals(row[patient_column])
+            facts.patient = facts.patient or without_decimals(row[patient_column])
         if diagnosis_column is not None and not is_placeholder(row[diagnosis_column]):
             _set_diagnosis(metadata, facts, image, row[diagnosis_column].lower(), path)
         if len(one_hot) > 1:
@@ -160,44 +157,14 @@ def _separate_patients(all_facts: Iterable[Facts]) -> None:
         if facts.lesion:
             facts_by_lesion.setdefault(key(facts.lesion), []).append(facts)
     for group in facts_by_lesion.values():
+        spelling = group[0].lesion  # tables may spell the same lesion id differently
         several = len({facts.patient for facts in group if facts.patient}) > 1
         for facts in group:
-            # Tables may spell the same lesion id differently.
-            facts.lesion = f"{facts.patient}_{facts.lesion}" if several and facts.patient else group[0].lesion
-
-
-def image_key(cell: str) -> str:
-    """The key of the image in a cell of a table, which may contain a folder and a suffix."""
-    name = re.split(r"[\\/]", cell.strip())[-1]
-    stem, dot, ending = name.rpartition(".")
-    return key(stem if f".{ending.lower()}" in SUFFIXES and dot else name)
-
-
-def is_placeholder(cell: str) -> bool:
-    """Whether a cell means unknown, such as `nan`, `N/A`, `-` or `unknown`."""
-    plain = plain_name(cell)
-    return plain in PLACEHOLDERS or plain.startswith("unknown") or cell.strip() == "-1"
-
-
-def id_column(table: Table, known: frozenset[str]) -> str | None:
-    """The column with the ids of the images; None if there is none. `known` are the keys of the images."""
-    if not table.rows:
-        return None
-
-    def hits(column: str) -> int:
-        return sum(image_key(row[column]) in known for row in table.rows)
-
-    columns = list(table.rows[0])
-    for name in IMAGE_COLUMNS:
-        for column in columns:
-            if plain_name(column) == name and hits(column):
-                return column
-    best = max(columns, key=hits)
-    return best if 2 * hits(best) >= len(table.rows) else None
+            facts.lesion = f"{facts.patient}_{spelling}" if several and facts.patient else spelling
 
 
 def _why_unused(table: Table) -> str:
-    named = _first(table.columns, IMAGE_COLUMNS)
+    named = first_named(table.columns, IMAGE_COLUMNS)
     if named is not None:
         first = table.rows[0][named]
         return f"the ids in its column {named!r}, such as {first!r}, match no image"
@@ -205,18 +172,10 @@ def _why_unused(table: Table) -> str:
 
 
 def _diagnosis_column(rows: Sequence[Mapping[str, str]]) -> str | None:
-    column = _first(list(rows[0]), DIAGNOSIS_COLUMNS)
+    column = first_named(list(rows[0]), DIAGNOSIS_COLUMNS)
     if column is None or all(re.fullmatch(r"[-\d.]*", row[column]) for row in rows):
         return None  # class numbers, whose meaning is unknown
     return column
-
-
-def _first(columns: Sequence[str], names: Sequence[str]) -> str | None:
-    return next((column for name in names for column in columns if plain_name(column) == name), None)
-
-
-def _without_decimals(cell: str) -> str:
-    return re.sub(r"^(\d+)\.0+$", r"\1", cell)  # pandas and spreadsheets write 12 as 12.0 in columns with empty cells
 
 
 def _is_true(cell: str) -> bool:
@@ -228,4 +187,4 @@ def _is_true(cell: str) -> bool:
 
 def _is_usual(column: str) -> bool:
     names = (*IMAGE_COLUMNS, *LESION_COLUMNS, *PATIENT_COLUMNS, *DIAGNOSIS_COLUMNS, *ONE_HOT_COLUMNS)
-    return plain_name(column) in names
+    return usual_name(column) in names

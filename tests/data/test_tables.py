@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ham_keras.data.columns import image_key, is_placeholder
 from ham_keras.data.records import Pairing, find_records
-from ham_keras.data.tables import image_key, is_placeholder
 from ham_keras.errors import HamError
 
 ROWS = [("HAM_1", "ISIC_1", "nv"), ("HAM_1", "ISIC_2", "nv"), ("HAM_2", "ISIC_3", "mel")]

@@ -1,0 +1,163 @@
+"""Choose the columns of a table by their names and by what they hold, and recognise placeholders for an id."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from ham_keras.data.folders import key
+from ham_keras.data.layouts import SUFFIXES
+from ham_keras.data.table_files import Table, plain_name
+
+Row = Mapping[str, str]
+
+# Names of columns, in the form that `usual_name` returns. The first is preferred where several columns fit as well.
+IMAGE_COLUMNS = (
+    *("imageid", "isicid", "image", "imagename", "imgid", "img", "imgname", "imagefile", "imagefilename"),
+    *("filename", "file", "imagepath", "imgpath", "filepath", "path", "photo", "photoid", "photograph", "id", "name"),
+)
+LESION_COLUMNS = ("lesionid", "lesion", "lesionname", "lesionnumber", "lesionno", "lesionnr", "lesionuid")
+PATIENT_COLUMNS = ("patientid", "patient", "subjectid", "subject", "caseid")
+DIAGNOSIS_COLUMNS = ("dx", "diagnosis", "diagnostic", "diagnose", "diag")
+ONE_HOT_COLUMNS = frozenset(
+    {"mel", "nv", "bcc", "akiec", "ak", "ack", "bkl", "df", "vasc", "scc", "sek", "nev", "unk"}
+    | {"melanoma", "nevus", "seborrheickeratosis"}
+)
+# Written where an id is unknown, in lower case with only letters and digits.
+PLACEHOLDERS = frozenset(
+    {"", "na", "nan", "none", "null", "nil", "nat", "unk", "nd", "nk", "missing", "undefined", "unspecified"}
+    | {"unassigned", "notavailable", "notapplicable", "notknown", "noid", "tbd", "todo", "dne", "pending", "default"}
+    | {"empty", "blank", "false"}
+)
+ABBREVIATIONS = frozenset({"n.n.", "k.a.", "\\n"})  # without the signs they may be ids
+UNKNOWN_WORDS = re.compile(r"unknown|unbekannt|inconnu|desconocid|sconosciut")
+# "not recorded" and "keine Angabe", but not "no 12".
+NEGATION = re.compile(r"(?:not?|none?|nicht|keine?|sans|sin)(?:[\W_]+[^\W\d_]+)*[\W_]+[^\W\d_]{4,}")
+SPREADSHEET_ERROR = re.compile(r"#[A-Z/0]+[!?]?", re.IGNORECASE)
+# A value without digits is no id where at least so many other values, all of them, have digits.
+OTHER_IDS, MANY_IMAGES = 5, 3
+
+BOOLEANS = frozenset({"yes", "no", "y", "n", "true", "false", "present", "absent"})
+DIAGNOSIS_WORDS = re.compile(
+    r"na?ev(?:us|i)|melanoma|carcinoma|keratos|benign|malignant|angioma|fibroma|lentigo|vascular"
+)
+# A word or a number that stands for at least so many images on average is a class; ids are rarer.
+WORD_IMAGES, NUMBER_IMAGES = 5, 3
+
+
+def usual_name(column: str) -> str:
+    """The plain name of a column, without what marks it as one of several: `lesion_id_x`, `lesion_id.1`."""
+    return plain_name(re.sub(r"(?:#\d+|\.\d+|_[xy])$", "", column.strip()))
+
+
+def named(columns: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The columns with one of these names, in the order of `names`."""
+    found = [column for column in columns if usual_name(column) in names]
+    return sorted(found, key=lambda column: names.index(usual_name(column)))
+
+
+def first_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
+    """The first of `named`, or None."""
+    return next(iter(named(columns, names)), None)
+
+
+def image_key(cell: str, known: frozenset[str] = frozenset()) -> str:
+    """The key of the image in a cell, which may contain a folder and a suffix; 1.0 is image 1 if only that is known."""
+    name = re.split(r"[\\/]", cell.strip())[-1]
+    stem, dot, ending = name.rpartition(".")
+    image = key(stem if f".{ending.lower()}" in SUFFIXES and dot else name)
+    whole = without_decimals(image)
+    return whole if image not in known and whole in known else image
+
+
+def without_decimals(cell: str) -> str:
+    """A whole number without `.0`, which pandas and spreadsheets write in columns with empty cells."""
+    return re.sub(r"^(\d+)\.0+$", r"\1", cell)
+
+
+def images_in(table: Table, column: str, known: frozenset[str]) -> int:
+    """The number of images, of those in `known`, that a column names."""
+    return len({image_key(row[column], known) for row in table.rows} & known)
+
+
+def id_column(table: Table, known: frozenset[str]) -> str | None:
+    """The column that names the most images of `known`, their keys; the usual names break ties.
+
+    None if there is none: one without a usual name needs ids in half of its cells.
+    """
+    if not table.rows:
+        return None
+
+    def is_half_ids(column: str) -> bool:
+        return 2 * sum(image_key(row[column], known) in known for row in table.rows) >= len(table.rows)
+
+    usual = named(table.rows[0], IMAGE_COLUMNS)
+    columns = usual + [column for column in table.rows[0] if column not in usual and is_half_ids(column)]
+    best = max(columns, key=lambda column: images_in(table, column, known), default=None)
+    return best if best is not None and images_in(table, best, known) else None
+
+
+def lesion_column(rows: Sequence[Row], patient_column: str | None, diagnosis_column: str | None) -> str | None:
+    """The column of lesion ids among `rows`, those of known images; None if there is none.
+
+    It has a usual name, and its values are not diagnoses, booleans or classes of many images. Of several, the first
+    name is used, unless another column has twice as many ids.
+    """
+    filled: dict[str, int] = {}
+    for column in named(rows[0] if rows else (), LESION_COLUMNS):
+        placeholders = placeholder_cells(row[column] for row in rows)
+        with_id = [row for row in rows if row[column] not in placeholders]
+        if with_id and not _holds_classes(column, with_id, patient_column, diagnosis_column):
+            filled[column] = len(with_id)
+    return next((column for column in filled if 2 * filled[column] > max(filled.values())), None)
+
+
+def _holds_classes(column: str, rows: Sequence[Row], patient_column: str | None, diagnosis_column: str | None) -> bool:
+    values = {row[column].lower() for row in rows}
+    if values <= BOOLEANS:
+        return True
+    if diagnosis_column is not None and all(row[column].lower() == row[diagnosis_column].lower() for row in rows):
+        return True
+    if not any(character.isdigit() for value in values for character in value):
+        is_diagnosis = any(value in ONE_HOT_COLUMNS or DIAGNOSIS_WORDS.search(value) for value in values)
+        return is_diagnosis or len(rows) >= max(2 * WORD_IMAGES, WORD_IMAGES * len(values))
+    if usual_name(column) == "lesionid" or not {without_decimals(value) for value in values} <= {"0", "1"}:
+        return False
+    lesions = {(row[patient_column] if patient_column else "", row[column]) for row in rows}
+    return len(rows) >= NUMBER_IMAGES * len(lesions)
+
+
+def is_placeholder(cell: str) -> bool:
+    """Whether a cell by itself means unknown, such as `nan`, `N/A`, `-`, `-99`, `not recorded` or `IL_unknown`."""
+    text = " ".join(cell.casefold().split())
+    plain = re.sub(r"[\W_]", "", text)
+    return (
+        plain in PLACEHOLDERS
+        or text.replace(" ", "") in ABBREVIATIONS
+        or re.fullmatch(r"unk\d+|-\d+(?:\.0*)?", text) is not None
+        or UNKNOWN_WORDS.search(text) is not None
+        or NEGATION.fullmatch(text) is not None
+        or SPREADSHEET_ERROR.fullmatch(text) is not None
+    )
+
+
+def placeholder_cells(cells: Iterable[str]) -> frozenset[str]:
+    """The cells of a column of ids, one per image, that mean unknown.
+
+    In addition to those of `is_placeholder`: 0 if nothing is numbered 1; 99, 999, ... if no other number is half as
+    large; and a word for many images among ids that all have digits.
+    """
+    counts = Counter(cells)
+    found = {cell for cell in counts if is_placeholder(cell)}
+    ids = counts.keys() - found
+    numbers = {cell: int(without_decimals(cell)) for cell in ids if without_decimals(cell).isdecimal()}
+    for cell, number in numbers.items():
+        others = [other for other in numbers.values() if other != number]
+        is_nines = number > 9 and set(str(number)) == {"9"}
+        if (number == 0 and 1 not in others) or (is_nines and 2 * max(others, default=0) < number):
+            found.add(cell)
+    words = {cell for cell in ids if not any(character.isdigit() for character in cell)}
+    if len(words) == 1 and len(ids) > OTHER_IDS:
+        found |= {cell for cell in words if counts[cell] >= MANY_IMAGES}
+    return frozenset(found)

@@ -1,0 +1,98 @@
+"""Columns are chosen by what they hold, and placeholders are no ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ham_keras.data.columns import is_placeholder, placeholder_cells
+from ham_keras.data.records import find_records
+
+ISIC = [f"ISIC_{number}" for number in range(1, 7)]
+
+
+def lesions(root: Path, header: str, rows: list[str], images: list[str]) -> list[str]:
+    for image in images:
+        for name in (f"images/{image}.jpg", f"masks/{image}.png"):
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).touch()
+    (root / "table.csv").write_text("\n".join([header, *rows]))
+    return [record.lesion_id for record in find_records(root).records]
+
+
+@pytest.mark.parametrize("offset", [1, 5])
+def test_of_several_id_columns_the_one_with_the_most_images_is_used(tmp_path: Path, offset: int) -> None:
+    rows = [f"{number + offset},{number}.jpg,L{number // 2}" for number in range(1, 7)]
+    assert lesions(tmp_path, "image_id,photo,lesion_id", rows, list("123456")) == ["L0", "L1", "L1", "L2", "L2", "L3"]
+
+
+def test_an_unusual_column_that_fits_better_is_used(tmp_path: Path) -> None:
+    rows = [f"{number + 3},{number}.jpg,L{number // 2}" for number in range(1, 7)]
+    assert lesions(tmp_path, "id,Bild,lesion_id", rows, list("123456")) == ["L0", "L1", "L1", "L2", "L2", "L3"]
+
+
+def test_ids_of_images_with_decimals(tmp_path: Path) -> None:
+    assert lesions(tmp_path, "image_id,lesion_id", ["1.0,L1", "2.0,L1"], ["1", "2"]) == ["L1", "L1"]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_images_without_a_patient_do_not_depend_on_the_order_of_rows(tmp_path: Path, order: list[int]) -> None:
+    rows = ["ISIC_1,,1", "ISIC_2,p1,1", "ISIC_3,p2,1", "ISIC_4,,1"]
+    found = lesions(tmp_path, "image_id,patient_id,lesion_id", [rows[row] for row in order], ISIC[:4])
+    assert found == ["1", "p1_1", "p2_1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "expected"),
+    [
+        (
+            "lesion,lesion_no",
+            ["nevus,1", "nevus,1", "nevus,2", "bcc,2", "bcc,3", "bcc,4"],
+            ["1", "1", "2", "2", "3", "4"],
+        ),
+        ("lesion", ["yes", "yes", "yes", "no", "no", "no"], ISIC),
+        ("lesion", ["1"] * 6, ISIC),
+        ("lesion", ["Nevus"] * 3 + ["Melanoma"] * 3, ISIC),
+        ("lesion,dx", ["rash,rash"] * 3 + ["wart,wart"] * 3, ISIC),
+        ("Lesion ID,lesion_id", [",L1", ",L1", ",L2", ",L2", ",L3", ",L3"], ["L1", "L1", "L2", "L2", "L3", "L3"]),
+        ("lesion_id,lesion_id", ["L1,L1"] * 2 + ["L2,L2"] * 4, ["L1"] * 2 + ["L2"] * 4),
+        ("lesion_id_x,lesion_id_y", ["L1,L1"] * 2 + ["L2,L2"] * 4, ["L1"] * 2 + ["L2"] * 4),
+        ("lesion,patient", ["1,a", "1,a", "1,b", "1,b", "1,c", "1,c"], ["a_1", "a_1", "b_1", "b_1", "c_1", "c_1"]),
+        ("lesion_id", ["α", "α", "病变", "病变", "левая", "левая"], ["α", "α", "病变", "病变", "левая", "левая"]),
+    ],
+)
+def test_the_lesion_column_is_the_one_that_holds_ids(
+    tmp_path: Path, header: str, cells: list[str], expected: list[str]
+) -> None:
+    rows = [f"{image},{cell}" for image, cell in zip(ISIC, cells, strict=True)]
+    assert lesions(tmp_path, f"image_id,{header}", rows, ISIC) == expected
+
+
+PLACEHOLDERS = "not recorded|not specified|Not given|not_assigned|no data|none given|No lesion|nd|n.d.|n/k|N.N.|empty|blank|pending"
+PLACEHOLDERS += "|default|false|-9|-99|-1.0|UNK001|unbekannt|k.A.|keine Angabe|inconnu|\\N|#REF!|#VALUE!|#NAME?|lesion_unknown|IL_unknown|<NA>"
+
+
+@pytest.mark.parametrize("cell", PLACEHOLDERS.split("|"))
+def test_placeholders(cell: str) -> None:
+    assert is_placeholder(cell)
+
+
+@pytest.mark.parametrize("cell", ["no 12", "No. 3", "NN", "KA", "北", "Läsion", "notch_1", "1-2", "U1", "left"])
+def test_ids_that_are_no_placeholders(cell: str) -> None:
+    assert not is_placeholder(cell)
+
+
+def test_numbers_that_stand_out_are_placeholders_and_those_of_a_series_are_not() -> None:
+    assert placeholder_cells([*map(str, range(1, 1201))]) == frozenset()
+    assert placeholder_cells(["1", "2", "3", "999", "999.0", "0099"]) == {"999", "999.0"}
+    assert placeholder_cells(["L1", "L2", "9999"]) == {"9999"}
+    assert placeholder_cells(["0000", "2", "3"]) == {"0000"}
+    assert placeholder_cells(["0000", "0001", "0002"]) == frozenset()
+
+
+def test_a_word_for_many_images_among_numbered_ids_is_a_placeholder() -> None:
+    ids = [f"L{number}" for number in range(6)]
+    assert placeholder_cells([*ids, "tba", "tba", "tba"]) == {"tba"}
+    assert placeholder_cells([*ids, "left", "left"]) == frozenset()
+    assert placeholder_cells([*ids[:3], "tba", "tba", "tba"]) == frozenset()
