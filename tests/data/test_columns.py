@@ -69,8 +69,12 @@ def test_the_lesion_column_is_the_one_that_holds_ids(
     assert lesions(tmp_path, f"image_id,{header}", rows, ISIC) == expected
 
 
-PLACEHOLDERS = "not recorded|not specified|Not given|not_assigned|no data|none given|No lesion|nd|n.d.|n/k|N.N.|empty|blank|pending"
-PLACEHOLDERS += "|default|false|-9|-99|-1.0|UNK001|unbekannt|k.A.|keine Angabe|inconnu|\\N|#REF!|#VALUE!|#NAME?|lesion_unknown|IL_unknown|<NA>"
+PLACEHOLDERS = (
+    "not recorded|not specified|Not given|not_assigned|no data|none given|No lesion|nd|"
+    "n.d.|n/k|N.N.|empty|blank|pending|default|false|"
+    "-9|-99|-1.0|UNK001|unbekannt|k.A.|keine Angabe|inconnu|"
+    "\\N|#REF!|#VALUE!|#NAME?|lesion_unknown|IL_unknown|<NA>"
+)
 
 
 @pytest.mark.parametrize("cell", PLACEHOLDERS.split("|"))
