@@ -1,15 +1,15 @@
-# Each target installs what it needs into .venv first. PYTHON names the interpreter that makes it.
+# Each target first installs what it needs into .venv, which is created with the interpreter PYTHON.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Test files side by side, one process a core; each takes about 3 GB.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
+# Test files run in parallel, one process per core; each takes about 3 GB.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: install sample test test-slow lint clean
 
 install: $(VENV)/.installed
 
-# The exact tested versions; pip resolves nothing anew.
+# Install exactly the tested versions.
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	@$(RUN) -m pip --version >/dev/null 2>&1 || command -v $(PYTHON) >/dev/null || \
 	    { echo "error: $(PYTHON) not found; make PYTHON=/path/to/python3.11"; exit 1; }
@@ -24,10 +24,10 @@ sample: data/phantoms
 	$(RUN) -m ham_keras.train configs/sample.json
 
 test: install
-	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "not slow and not real_data"
+	$(RUN) -m pytest $(PARALLEL) -m "not slow and not real_data"
 
 test-slow: install
-	$(RUN) -m pytest $(SIDE_BY_SIDE) -m "slow or real_data"
+	$(RUN) -m pytest $(PARALLEL) -m "slow or real_data"
 
 lint: install
 	$(RUN) -m ruff check .

@@ -1,4 +1,4 @@
-"""What setup.cfg cannot say: the repository's configs/ are installed as ham_keras/configs/."""
+"""Install the repository's configs/ as ham_keras/configs/, which setup.cfg cannot express."""
 
 from setuptools import find_packages, setup
 

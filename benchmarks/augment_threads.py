@@ -4,7 +4,7 @@
 
 One thread and several threads of the same process augment pairs of 128x128 with the config's defaults. A ratio near 1
 means that the threads wait for each other. Rows: our two engines as tf.data calls them, the albumentations Compose in
-plain Python threads, an empty Compose, and each step in a Compose of its own. Prints one table and writes
+plain Python threads, an empty Compose, and each step in a separate Compose. Prints one table and writes
 benchmarks/results/augment_threads.json.
 """
 
@@ -31,7 +31,7 @@ def draw_pixels(images: int) -> np.ndarray:
 
 
 def in_tensorflow(engine: str, images: int, threads: int) -> Work:
-    """An engine as training calls it: on batches, in so many threads of tf.data."""
+    """One of our engines, called on batches in tf.data threads as in training."""
     import tensorflow as tf
 
     from ham_keras.data.augmentation.batch import augment_batch
@@ -53,7 +53,7 @@ def in_tensorflow(engine: str, images: int, threads: int) -> Work:
 
 
 def in_python(steps: tuple[str, ...], images: int, threads: int) -> Work:
-    """These steps of our albumentations Compose, image by image, a Compose for each thread."""
+    """These steps of our albumentations Compose, image by image, with one Compose per thread."""
     import albumentations as A
     import cv2
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS, help="that have a row of their own")
+    parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS, help="steps to measure separately")
     args = parser.parse_args()
     kinds: dict[str, tuple[Any, dict[str, Any]]] = {
         "engine native": (in_tensorflow, {"engine": "native"}),

@@ -42,13 +42,13 @@ def sampled_image(image: tf.Tensor, height_px: int, width_px: int) -> tf.Tensor:
 
 
 def nearest_mask(lesion: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
-    return cv2.resize(lesion, (width_px, height_px), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(lesion, (width_px, height_px), interpolation=cv2.INTER_NEAREST).astype(np.float32)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "ours": {},
     "images without antialias": {"patches": [(steps, "resize_image", sampled_image)]},
-    "masks by nearest neighbour": {"patches": [(pipeline, "resize_mask", nearest_mask)]},
+    "masks by nearest neighbour": {"patches": [(pipeline, "lesion_fraction", nearest_mask)]},
     "Keras' layers and Adam, all weights learnt": {
         "patches": [
             (qubvel.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
@@ -63,7 +63,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @contextlib.contextmanager
 def patched(variant: dict[str, Any]) -> Iterator[None]:
-    """What the variant puts in place of the package's own, in training and in evaluation."""
+    """Apply the patches of a variant, for training and evaluation."""
     with contextlib.ExitStack() as stack:
         for owner, name, value in variant.get("patches", ()):
             stack.enter_context(mock.patch.object(owner, name, value))

@@ -43,9 +43,9 @@ Sides = Mapping[str, Sequence[Record]]
 
 
 class Turns:
-    """A training loop in a thread of its own that goes on for one epoch a call.
+    """Runs a training loop in a separate thread; each call continues it for one epoch.
 
-    The loop calls `wait` after each epoch.
+    The loop must call `wait` after each epoch.
     """
 
     def __init__(self, train: Callable[[], object]) -> None:
@@ -95,14 +95,14 @@ def ours(sides: Sides, precision: str, epochs: int, size_px: int, folder: Path) 
         loop.train_model(model, config, Run(folder), *examples, visible=False)
 
     turns = Turns(train)
-    is_over = loop.is_over
+    should_stop = loop.should_stop
 
     def wait_between(progress: Any, *others: Any) -> bool:
         if progress.epoch:
             turns.wait()
-        return is_over(progress, *others)
+        return should_stop(progress, *others)
 
-    loop.is_over = wait_between
+    loop.should_stop = wait_between
     return turns
 
 
@@ -154,14 +154,14 @@ def peer(
 
 
 def precisions() -> tuple[str, list[str]]:
-    """What auto is here, and which precisions are worth comparing."""
+    """Return the precision that auto selects on this machine, and the precisions to compare."""
     from ham_keras.models.precision import BF16_FLAGS, choose_precision, cpu_flags
 
     return choose_precision("auto"), ["float32", *["mixed_bfloat16"] * bool(cpu_flags() & BF16_FLAGS)]
 
 
 def tabulate(seconds: Mapping[str, Seconds], names: Sequence[str], auto: str, workers: Mapping[str, int]) -> list[Row]:
-    """Three rows of each pair; of ours alone where there are no workers, as there is no peer."""
+    """Return three rows per pair, or for ours only if there are no workers and thus no peer."""
     rows = []
     pairs = [("defaults", auto, "float32"), *((f"{name} both", name, name) for name in names)]
     for title, ours_precision, peer_precision in pairs:
@@ -191,15 +191,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure an epoch from files, ours against the peer in Lightning.")
     parser.add_argument("root", help="a folder of images and masks, e.g. HAM10000")
     parser.add_argument("split", help='{"train": [id, ...], "val": [...], "test": [...]}')
-    parser.add_argument("--train", type=int, default=480, help="images")
-    parser.add_argument("--val", type=int, default=64, help="images")
+    parser.add_argument("--train", type=int, default=480, help="number of images")
+    parser.add_argument("--val", type=int, default=64, help="number of images")
     parser.add_argument("--epochs", type=int, default=3, help="at least 2")
-    parser.add_argument("--size", type=int, default=128, help="of the network's images, in pixels")
-    parser.add_argument("--peer-saves", action="store_true", help="leave Lightning's checkpoints on")
-    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    parser.add_argument("--size", type=int, default=128, help="input size of the network, in pixels")
+    parser.add_argument("--peer-saves", action="store_true", help="keep Lightning's checkpoints enabled")
+    parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
     args = parser.parse_args()
     if args.epochs < 2:
-        parser.error("--epochs: there is no later epoch than the first")
+        parser.error("--epochs: expected at least 2, to measure a later epoch than the first")
     records, split = find_records(args.root).records, load_split(args.split)
     counts = {"train": args.train, "val": args.val}
     sides = {

@@ -24,7 +24,7 @@ from ham_keras.data.splits import load_split, select
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.scoring import score_images
+from ham_keras.prediction.evaluation import evaluate_images
 from ham_keras.runs import load_run
 from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.serving.formats import write_openvino
@@ -46,9 +46,9 @@ def in_openvino(path: Path, hints: dict[str, str]) -> Network:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what an export's arithmetic costs in accuracy.")
+    parser = argparse.ArgumentParser(description="Measure how an export's precision affects accuracy.")
     parser.add_argument("run", help="a finished run, e.g. runs/base")
-    parser.add_argument("--data", help="where the run's images lie now, if they have moved")
+    parser.add_argument("--data", help="new location of the run's images, if they have moved")
     args = parser.parse_args()
     run, config = load_run(args.run)
     records = find_records(args.data or str(config.data.root)).records
@@ -59,7 +59,7 @@ def main() -> None:
         networks: dict[str, Network] = {"run, float32": model}
         networks |= {name: in_openvino(Path(folder, "network.xml"), hints) for name, hints in HINTS.items()}
         scores = {
-            name: np.array([row["jaccard_native"] for row, _, _ in score_images(network, records, config)])
+            name: np.array([row["jaccard_native"] for row, _, _ in evaluate_images(network, records, config)])
             for name, network in networks.items()
         }
     rows: list[dict[str, Any]] = []

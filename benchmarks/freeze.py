@@ -25,7 +25,7 @@ from ham_keras.settings import Model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what frozen weights gain.")
+    parser = argparse.ArgumentParser(description="Measure the speed-up from frozen weights.")
     parser.add_argument("--backbone", default="resnet34")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 16])

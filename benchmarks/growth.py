@@ -3,10 +3,10 @@
     python benchmarks/growth.py [DATA_ROOT] [--counts 1000 2000 5000 10000] [--sizes 64 128 192 256 320 384]
         [--batch 4] [--rounds 5] [--without-peer]
 
-Counts: `ham_keras.training.loop.fit` in a process of its own, U-Net with ResNet18 at 64x64, batch 16, cache in memory,
-native augmentation; seconds are of the last epoch. DATA_ROOT's files, or phantoms, are repeated under other ids until
-there are enough. Sizes: the training step of training_step.py, U-Net with ResNet34, against the peer as it is, with a
-batch small enough for the largest size to fit in memory.
+Counts: `ham_keras.training.loop.train_run` in a separate process, U-Net with ResNet18 at 64x64, batch 16, cache in
+memory, native augmentation; seconds are of the last epoch. DATA_ROOT's files, or phantoms, are repeated under other ids
+until there are enough. Sizes: the training step of training_step.py, U-Net with ResNet34, against the peer as it is,
+with a batch small enough for the largest size to fit in memory.
 
 The exponent of a power law is fitted in logarithms: 1 is linear, and the goal is at most that. Prints one table and
 writes benchmarks/results/growth.json.
@@ -25,7 +25,7 @@ from watched_run import ONE_CONVOLUTION, repeated_records, watch_training
 
 COUNT_SIZE_PX = 64
 COUNT_BATCH = 16
-GOAL = 1.0  # at most
+GOAL = 1.0  # maximum
 
 
 def auto_precision() -> str:
@@ -35,7 +35,7 @@ def auto_precision() -> str:
 
 
 def exponent(amounts: Sequence[float], seconds: Sequence[float]) -> float:
-    """The power of the amount that the seconds grow with, by least squares on logarithms."""
+    """Exponent of the growth of seconds with the amount: a least squares fit in logarithms."""
     return round(float(np.polyfit(np.log(amounts), np.log(seconds), 1)[0]), 3)
 
 
@@ -83,15 +83,17 @@ def grow_pixels(sizes: Sequence[int], *, batch: int, rounds: int, precision: str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how training grows with images and with pixels.")
-    parser.add_argument("root", nargs="?", type=Path, metavar="DATA_ROOT", help="default: phantoms, drawn for it")
+    parser.add_argument("root", nargs="?", type=Path, metavar="DATA_ROOT", help="default: generated phantoms")
     parser.add_argument("--counts", type=int, nargs="*", default=[1000, 2000, 5000, 10000])
     parser.add_argument("--sizes", type=int, nargs="*", default=[64, 128, 192, 256, 320, 384], help="in pixels")
-    parser.add_argument("--batch", type=int, default=4, help="of each size")
-    parser.add_argument("--network", default="resnet18", help=f'of the counts: a backbone, or "{ONE_CONVOLUTION}"')
-    parser.add_argument("--epochs", type=int, default=2, help="of each count; the last one's time counts")
-    parser.add_argument("--rounds", type=int, default=5, help="of each size")
-    parser.add_argument("--precision", default="auto", help="as train.precision (default: %(default)s)")
-    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    parser.add_argument("--batch", type=int, default=4, help="batch size for --sizes")
+    parser.add_argument(
+        "--network", default="resnet18", help=f'network for --counts: a backbone, or "{ONE_CONVOLUTION}"'
+    )
+    parser.add_argument("--epochs", type=int, default=2, help="epochs per count; the last one is timed")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per size")
+    parser.add_argument("--precision", default="auto", help="see train.precision (default: %(default)s)")
+    parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
     args = parser.parse_args()
     precision = alone(auto_precision) if args.precision == "auto" else args.precision
     rows: list[Row] = []

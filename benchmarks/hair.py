@@ -36,7 +36,7 @@ THRESHOLDS = (0.002, 0.005, 0.01, 0.02, 0.03)
 
 
 def measure_phantoms(seed: int, count: int) -> dict[str, np.ndarray]:
-    """Measured fraction, true fraction of all hairs and of dark ones, of `count` lesions' phantoms."""
+    """Return the measured hair fraction and the true fractions of all and of dark hairs, for `count` phantoms."""
 
     def one(number: int) -> tuple[float, float]:
         cv2.setNumThreads(0)
@@ -48,14 +48,14 @@ def measure_phantoms(seed: int, count: int) -> dict[str, np.ndarray]:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured, every = zip(*pool.map(one, range(count)), strict=True)
-        # The light hairs are drawn last, so the dark ones stay as they are.
+        # The light hairs are drawn last, so the dark ones are the same without them.
         with mock.patch.object(phantom_artefacts, "HAIRS", phantom_artefacts.HAIRS[:-1]):
             dark_fraction = list(pool.map(dark, range(count)))
     return {"measured": np.array(measured), "all": np.array(every), "dark": np.array(dark_fraction)}
 
 
 def rates(found: dict[str, np.ndarray], threshold: float) -> dict[str, Any]:
-    """How many of the hairy phantoms, and of those without dark hair, measure more than the threshold."""
+    """Count the hairy phantoms, and those without dark hair, that measure more than the threshold."""
     over = found["measured"] > threshold
     hairy, bare = found["dark"] > HAIRY, found["dark"] == 0
     return {
@@ -68,8 +68,10 @@ def rates(found: dict[str, np.ndarray], threshold: float) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Validate the hair measure on phantoms.")
     parser.add_argument("--count", type=int, default=240)
-    parser.add_argument("--choose", type=int, default=101, help="seed on which thresholds are compared")
-    parser.add_argument("--report", type=int, default=102, help="seed on which the chosen one is reported")
+    parser.add_argument("--choose", type=int, default=101, help="seed of the phantoms for comparing thresholds")
+    parser.add_argument(
+        "--report", type=int, default=102, help="seed of the phantoms for reporting the chosen threshold"
+    )
     args = parser.parse_args()
     found = measure_phantoms(args.choose, args.count)
     chosen_on = [rates(found, threshold) for threshold in THRESHOLDS]
@@ -96,7 +98,7 @@ def main() -> None:
     for _ in range(20):
         find_hairs(image)
     milliseconds = round(1000 * (time.perf_counter() - start) / 20, 1)
-    print(f"{milliseconds} ms an image")
+    print(f"{milliseconds} ms per image")
     setting = {"count": args.count, "size_px": SIZE, "choose_seed": args.choose, "report_seed": args.report}
     content = {
         "setting": setting,

@@ -25,7 +25,7 @@ from side_by_side import Contestant, Row, Seconds, Work, alone, alternate, compa
 SIZE = 128
 BATCH = 16
 NAME = "lesion"
-CALLS = {1: 10, BATCH: 2}  # of a round, by batch
+CALLS = {1: 10, BATCH: 2}  # per round, by batch size
 WARM_UP = 3
 TOLERANCE = 1e-4  # between our float32 formats
 FLOAT32 = ("SavedModel", "Keras predict", "ONNX Runtime", "OpenVINO float32")
@@ -48,10 +48,10 @@ def draw_images(batch: int, size_px: int) -> np.ndarray:
 
 
 def build(size_px: int) -> tuple[Any, Any]:
-    """The network and its config; the same weights each time.
+    """Build the network, always with the same weights, and its config.
 
-    BatchNormalization has the statistics of a batch, as after training. With those it starts with activations grow
-    from layer to layer, and rounding with them.
+    BatchNormalization gets the statistics of a batch, as after training. With the initial statistics, activations and
+    their rounding errors would grow from layer to layer.
     """
     import keras
 
@@ -67,14 +67,14 @@ def build(size_px: int) -> tuple[Any, Any]:
 
 
 def build_peer(size_px: int) -> Any:
-    """The peer's network likewise."""
+    """Build the peer's network in the same way."""
     import torch
     from peer import build_network
 
     network = build_network()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0  # of the new statistics: torch counts the other way round
+            module.momentum = 1.0  # weight of the new statistics: torch defines momentum the other way round
     with torch.no_grad():
         network.train()(torch.from_numpy(draw_images(BATCH, size_px).transpose(0, 3, 1, 2).copy()))
     return network.eval()
@@ -95,7 +95,7 @@ def export_peer(folder: Path, size_px: int) -> None:
     torch.onnx.export(
         network, (torch.zeros(1, 3, size_px, size_px),), str(folder / "peer.onnx"), input_names=["images"],
         output_names=["probability"], dynamic_axes={"images": {0: "batch"}, "probability": {0: "batch"}},
-        dynamo=False,  # the new exporter needs onnxscript and gives the same graph
+        dynamo=False,  # the new exporter needs onnxscript and writes the same graph
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def compile_openvino(folder: Path, threads: int, *precision: str) -> Any:
 
 
 def openvino_precision(folder: Path, threads: int) -> str:
-    """What OpenVINO computes in when nothing is said."""
+    """Return OpenVINO's default precision."""
     name = compile_openvino(folder, threads).get_property("INFERENCE_PRECISION_HINT").get_type_name()
     return {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[name]
 
@@ -162,16 +162,16 @@ def peer(kind: str, folder: Path, batch: int, size_px: int, threads: int) -> Wor
 
 
 def answers(side: str, kinds: Sequence[str], **settings: Any) -> dict[str, np.ndarray]:
-    """The probabilities that contestants give, in one order of axes."""
+    """Return the probabilities of each contestant, flattened per image."""
     prepare = {"ours": ours, "peer": peer}[side]
     return {kind: np.array(prepare(kind, **settings)()).reshape(BATCH, -1) for kind in kinds}
 
 
 def differences(shared: Mapping[str, Any], with_peer: bool) -> dict[str, float]:
-    """How far each is from float32's probabilities at most: ours from the SavedModel, the peer from itself.
+    """Return the largest differences to the float32 probabilities of the SavedModel, or of the uncompiled peer.
 
     Raises:
-        RuntimeError: our float32 formats do not agree.
+        RuntimeError: our float32 formats disagree.
     """
     largest = {}
     for side, kinds in {"ours": OURS, "peer": PEERS if with_peer else ()}.items():
@@ -180,12 +180,12 @@ def differences(shared: Mapping[str, Any], with_peer: bool) -> dict[str, float]:
             largest[f"{side} {kind}"] = float(np.abs(probability - given[kinds[0]]).max())
     apart = {kind: largest[f"ours {kind}"] for kind in FLOAT32 if largest[f"ours {kind}"] > TOLERANCE}
     if apart:
-        raise RuntimeError(f"further than {TOLERANCE} from the SavedModel's probabilities: {apart}")
+        raise RuntimeError(f"probabilities differ from the SavedModel's by more than {TOLERANCE}: {apart}")
     return largest
 
 
 def tabulate(seconds: Mapping[int, Mapping[str, Seconds]], largest: Mapping[str, float], precision: str) -> list[Row]:
-    """Rows of all pairs, and of ours alone where the peer has no times."""
+    """Return the rows of all pairs, or of ours only if the peer was not measured."""
     rows = []
     with_peer = any("peer as it is" in of_batch for of_batch in seconds.values())
     alone_each: list[tuple[str, str | None, float | None]] = [(kind, None, None) for kind in OURS]
@@ -212,7 +212,7 @@ def tabulate(seconds: Mapping[int, Mapping[str, Seconds]], largest: Mapping[str,
 
 
 def figures(goal: float | None, batches: Container[int]) -> list[tuple[str, int, float | None, dict[str, Any]]]:
-    """Name, batch, goal, and how `compare` computes it, of these batches."""
+    """Return name, batch, goal and arguments of `compare` for each figure of these batches."""
     every: list[tuple[str, int, float | None, dict[str, Any]]] = [
         ("batch 1, p50", 1, goal, {"unit": "ms"}),
         ("batch 1, p99", 1, None, {"unit": "ms", "percentile": 99}),
@@ -225,8 +225,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure inference, our exports against the peer.")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--batches", type=int, nargs="+", choices=CALLS, default=[*CALLS])
-    parser.add_argument("--size", type=int, default=SIZE, help="of the images, in pixels")
-    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    parser.add_argument("--size", type=int, default=SIZE, help="size of the images, in pixels")
+    parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
     args = parser.parse_args()
     threads = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:

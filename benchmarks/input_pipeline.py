@@ -42,7 +42,7 @@ KINDS = {  # name: ours, peer, goal
 
 
 def ours(records: Sequence[Record], engine: str, kind: str) -> Work:
-    """An epoch of what `fit` trains on."""
+    """One epoch of training batches."""
     from ham_keras.data.pipeline import Examples, make_train_dataset
     from ham_keras.settings import Augment, Data
 
@@ -80,7 +80,7 @@ def peer(records: Sequence[Record], augmented: bool, kind: str, workers: int) ->
 
 
 def measure(records: Sequence[Record], engines: Sequence[str], rounds: int, workers: Sequence[int]) -> list[Any]:
-    """Rows of some engines, all of them augmenting or none; without workers there is no peer."""
+    """Return the rows of some engines, which must all augment or not; without workers the peer is not measured."""
     augmented = "none" not in engines
     contestants = {}
     for engine, kind in itertools.product(engines, ("first", "uncached", "cached")):
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("root", help="a folder of images and masks, e.g. HAM10000")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
     args = parser.parse_args()
     records = spread(find_records(args.root).records, args.images)
     workers = () if args.without_peer else WORKERS

@@ -32,7 +32,7 @@ from ham_keras.data.repair import decide_masks, read_signs
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
 
-Pair = tuple[str, np.ndarray | None, np.ndarray]  # id, image where it is another than the record's, mask of 0 and 255
+Pair = tuple[str, np.ndarray | None, np.ndarray]  # id, image or None for the image of the record, mask of 0 and 255
 Change = Callable[[Record], Iterator[Pair]]
 FILLS = {"black": cv2.BORDER_CONSTANT, "nearest": cv2.BORDER_REPLICATE, "other side": cv2.BORDER_WRAP}
 
@@ -95,7 +95,7 @@ def hash_of(record: Record) -> int:
 
 
 def make_folder(root: Path, records: list[Record], change: Change) -> list[Record]:
-    """Write a data folder of changed pairs; returns its records."""
+    """Write a data folder with changed pairs; returns its records."""
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
 
@@ -114,7 +114,7 @@ def make_folder(root: Path, records: list[Record], change: Change) -> list[Recor
 
 
 def measure(name: str, records: list[Record]) -> dict[str, Any]:
-    """Shares of masks that each sign calls inverted, of those by which it can tell, and how many are repaired."""
+    """Return the fraction of masks that each sign classifies as inverted, if it can decide, and the number repaired."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         signs = list(threads.map(read_signs, records))
     row: dict[str, Any] = {"masks": name, "count": len(records)}
@@ -128,12 +128,14 @@ def measure(name: str, records: list[Record]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the signs of inverted masks, and their repair.")
-    parser.add_argument("root", help="HAM10000, in any layout the project reads")
-    parser.add_argument("--images", type=int, default=500, help="for tiles, shifts and discs (default: %(default)s)")
+    parser = argparse.ArgumentParser(description="Measure the detection and repair of inverted masks.")
+    parser.add_argument("root", help="HAM10000, in any supported layout")
+    parser.add_argument(
+        "--images", type=int, default=500, help="number of images for tiles, shifts and discs (default: %(default)s)"
+    )
     args = parser.parse_args()
     records = find_records(args.root).records
-    # All of the reversed run is taken, for nothing else of HAM10000 can be repaired but a whole folder.
+    # Use the whole reversed run: apart from it, HAM10000 masks can only be repaired as a whole folder.
     run = [record for record in records if "ISIC_0024316" <= record.image_id <= "ISIC_0024717"]
     others = [record for record in records if record not in set(run)]
     fewer = run + others[:: max(1, len(others) // max(1, args.images - len(run)))]

@@ -26,7 +26,7 @@ BROKEN = b"\xff\xd8\xff\xe0 cut short"
 
 
 def make_requests(model: Path, count: int, broken: float) -> list[tuple[str, dict[str, tf.Tensor], bool]]:
-    """(signature, inputs, whether it must fail), the same for the same arguments."""
+    """Return deterministic requests: (signature, inputs, whether it must fail)."""
     rng = np.random.default_rng(0)
     described = load_json(model / "assets.extra" / "metadata.json")["signatures"]
     _, height_px, width_px, _ = described["serve_network"]["inputs"]["images"]["shape"]
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--broken", type=float, default=0.02)
-    parser.add_argument("--distinct", type=int, default=120, help="distinct requests, each repeated")
+    parser.add_argument("--distinct", type=int, default=120, help="number of distinct requests, which are repeated")
     args = parser.parse_args()
     signatures = tf.saved_model.load(str(args.model)).signatures
     requests = make_requests(args.model, args.distinct, args.broken)

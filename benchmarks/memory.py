@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [DATA_ROOT] [--images 10015] [--epochs 3] [--cache memory disk none]
 
-Each run is `ham_keras.training.loop.fit` in a process of its own, with native augmentation. DATA_ROOT's files, or
+Each run is `ham_keras.training.loop.train_run` in a separate process, with native augmentation. DATA_ROOT's files, or
 phantoms, are repeated under other ids until there are enough. By default the network is one convolution, which saves
 hours of arithmetic; the rest, including a pipeline with every image in every epoch, is as in any training. 1 MB is
 2**20 bytes. Prints one table and writes benchmarks/results/memory.json.
@@ -17,19 +17,21 @@ from side_by_side import Row, alone, measured, save
 from watched_run import ONE_CONVOLUTION, repeated_records, watch_training
 
 FEW_IMAGES = 64
-GOALS_GB = {"memory": 0.8, "disk": 0.3, "none": 0.2}  # of 10**9 bytes
+GOALS_GB = {"memory": 0.8, "disk": 0.3, "none": 0.2}  # 1 GB is 10**9 bytes
 GROWTH_GOAL_MB = 5.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what 10,015 images cost in memory, by cache.")
-    parser.add_argument("root", nargs="?", type=Path, metavar="DATA_ROOT", help="default: phantoms, drawn for it")
+    parser = argparse.ArgumentParser(description="Measure the memory cost of 10,015 images for each cache.")
+    parser.add_argument("root", nargs="?", type=Path, metavar="DATA_ROOT", help="default: generated phantoms")
     parser.add_argument("--images", type=int, default=10015)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--cache", nargs="+", choices=list(GOALS_GB), default=list(GOALS_GB))
-    parser.add_argument("--size", type=int, default=128, help="of the network's input, in pixels")
+    parser.add_argument("--size", type=int, default=128, help="input size of the network, in pixels")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--backbone", default=ONE_CONVOLUTION, help="of a U-Net (default: %(default)s in its place)")
+    parser.add_argument(
+        "--backbone", default=ONE_CONVOLUTION, help="backbone of a U-Net (default: %(default)s instead of a U-Net)"
+    )
     args = parser.parse_args()
     training = {
         "network": args.backbone, "size_px": args.size, "batch": args.batch, "epochs": args.epochs,

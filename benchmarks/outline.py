@@ -2,8 +2,8 @@
 
     python benchmarks/outline.py
 
-Masks of 600x450 pixels: a disc, a lesion with holes and islands, and the hardest shapes, a serpentine that lies or
-stands and noise. Prints milliseconds (median) and writes benchmarks/results/outline.json.
+Masks of 600x450 pixels: a disc, a lesion with holes and islands, and the hardest shapes, horizontal and
+vertical serpentines and noise. Prints milliseconds (median) and writes benchmarks/results/outline.json.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
-from ham_keras.prediction import outline as opencv
-from ham_keras.serving import outline as exported
+from ham_keras.prediction import postprocessing as opencv
+from ham_keras.serving import postprocessing as exported
 
 HEIGHT_PX, WIDTH_PX = 450, 600
 REPEATS = 31

@@ -23,11 +23,11 @@ STD = np.array([0.229, 0.224, 0.225], "float32")
 
 
 class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """Decodes, resizes, augments and normalises one pair a call, as the usual tutorial does.
+    """Decodes, resizes, augments and normalises one pair per call, as in common tutorials.
 
-    `augment` is an albumentations Compose. What the tutorial does not: `averages` resizes images and masks by area
-    instead of by sampled pixels, `held` keeps the decoded and resized pairs in memory. Gives an image float32
-    [3, H, W], normalised, and a mask float32 [1, H, W] in {0, 1}.
+    Returns a normalised image float32 [3, H, W] and a mask float32 [1, H, W] in {0, 1}. `augment` is an albumentations
+    Compose. Two options differ from the tutorials: `averages` resizes images and masks by area instead of by sampled
+    pixels, `held` keeps the decoded and resized pairs in memory.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(normalised.transpose(2, 0, 1)), torch.from_numpy(mask[None].astype("float32"))
 
     def read(self, record: Record) -> Pair:
-        """uint8 RGB [H, W, 3] and mask [H, W] in {0, 1}, at the network's size."""
+        """Read uint8 RGB [H, W, 3] and mask [H, W] in {0, 1}, at the size of the network."""
         image = cv2.cvtColor(cv2.imread(str(record.image_path)), cv2.COLOR_BGR2RGB)
         mask = cv2.imread(str(record.mask_path), cv2.IMREAD_GRAYSCALE)
         small, mask = (
@@ -68,14 +68,14 @@ class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 
 
 def build_network(*, channels_last: bool = True) -> torch.nn.Module:
-    """Unet-resnet34 with random weights: float32 [N, 3, H, W] to logits [N, 1, H, W]."""
+    """Build Unet-resnet34 with random weights: float32 [N, 3, H, W] to logits [N, 1, H, W]."""
     torch.manual_seed(0)
     network = smp.Unet("resnet34", encoder_weights=None, classes=1)
     return network.to(memory_format=torch.channels_last) if channels_last else network
 
 
 def build_step(precision: str, *, compiled: bool, learning_rate: float = 1e-4) -> Callable[[Tensor, Tensor], float]:
-    """One training step on images and masks, as Lightning makes it under 32-true or bf16-mixed; gives the loss."""
+    """Build a training step like Lightning's with 32-true or bf16-mixed; it maps images and masks to the loss."""
     network = build_network().train()
     forward: Any = torch.compile(network) if compiled else network
     dice = smp.losses.DiceLoss("binary")

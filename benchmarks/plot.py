@@ -29,7 +29,7 @@ OURS, PEER, GOAL = "#1b6ca8", "#b0b0b0", "#d1495b"
 NAME = "ham_keras"
 PEER_NAME = "segmentation_models_pytorch"
 MB = 2**20
-COLOURS = 64  # of the PNG, which is a third as large then
+COLOURS = 64  # palette of the PNG, which reduces it to a third of its size
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def load_rows(folder: Path, benchmark: str) -> list[Row]:
 def save_picture(
     path: Path, compared: Sequence[tuple[str, Row]], right: Sequence[tuple[Callable[[Axes, Any], None], Any]]
 ) -> None:
-    """Bars to the left over the full height, one below the other to the right."""
+    """Draw the bars on the left at full height, and the other panels on the right, one below the other."""
     columns = [name for name, there in (("bars", compared), ("right", right)) if there]
     height = max(4.2, 0.27 * len(compared) + 1.4)
     figure = plt.figure(figsize=(13, height), dpi=100, layout="constrained")

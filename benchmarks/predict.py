@@ -20,7 +20,7 @@ from resident import rss_mb
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
 from ham_keras.predict import predict
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
 from ham_keras.runs import load_run
 
@@ -28,23 +28,23 @@ PARTS = 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Predict a folder and watch speed and memory.")
+    parser = argparse.ArgumentParser(description="Predict a folder and record speed and memory.")
     parser.add_argument("run", help="a run folder, e.g. runs/base")
     parser.add_argument("images", type=Path, help="a folder of images")
     args = parser.parse_args()
     model = load_run(args.run)[1].model_dump(include={"model": {"architecture", "backbone"}, "data": {"image_size"}})
     with tempfile.TemporaryDirectory() as folder:
-        count = len(find_inputs([args.images], Predictions(Path(folder))).ids)
+        count = len(find_inputs([args.images], PredictionFolder(Path(folder))).ids)
         memory, times = [], [time.perf_counter()]
-        add = Predictions.add
+        add = PredictionFolder.add
 
-        def add_and_look(predictions: Predictions, row: dict[str, Any]) -> None:
+        def add_and_measure(predictions: PredictionFolder, row: dict[str, Any]) -> None:
             add(predictions, row)
             if len(predictions.rows) % (count // PARTS) == 0:
                 memory.append(round(rss_mb()))
                 times.append(time.perf_counter())
 
-        Predictions.add = add_and_look  # type: ignore[method-assign]
+        PredictionFolder.add = add_and_measure  # type: ignore[method-assign]
         outcome = predict(args.run, [args.images], folder)
     seconds = [later - earlier for earlier, later in itertools.pairwise(times)]
     result = {
@@ -52,7 +52,7 @@ def main() -> None:
         "images": outcome.predicted,
         "failed": len(outcome.failures),
         "rss_mb_after_each_tenth": memory,
-        # The first tenth holds the start.
+        # The first tenth includes the start-up.
         "images_per_second_of_each_tenth_but_the_first": [round(count // PARTS / part, 1) for part in seconds[1:]],
     }
     for key, value in result.items():

@@ -22,7 +22,7 @@ PARTS = ("read the image", "resize the image", "read the mask", "resize the mask
 
 
 def prepared(part: str, functions: Sequence[Callable[[Any], Any]], records: Sequence[Record]) -> Work:
-    """Work of one part, on what the part before it gives."""
+    """Return the work of one part, on the output of the preceding part."""
     number = PARTS.index(part)
     path = "image_path" if number < 2 else "mask_path"
     inputs = [str(getattr(record, path)) for record in records]
@@ -69,7 +69,7 @@ def peer(part: str, records: Sequence[Record]) -> Work:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what reading a pair of files costs, part by part.")
+    parser = argparse.ArgumentParser(description="Measure the time to read a pair of files, step by step.")
     parser.add_argument("root", help="a folder of images and masks, e.g. HAM10000")
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)

@@ -12,21 +12,21 @@ from typing import Any
 
 
 def rss_mb(pid: int | str = "self") -> float:
-    """What a process holds now."""
+    """Current RSS of a process."""
     return _status(pid)["VmRSS"]
 
 
 def peak_rss_mb(pid: int | str = "self") -> float:
-    """The most that a process has held since it was started."""
+    """Peak RSS of a process since it started."""
     return _status(pid)["VmHWM"]
 
 
 def descendants(pid: int) -> list[int]:
-    """The living processes that a process has started, those that they have started, and so on."""
+    """Return the ids of the running child processes of a process, and of their children."""
     found, waiting = [], [pid]
     while waiting:
         for file in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # ended meanwhile
+            with contextlib.suppress(OSError):  # the process has ended
                 children = [int(word) for word in file.read_text().split()]
                 found += children
                 waiting += children
@@ -34,11 +34,11 @@ def descendants(pid: int) -> list[int]:
 
 
 class PeakWatch(contextlib.AbstractContextManager["PeakWatch"]):
-    """Looks at a process and its descendants every half second, for as long as the `with` block lasts.
+    """Measures a process and its descendants every half second inside a `with` block.
 
     Attributes:
-        largest_mb: the peak of the one that held the most.
-        together_mb: the most that all held at one look.
+        largest_mb: the highest peak of a single process.
+        together_mb: the highest sum over all processes.
     """
 
     def __init__(self, pid: int) -> None:
@@ -59,7 +59,7 @@ class PeakWatch(contextlib.AbstractContextManager["PeakWatch"]):
         while not self._over.wait(0.5):
             together = 0.0
             for pid in (self.pid, *descendants(self.pid)):
-                with contextlib.suppress(OSError, KeyError):  # ended meanwhile
+                with contextlib.suppress(OSError, KeyError):  # the process has ended
                     status = _status(pid)
                     together += status["VmRSS"]
                     self.largest_mb = max(self.largest_mb, status["VmHWM"])

@@ -1,4 +1,4 @@
-"""Time contestants alternately, each in a process of its own, and save the results.
+"""Time contestants alternately, each in a separate process, and save the results.
 
 Separate processes keep threads, memory and frameworks apart, and alternating rounds expose both sides to the same load
 of the machine: only the ratio of the medians is worth quoting.
@@ -24,7 +24,7 @@ from ham_keras.files import save_json
 RESULTS = Path("benchmarks/results")
 PEER_PACKAGES = ("segmentation-models-pytorch", "lightning", "torch", "onnxruntime", "openvino", "ray")
 
-Seconds = npt.NDArray[np.float64]  # [rounds, calls of a round]
+Seconds = npt.NDArray[np.float64]  # [rounds, calls per round]
 Row = dict[str, Any]
 Item = TypeVar("Item")
 Work = Callable[[], object]
@@ -32,7 +32,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Contestant:
-    """A function of a module, called with the settings in a process of its own; what it returns is timed."""
+    """A module-level function, called with the settings in a separate process; it returns the work to be timed."""
 
     prepare: Callable[..., Work]
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -41,12 +41,12 @@ class Contestant:
 def alternate(
     contestants: Mapping[str, Contestant], *, rounds: int, calls: int = 1, warm_up: int = 1
 ) -> dict[str, Seconds]:
-    """Seconds of every call: in each round every contestant has its `calls` calls, one after the other.
+    """Return the seconds of every call. In each round, the contestants run in turn, with `calls` calls each.
 
-    `warm_up` calls of each are not counted.
+    `warm_up` calls of each contestant are not timed.
 
     Raises:
-        RuntimeError: a contestant ended before it answered; its traceback is printed above.
+        RuntimeError: a contestant failed; its traceback is printed.
     """
     context = multiprocessing.get_context("spawn")
     links: dict[str, Connection] = {}
@@ -54,7 +54,7 @@ def alternate(
     try:
         for name, contestant in contestants.items():
             links[name], theirs = context.Pipe()
-            # Not a daemon: those may not have children, and torch's DataLoader works in some.
+            # Daemons cannot have child processes, which torch's DataLoader may start.
             process = context.Process(target=_serve, args=(theirs, contestant, calls, warm_up))
             process.start()
             theirs.close()
@@ -69,10 +69,10 @@ def alternate(
 
 
 def alone(function: Callable[..., Any], **settings: Any) -> Any:
-    """What a function of a module returns, called in a process of its own: its memory is that of this call.
+    """Call a module-level function in a separate process, so that it shares no memory, and return its result.
 
     Raises:
-        RuntimeError: the process ended before it answered; its traceback is printed above.
+        RuntimeError: the function failed; its traceback is printed.
     """
     context = multiprocessing.get_context("spawn")
     link, theirs = context.Pipe()
@@ -98,7 +98,7 @@ def _answer(link: Connection, name: str) -> Any:
     try:
         return link.recv()
     except EOFError:
-        raise RuntimeError(f"{name}: ended before it answered") from None
+        raise RuntimeError(f"{name}: failed; its traceback is above") from None
 
 
 def _serve(link: Connection, contestant: Contestant, calls: int, warm_up: int) -> None:
@@ -126,10 +126,10 @@ def compare(
     percentile: float = 50,
     **others: Any,
 ) -> Row:
-    """A row of the table. `unit` is "ms" a call, "s" a call or "images/s" with `images` a call.
+    """Return a row of the table. `unit` is "ms" or "s" per call, or "images/s" with `images` per call.
 
-    The ratio says how many times faster ours is: that of the medians, or of another percentile of all calls, and
-    the quartiles over the rounds.
+    The ratio is the speed-up of ours over the peer: the ratio of the medians or of another percentile over all calls,
+    with its quartiles over the rounds.
     """
     ours_by_round, peer_by_round = (np.percentile(side, percentile, axis=1) for side in (ours, peer))
     of_all = {"ours": np.percentile(ours, percentile), "peer": np.percentile(peer, percentile)}
@@ -148,21 +148,21 @@ def compare(
 
 
 def measured(name: str, ours: float, *, goal: float | None, unit: str, **others: Any) -> Row:
-    """A row without a peer: what was measured of ours alone."""
+    """Return a row without a peer, with a measurement of ours only."""
     return {"name": name, "ours": ours, "peer": None, "ratio": None, "goal": goal, "unit": unit, **others}
 
 
 def show(seconds: Any, unit: str, images: int = 1) -> float:
-    """The median in this unit, to four digits."""
+    """Return the median in this unit, rounded to four digits."""
     median = float(np.median(seconds))
     value = {"ms": 1000 * median, "s": median, "images/s": images / median}[unit]
     return float(f"{value:.4g}")
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """`count` of the items from first to last, all where there are fewer.
+    """Return `count` evenly spaced items, or all if there are fewer.
 
-    Not the first ones: what HAM10000 numbers low has masks of another kind.
+    The first items would not be representative: in HAM10000, images with low numbers have a different kind of masks.
     """
     count = min(count, len(items))
     return [items[index * len(items) // count] for index in range(count)]
@@ -176,7 +176,7 @@ def save(
     precision: str = "float32",
     columns: tuple[str, str] = ("ours", "peer"),
 ) -> None:
-    """Print the table and write benchmarks/results/<name>.json; `columns` names "ours" and "peer"."""
+    """Print the table and write benchmarks/results/<name>.json; `columns` are the headings of "ours" and "peer"."""
     width = max(len(row["name"]) for row in rows)
     print(f"{'':{width}}  {columns[0]:>9} {columns[1]:>9}  {'unit':9} {'ratio':>6}  {'(quartiles)':15} {'goal':>6}")
     for row in rows:

@@ -35,14 +35,14 @@ from ham_keras.scores.pairing import read_scores
 # The lowest ITA of each class, in degrees.
 CLASSES = {"very light": 55, "light": 41, "intermediate": 28, "tan": 10, "brown": -30, "dark": -90}
 BLUE, COVERED = "no ITA: bluish light", "no ITA: too little skin"
-ELLIPSE = 0.92  # of the half axes: dark corners and the dermatoscope's rim lie outside
-MARGIN = 0.04  # of the width: pigment fades out beyond the outline
+ELLIPSE = 0.92  # of the half axes: excludes dark corners and the rim of the dermatoscope
+MARGIN = 0.04  # of the width: pigment fades out beyond the lesion border
 HAIR_WIDTH, HAIR_DEPTH = 0.025, 8.0  # of the width; in L*
-FEWEST = 0.02  # of the image
+MIN_SKIN_FRACTION = 0.02  # of the image
 
 
 def find_skin(lightness: np.ndarray, lesion: np.ndarray) -> np.ndarray:
-    """The pixels [H, W] that show bare skin."""
+    """Return the mask [H, W] of bare skin."""
     height, width = lesion.shape
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     margin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, [2 * round(MARGIN * width) + 1] * 2)
@@ -52,11 +52,11 @@ def find_skin(lightness: np.ndarray, lesion: np.ndarray) -> np.ndarray:
 
 
 def measure(record: Record) -> tuple[str, float | None, float | None]:
-    """The image's class, and L* and ITA of its skin where they can be estimated."""
+    """Return the class of the image, and L* and ITA of its skin if they can be estimated."""
     image, lesion = read_image(record.image_path), read_truth(record).lesion
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     skin = find_skin(lab[..., 0], lesion)
-    if skin.mean() < FEWEST:
+    if skin.mean() < MIN_SKIN_FRACTION:
         return COVERED, None, None
     lightness, _, yellow = (float(value) for value in np.median(lab[skin], axis=0))
     if yellow <= 0:
@@ -72,8 +72,8 @@ def percentiles(values: list[float | None]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Estimate the skin tones of a data folder.")
-    parser.add_argument("root", help="data folder, in any layout the project reads")
-    parser.add_argument("--scores", help="a run's per_image.csv of these images")
+    parser.add_argument("root", help="data folder, in any supported layout")
+    parser.add_argument("--scores", help="per_image.csv of a run on these images")
     args = parser.parse_args()
     records = decide_masks(find_records(args.root).records)
     with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -33,7 +33,7 @@ HEAVY = (
     "pandas", "PIL", "pydantic",
 )  # fmt: skip
 
-# Which of them the help of a command imports; argv: the command.
+# Prints which heavy modules the --help of a command imports; argv: the command.
 HELP = f"""
 import json, runpy, sys
 command, sys.argv = sys.argv[1], [sys.argv[1], "--help"]
@@ -43,7 +43,7 @@ except SystemExit:
     print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
 
-# The command, ended after its first step; argv: the config.
+# Runs the command and exits after the first step; argv: the config.
 OURS = f"""
 import json, os, sys
 from ham_keras.training import loop
@@ -59,7 +59,7 @@ from ham_keras.train import main
 main(sys.argv[1:])
 """
 
-# The same by the peer; argv: the data folder.
+# The same with the peer; argv: the data folder.
 PEER = """
 import os, pathlib, sys
 import cv2, lightning, numpy as np, torch
@@ -101,7 +101,7 @@ trainer.fit(Segmenter(), torch.utils.data.DataLoader(Lesions(sys.argv[1]), 16, s
 
 
 def run_python(code: str, *arguments: str) -> str:
-    """What a program prints; modules of this folder can be imported in it."""
+    """Run a program that can import the modules of this folder, and return its output."""
     path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
     line = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(line, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
@@ -152,10 +152,12 @@ def time_first_step(rounds: int, *, with_peer: bool) -> Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure how long starting takes.")
+    parser = argparse.ArgumentParser(description="Measure start-up times.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--commands", nargs="*", default=list(find_commands()), help="whose --help (default: all)")
-    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    parser.add_argument(
+        "--commands", nargs="*", default=list(find_commands()), help="commands to measure (default: all)"
+    )
+    parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
     args = parser.parse_args()
     rows: list[Row] = []
     for command in args.commands:

@@ -27,7 +27,7 @@ from training_step import BATCH, SIZE, draw_batch
 from ham_keras.config import parse_config
 from ham_keras.training.loop import build_compiled_model
 
-LISTED = 12  # operations, the longest ones
+LISTED = 12  # number of operations in the table, longest first
 
 
 def median_seconds(work: Callable[[], object], calls: int = 10) -> float:
@@ -41,21 +41,21 @@ def median_seconds(work: Callable[[], object], calls: int = 10) -> float:
 
 
 def multiplication_rate(dtype: tf.DType, side: int = 2048) -> float:
-    """GFLOP/s of a square matrix multiplication, the most that convolutions can hope for."""
+    """GFLOP/s of a square matrix multiplication, an upper bound for convolutions."""
     matrix = tf.cast(tf.random.normal([side, side]), dtype)
     product = tf.function(lambda: tf.matmul(matrix, matrix))
     return 2 * side**3 / median_seconds(lambda: product().numpy()[0, 0]) / 1e9
 
 
 def memory_rate(megabytes: int = 256) -> float:
-    """GB/s read and written by doubling an array that no cache holds."""
+    """GB/s read and written when doubling an array larger than any cache."""
     array = tf.ones([megabytes * 2**18])
     double = tf.function(lambda: array * 2)
     return 2 * megabytes * 2**20 / median_seconds(lambda: double()[0].numpy()) / 1e9
 
 
 def convolution_gflop(model: keras.Model) -> float:
-    """Of one step: multiplications and additions of every convolution, forward and twice as many backward."""
+    """GFLOP of all convolutions in one step: forward, and twice as many backward."""
     shapes = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
     sizes = keras.Model(model.inputs, {name: layer.output for name, layer in shapes.items()})
     outputs = sizes.compute_output_shape((BATCH, SIZE, SIZE, 3))
@@ -64,7 +64,7 @@ def convolution_gflop(model: keras.Model) -> float:
 
 
 def profile(step: Callable[[], object], steps: int) -> dict[str, tuple[float, float]]:
-    """By operation: milliseconds and calls of one step."""
+    """Return milliseconds and calls per step for each operation."""
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
         for _ in range(steps):
@@ -78,7 +78,9 @@ def profile(step: Callable[[], object], steps: int) -> dict[str, tuple[float, fl
         for line in plane.lines:
             for event in line.events:
                 name, _, operation = plane.event_metadata[event.metadata_id].name.partition(":")
-                if "/" in name and operation and ":" not in operation:  # of the graph: path/of/the/node:Operation
+                if (
+                    "/" in name and operation and ":" not in operation
+                ):  # graph nodes are named path/of/the/node:Operation
                     picoseconds[operation] += event.duration_ps
                     calls[operation] += 1
     return {name: (picoseconds[name] / steps / 1e9, calls[name] / steps) for name, _ in picoseconds.most_common()}

@@ -20,7 +20,7 @@ MARKED = re.compile(r"<!-- (?P<name>\w+)(: (?P<prefix>.+?))? -->\n(\n(\|.*\n)+)?
 
 
 def update(document: str, results: Path = RESULTS) -> str:
-    """The document with every marked table as the results have it."""
+    """Return the document with every marked table rendered from the results."""
 
     def table(found: re.Match[str]) -> str:
         marker = found[0].partition("\n")[0]
@@ -36,7 +36,7 @@ def update(document: str, results: Path = RESULTS) -> str:
 
 
 def render(rows: list[Row], columns: list[str]) -> str:
-    """A Markdown table without empty columns."""
+    """Render a Markdown table without empty columns."""
     heads = ["", *columns, "unit", "ratio (quartiles)", "goal"]
     body = [
         [row["name"], *(digits(row[key]) for key in ("ours", "peer")), row["unit"], ratio(row), digits(row["goal"])]
@@ -59,7 +59,7 @@ def ratio(row: Row) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Bring a document's tables up to date with the benchmarks' results.")
+    parser = argparse.ArgumentParser(description="Update a document's tables from the benchmark results.")
     parser.add_argument("document", nargs="?", type=Path, default=Path("docs/performance.md"))
     args = parser.parse_args()
     save_text(args.document, update(args.document.read_text(encoding="utf-8")))

@@ -27,7 +27,7 @@ def draw_batch(batch: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(precision: str, batch: int = BATCH, size_px: int = SIZE) -> Work:
-    """The step that `model.fit` makes."""
+    """The training step of `model.fit`."""
     import tensorflow as tf
 
     from ham_keras.config import parse_config
@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure a training step, ours against the peer's.")
     parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--without-peer", action="store_true", help="ours alone: torch is not needed then")
+    parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
     args = parser.parse_args()
     kinds = [] if args.without_peer else list(GOALS)
     rows: list[dict[str, Any]] = []

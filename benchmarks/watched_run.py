@@ -13,13 +13,13 @@ from resident import peak_rss_mb, rss_mb
 
 from ham_keras.data.records import Record, find_records
 
-ONE_CONVOLUTION = "one convolution"  # in place of a backbone: all that training does but for the network's arithmetic
+ONE_CONVOLUTION = "one convolution"  # instead of a backbone: training without the arithmetic of a real network
 VAL_IMAGES = 64
 
 
 @contextmanager
 def repeated_records(root: Path | None, count: int, *, phantoms: int = 200) -> Iterator[list[Record]]:
-    """`count` records: those of a data folder, again and again under other ids; without one, of phantoms."""
+    """Yield `count` records of a data folder, or of phantoms, repeated under other ids."""
     with tempfile.TemporaryDirectory() as folder:
         if root is None:
             from ham_keras.data.phantoms.dataset import draw_phantoms
@@ -34,12 +34,14 @@ def repeated_records(root: Path | None, count: int, *, phantoms: int = 200) -> I
 def watch_training(
     records: Sequence[Record], *, network: str, size_px: int, cache: str, epochs: int, batch: int, precision: str
 ) -> dict[str, Any]:
-    """Train on the records and validate on the first few of them. For `side_by_side.alone`: memory is the process'.
+    """Train on the records and validate on the first few of them.
+
+    Call it with `side_by_side.alone`, because it measures the memory of the process.
 
     Returns:
-        imported_mb, first_step_mb, epochs_mb, peak_mb: RSS after TensorFlow's import, the first step and each epoch,
-        and the most there was.
-        epochs_seconds: of each epoch's training, without validation.
+        imported_mb, first_step_mb, epochs_mb, peak_mb: RSS after importing TensorFlow, after the first step and after
+        each epoch, and the peak.
+        epochs_seconds: training time of each epoch, without validation.
     """
     import keras
 
@@ -55,9 +57,9 @@ def watch_training(
             super().on_train_batch_end(batch, logs)
             watched.setdefault("first_step_mb", rss_mb())
 
-    def log_and_look(*args: Any, anew: bool = False) -> None:
-        log_epoch(*args, anew=anew)
-        if not anew:  # at an epoch's end, the last that is done
+    def log_and_measure(*args: Any, overwrite: bool = False) -> None:
+        log_epoch(*args, overwrite=overwrite)
+        if not overwrite:  # the last step of an epoch
             watched["epochs_mb"].append(rss_mb())
 
     def one_convolution(_: Any) -> keras.Model:
@@ -66,7 +68,7 @@ def watch_training(
         probability = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid", dtype="float32")(scaled)
         return keras.Model(image, probability)
 
-    loop.EpochBar, loop.log_to_tensorboard = Bar, log_and_look
+    loop.EpochBar, loop.log_to_tensorboard = Bar, log_and_measure
     if network == ONE_CONVOLUTION:
         loop.build_training_model = one_convolution
     with tempfile.TemporaryDirectory() as folder:
@@ -77,6 +79,8 @@ def watch_training(
             "train": {"epochs": epochs, "batch_size": batch},
         }
         sides = {"train": records, "val": records[:VAL_IMAGES]}
-        progress = loop.fit(parse_config(settings, "benchmark"), Run(Path(folder)), sides, precision, visible=False)
+        progress = loop.train_run(
+            parse_config(settings, "benchmark"), Run(Path(folder)), sides, precision, visible=False
+        )
     seconds = [len(records) / row["images_per_second"] for row in progress.history]
     return watched | {"peak_mb": peak_rss_mb(), "epochs_seconds": seconds}

@@ -39,11 +39,11 @@ from ham_keras.runs import load_run
 
 
 def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, cores: int) -> dict[str, float]:
-    """Predict in a temporary folder, on Ray where workers are given, kept to this many cores. For `alone`.
+    """Predict to a temporary folder on this many cores, with Ray if `workers` is given. Call it with `alone`.
 
     Returns:
-        images_per_second, cpu_seconds (of this process, an image): both after the first quarter.
-        seconds: of everything. bytes: of an image's mask, overlay and row. row_bytes: of that row in memory.
+        images_per_second, cpu_seconds (of this process, per image): both after the first quarter.
+        seconds: total time. bytes: size of mask, overlay and row per image. row_bytes: memory per row.
         peak_mb: of the largest process.
     """
     keep_to(cores)
@@ -52,26 +52,26 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
 
         ray.init(num_cpus=max(workers, cores), include_dashboard=False, log_to_driver=False, logging_level="warning")
     from ham_keras.predict import predict
-    from ham_keras.prediction.folder import Predictions
+    from ham_keras.prediction.folder import PredictionFolder
 
     cpu: list[float] = []
     rows: list[dict[str, Any]] = []
-    add = Predictions.add
+    add = PredictionFolder.add
 
-    def add_and_look(predictions: Predictions, row: dict[str, Any]) -> None:
+    def add_and_measure(predictions: PredictionFolder, row: dict[str, Any]) -> None:
         add(predictions, row)
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu.append(used.ru_utime + used.ru_stime)
         rows.append(row)
 
-    Predictions.add = add_and_look  # type: ignore[method-assign]
+    PredictionFolder.add = add_and_measure  # type: ignore[method-assign]
     engine = "ray" if workers else "local"
     with tempfile.TemporaryDirectory() as folder, PeakWatch(os.getpid()) as watch:
         start = time.perf_counter()
         predict(run, images, folder, engine=engine, workers=workers, visible=False)
         seconds = time.perf_counter() - start
         files = {path: path.stat() for path in Path(folder).rglob("*") if path.is_file()}
-    # When masks were written: Ray hands their rows on in blocks, and late.
+    # Use the times of the mask files: Ray returns rows late and in blocks.
     times = sorted(file.st_mtime for path, file in files.items() if path.name.endswith("_segmentation.png"))
     first, last = len(times) // 4, len(times) - 1
     return {
@@ -85,7 +85,7 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
 
 
 def held_bytes(rows: Sequence[dict[str, Any]]) -> int:
-    """What a row of the table takes in memory, in a dictionary by image id."""
+    """Return the memory of one table row in a dictionary by image id."""
     lines = [json.dumps(row) for row in rows]
     tracemalloc.start()
     held = {row["image_id"]: row for row in map(json.loads, lines)}
@@ -95,12 +95,12 @@ def held_bytes(rows: Sequence[dict[str, Any]]) -> int:
 
 
 def keep_to(cores: int) -> None:
-    """Keep this process, and those that it starts, to the first of the machine's cores."""
+    """Pin this process and its children to the first cores of the machine."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
 
 def trials_per_hour(*, workers: int, cores: int, trials: int, epochs: int) -> float:
-    """A chief and its workers, kept to this many cores, search on phantoms. For `alone`."""
+    """Run a search on phantoms with a chief and workers, pinned to this many cores. Call it with `alone`."""
     from ham_keras.data.phantoms.dataset import draw_phantoms
 
     keep_to(cores)
@@ -136,7 +136,7 @@ def trials_per_hour(*, workers: int, cores: int, trials: int, epochs: int) -> fl
 
 
 def _when(folder: Path, pattern: str, count: int, processes: Sequence[subprocess.Popen[bytes]]) -> float:
-    """The time at which so many files are there."""
+    """Wait for this many files and return the time."""
     while len(list(folder.glob(pattern))) < count:
         if any(process.poll() for process in processes):
             raise RuntimeError("a process of the search failed; its output is above")
@@ -145,7 +145,7 @@ def _when(folder: Path, pattern: str, count: int, processes: Sequence[subprocess
 
 
 def needs(images: int, local: dict[str, float], worker_mb: float) -> list[Row]:
-    """On paper: what so many images need, from what one of them does and what a worker on a core holds."""
+    """Extrapolate the needs of many images from those of one image and the memory of a worker."""
     core_hours = images * local["cpu_seconds"] / 3600
     cores = math.ceil(core_hours / 24)
     figures = [
@@ -168,12 +168,14 @@ def speed_up(name: str, rows: Sequence[Row]) -> Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what a second worker brings.")
+    parser = argparse.ArgumentParser(description="Measure the speed-up from a second worker.")
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images")
-    parser.add_argument("--limit", type=int, default=1024, help="predict at most so many (default: %(default)s)")
-    parser.add_argument("--trials", type=int, default=6, help="of a search; 0 leaves it out (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=3, help="of a trial (default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=1024, help="maximum number of images (default: %(default)s)")
+    parser.add_argument(
+        "--trials", type=int, default=6, help="trials per search; 0 skips the search (default: %(default)s)"
+    )
+    parser.add_argument("--epochs", type=int, default=3, help="epochs per trial (default: %(default)s)")
     args = parser.parse_args()
     images = list(image_files(args.images))[: args.limit]
     ways = {  # workers, cores
@@ -187,7 +189,7 @@ def main() -> None:
         found = alone(watch_prediction, run=args.run, images=images, workers=workers, cores=cores)
         rows.append(measured(f"predict, {name}", found.pop("images_per_second"), goal=None, unit="images/s", **found))
         if workers:
-            del rows[-1]["cpu_seconds"]  # of the process that only collects
+            del rows[-1]["cpu_seconds"]  # of the process that only collects results
     local = rows[0]
     rows.append(speed_up("predict on Ray", rows[2:4]))
     if args.trials:

@@ -1,7 +1,7 @@
 """Lesion segmentation in dermoscopy photographs: train, score, predict and serve.
 
-`load` opens a trained run; `train`, `evaluate`, `predict`, `export` and `report` are the functions of the commands.
-Nothing heavy is imported until one of them is called.
+`load` opens a trained run; `train`, `evaluate`, `predict`, `export` and `report` run the commands of the same names.
+Heavy dependencies are imported when one of them is called.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-# Before TensorFlow and albumentations are imported. What TensorFlow's C++ part logs and a user can fix is raised as
-# an exception too; albumentations would look for a newer release.
+# Must be set before TensorFlow and albumentations are imported. Errors in TensorFlow's C++ log that a user can fix are
+# also raised as exceptions; albumentations would check for a newer release.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
@@ -36,13 +36,13 @@ COMMANDS = {"train", "evaluate", "predict", "export", "report"}
 
 
 def load(run: Path | str) -> TrainedRun:
-    """Open a trained run to segment images with its network.
+    """Load a trained run to segment images.
 
     >>> run = ham_keras.load("runs/base")
     >>> run.segment("photo.jpg").mask
 
     Raises:
-        HamError: not a run, or it has no weights yet.
+        HamError: `run` is not a run folder, or has no weights yet.
     """
     from ham_keras.prediction.trained_run import TrainedRun
 
@@ -50,7 +50,7 @@ def load(run: Path | str) -> TrainedRun:
 
 
 class _Command(ModuleType):
-    """A command's module that can be called like its function: `ham_keras.train` is both."""
+    """A command's module that is also callable as the command's function, e.g. `ham_keras.train`."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._function(*args, **options)
@@ -67,7 +67,7 @@ class _Command(ModuleType):
 
 
 class _Package(ModuleType):
-    """Makes `ham_keras.train` callable whoever imports the submodule, and whenever: Python binds it here."""
+    """Makes a command's module callable when Python binds it to the package, in any order of imports."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in COMMANDS and isinstance(value, ModuleType):
@@ -87,7 +87,7 @@ def __getattr__(name: str) -> Any:
         try:
             return metadata.version("ham-keras")
         except metadata.PackageNotFoundError:
-            pass  # used from a folder, without having been installed
+            pass  # running from a source tree without installation
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""`python -m ham_keras COMMAND ...`: the console script where it is not on the PATH."""
+"""`python -m ham_keras COMMAND ...`, for when the console script is not on the PATH."""
 
 from ham_keras.commands import console
 

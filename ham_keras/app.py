@@ -1,10 +1,10 @@
-"""A page in the browser that outlines the lesion of an image that is dropped on it.
+"""Serve a web page that outlines the lesion in an uploaded image.
 
     python -m ham_keras.app runs/base
 
-It needs the extra `app` (Gradio). Images stay on the machine that runs it and are not kept: an upload is deleted
-when it is read, and what a page shows is in memory until the page is closed. Ctrl-C ends it. Research use; not a
-medical device.
+Requires the extra `app` (Gradio). Images stay on this machine and are not stored: an upload is deleted as soon as it
+is read, and results are kept in memory until the page is closed. Press Ctrl-C to stop. Research use; not a medical
+device.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from collections.abc import Sequence
 
 from ham_keras.demo.server import HOST, PORT, is_local, serve
 from ham_keras.errors import program, run_command, warn
-from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
+from ham_keras.prediction.arguments import add_outline_arguments, outline_from_arguments
 from ham_keras.runs import load_run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command until Ctrl-C or SIGTERM, which are its ordinary end."""
+    """Serve the page until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(
         prog=program("app"),
-        description="Outline lesions on a page in the browser. Images stay on this machine. Not a medical device.",
+        description="Outline lesions on a web page. Images stay on this machine. Not a medical device.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
-    parser.add_argument("--host", default=HOST, help="address to listen at (default %(default)s: this machine alone)")
-    parser.add_argument("--port", type=int, default=PORT, metavar="N", help="port to listen at (default %(default)s)")
+    parser.add_argument("--host", default=HOST, help="address to listen on (default %(default)s: this machine only)")
+    parser.add_argument("--port", type=int, default=PORT, metavar="N", help="port to listen on (default %(default)s)")
     add_outline_arguments(parser)
     args = parser.parse_args(argv)
     if not is_local(args.host):
-        warn(f"--host {args.host}: whoever reaches this machine can use the page, and images travel unencrypted")
+        warn(f"--host {args.host}: anyone who can reach this machine can use the page, and images are sent unencrypted")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        outline = chosen_outline(args, load_run(args.run)[1].outline)
+        outline = outline_from_arguments(args, load_run(args.run)[1].outline)
         with serve(args.run, host=args.host, port=args.port, outline=outline) as url:
-            print(f"{url}: {args.run}, until Ctrl-C. Research use; not a medical device.", flush=True)
+            print(f"{url}: {args.run}, press Ctrl-C to stop. Research use; not a medical device.", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
-        print("ended; no image is left on disk")
+        print("stopped; no images are left on disk")
     return 0
 
 

@@ -1,9 +1,9 @@
-"""Ask a TensorFlow Serving server for the masks of image files, over its REST API.
+"""Segment image files with a TensorFlow Serving server over its REST API.
 
     python -m ham_keras.client http://localhost:8501/v1/models/lesion photos/*.jpg -o masks
 
-Several requests run at a time; a server that is busy (429, 503) or not up yet is asked again, with growing pauses.
-TensorFlow is not needed here.
+Requests run in parallel and are retried with backoff while the server is busy (429, 503) or not up yet. TensorFlow is
+not required.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command
-from ham_keras.prediction.arguments import probability
+from ham_keras.prediction.arguments import parse_threshold
 from ham_keras.serving.client import Client, save_masks
 
 
@@ -31,37 +31,41 @@ def client(
     retries: int = 5,
     threads: int = 4,
 ) -> int:
-    """Write `output`/<id>_segmentation.png for each image file; returns how many failed, each reported in one line.
+    """Write `output`/<id>_segmentation.png for each image file and return the number of failures.
 
-    `threshold` replaces the model's own.
+    Each failure is reported in one line. `threshold` overrides the model's.
 
     Raises:
-        HamError: not a model's address, or two images have the same name.
+        HamError: `url` is not a model's address, or two images have the same name.
     """
     names = Counter(path.stem for path in images)
-    twice = next((path for path in images if names[path.stem] > 1), None)
-    if twice is not None:
-        raise HamError(f"{twice}: another image has this name too, and their masks would be one file; rename it")
+    duplicate = next((path for path in images if names[path.stem] > 1), None)
+    if duplicate is not None:
+        raise HamError(f"{duplicate}: another image has the same name, and so would its mask; rename it")
     server = Client(url, threshold=threshold, timeout_seconds=timeout_seconds, retries=retries, threads=threads)
     results = tqdm(server.segment_files(images), total=len(images), unit=" images", disable=None)
     return save_masks(results, output, lambda line: tqdm.write(line, file=sys.stderr))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 1 when an image failed."""
+    """Run the command; returns 1 if an image failed."""
     parser = argparse.ArgumentParser(
-        prog=program("client"), description="Ask a TensorFlow Serving server for the masks of image files."
+        prog=program("client"), description="Segment image files with a TensorFlow Serving server."
     )
     parser.add_argument("url", metavar="URL", help="the model's address, e.g. http://localhost:8501/v1/models/lesion")
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files")
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the masks")
-    parser.add_argument("--threshold", type=probability, metavar="T", help="lesion is above it (default: the model's)")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="output folder for the masks")
     parser.add_argument(
-        "--timeout", type=_above_zero, default=60, metavar="SECONDS", help="for one request (default 60)"
+        "--threshold", type=parse_threshold, metavar="T", help="pixels above it are lesion (default: the model's)"
     )
-    parser.add_argument("--retries", type=int, default=5, metavar="N", help="of a busy server (default 5)")
     parser.add_argument(
-        "--threads", type=int, choices=range(1, 65), default=4, metavar="N", help="requests at a time (default 4)"
+        "--timeout", type=_positive, default=60, metavar="SECONDS", help="timeout of a request (default 60)"
+    )
+    parser.add_argument(
+        "--retries", type=int, default=5, metavar="N", help="retries while the server is busy (default 5)"
+    )
+    parser.add_argument(
+        "--threads", type=int, choices=range(1, 65), default=4, metavar="N", help="parallel requests (default 4)"
     )
     args = parser.parse_args(argv)
     failed = client(
@@ -77,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _above_zero(text: str) -> float:
+def _positive(text: str) -> float:
     value = float(text)
     if not value > 0:
         raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")

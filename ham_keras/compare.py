@@ -1,8 +1,8 @@
-"""Compare two scorings of the same images by a paired bootstrap over lesions.
+"""Compare two sets of scores of the same images with a paired bootstrap over lesions.
 
     python -m ham_keras.compare runs/base/scores/test/per_image.csv other/per_image.csv
 
-The first file is a run's; the second needs the columns image_id and jaccard_native.
+The first file belongs to a run; the second only needs the columns image_id and jaccard_native.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ham_keras.scores.pairing import pair_scores
 
 
 def compare(ours: Path | str, theirs: Path | str, score: str = "jaccard_native") -> dict[str, Any]:
-    """Mean and 95 % interval of a score in two files and of its difference; see `scores.pairing.pair_scores`."""
+    """Compare the means of a score in two files, with 95 % intervals; see `scores.pairing.pair_scores`."""
     return pair_scores(ours, theirs, score)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog=program("compare"), description="Compare two scorings of the same images, paired."
+        prog=program("compare"), description="Compare two sets of scores of the same images, paired."
     )
     parser.add_argument("ours", help="a run's per_image.csv")
     parser.add_argument("theirs", help="another per_image.csv of the same images")

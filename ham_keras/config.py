@@ -1,7 +1,7 @@
-"""Load a config: read the JSON, lay it over what it extends, apply overrides, check every key.
+"""Load a config: read the JSON, merge it into the config it extends, apply overrides, validate every key.
 
-python -m ham_keras.config --schema            # the JSON Schema that editors complete from
-python -m ham_keras.config --reference         # every key in a table: docs/reference/config.md
+python -m ham_keras.config --schema            # the JSON Schema for completion in editors
+python -m ham_keras.config --reference         # all keys as tables: docs/reference/config.md
 python -m ham_keras.config configs/base.json   # the file with `extends` and defaults resolved
 """
 
@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
-RENAMED = {"score.threshold": "outline.threshold"}  # keys of earlier versions: section.key, old to new
+RENAMED = {"score.threshold": "outline.threshold"}  # keys of earlier versions, old section.key to new
 Overrides = Sequence[str] | Mapping[str, Any]  # ["train.epochs=5"] or {"train.epochs": 5}
 
 # setup.py installs the repository's configs/ into the package; in a clone they are beside it.
@@ -36,23 +36,23 @@ if not SHIPPED.is_dir():
 
 
 def load_config(path: Path | str, overrides: Overrides = ()) -> Config:
-    """Read a config file, what it extends, and overrides, in that order.
+    """Read a config file and the configs it extends, and apply overrides.
 
     Args:
-        path: a file, or the name of a shipped config, e.g. "base". A file of that name comes first.
-        overrides: `section.key=value` texts, whose values are read as JSON, and as plain text where they are not
-            JSON; or values by `section.key`, or by section, `{"train": {"epochs": 5}}`.
+        path: a file, or the name of a shipped config, e.g. "base". A file of that name takes precedence.
+        overrides: `section.key=value` strings, whose values are parsed as JSON, or kept as text if they are not JSON;
+            or a mapping of `section.key`, or of sections, to values, e.g. `{"train": {"epochs": 5}}`.
 
     `run.name` defaults to the file's name.
 
     Raises:
-        HamError: names the file or key, what was expected and what was found.
+        HamError: the config is missing or invalid; names the file or key, what was expected and what was found.
     """
     return load_config_as(Config, path, overrides)
 
 
 def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Overrides = ()) -> AnyConfig:
-    """`load_config` for configs that hold more than those of a run."""
+    """`load_config` for subclasses of `Config`."""
     path = Path(path)
     settings = _read_with_parents(_find(str(path)), ())
     _override(settings, overrides)
@@ -63,7 +63,7 @@ def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Overrides
 
 
 def as_config(config: Config | Path | str, overrides: Overrides = ()) -> Config:
-    """A config, or what `load_config` reads, with overrides laid over it.
+    """Return a config, loaded if it is a file or name, with overrides applied.
 
     Raises:
         HamError: see `load_config`.
@@ -81,16 +81,16 @@ def shipped_configs() -> list[str]:
 
 
 def parse_config(settings: dict[str, Any], source: str) -> Config:
-    """Check settings against the model; `source` names them in errors.
+    """Validate settings; `source` names them in error messages.
 
     Raises:
-        HamError: one line for the first few things that are wrong.
+        HamError: settings are invalid; names the first few in one line.
     """
     return parse_config_as(Config, settings, source)
 
 
 def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str) -> AnyConfig:
-    """`parse_config` for configs that hold more than those of a run."""
+    """`parse_config` for subclasses of `Config`."""
     try:
         return kind.model_validate(_rename(settings, source))
     except ValidationError as error:
@@ -108,7 +108,7 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise HamError(f"{path}: extends itself")
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+        settings = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
     except HamError as error:
         raise HamError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -132,10 +132,10 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _rename(settings: dict[str, Any], source: str) -> dict[str, Any]:
-    """The settings with the keys of `RENAMED` under their new names.
+    """Rename the keys of earlier versions in settings, see `RENAMED`.
 
     Raises:
-        HamError: old and new name are both there, with different values.
+        HamError: the old and the new key are both set, to different values.
     """
     for old, new in RENAMED.items():
         (section, key), (new_section, new_key) = old.split("."), new.split(".")
@@ -145,7 +145,7 @@ def _rename(settings: dict[str, Any], source: str) -> dict[str, Any]:
         value = before[key]
         if after.get(new_key, value) != value:
             raise HamError(
-                f"{source}: {old}: is called {new} now, and the two differ ({json.dumps(value)} and "
+                f"{source}: {old}: renamed to {new}, which has another value ({json.dumps(value)} and "
                 f"{json.dumps(after[new_key])}); remove {old}"
             )
         rest = {name: setting for name, setting in before.items() if name != key}
@@ -154,30 +154,30 @@ def _rename(settings: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _find(name: str, folder: Path = Path()) -> Path:
-    """The file, relative to `folder`, or where there is none the shipped config of this name."""
+    """The file relative to `folder`, or, if it does not exist, the shipped config of this name."""
     path = folder / name
     return SHIPPED / f"{name}.json" if not path.is_file() and name in shipped_configs() else path
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     for key in keys:
         if keys.count(key) > 1:
-            raise HamError(f"{key}: the key stands there twice; keep one")
+            raise HamError(f"{key}: duplicate key; keep one")
     return dict(pairs)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
 
 def _override(settings: dict[str, Any], overrides: Overrides) -> None:
     if isinstance(overrides, str):
-        raise HamError(f"{overrides}: expected a list of section.key=value, or values by section.key")
+        raise HamError(f"{overrides}: expected a list of section.key=value, or a mapping of section.key to value")
     given = overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides)
     renamed = [pair for key, value in given for pair in _rename({RENAMED.get(key, key): value}, key).items()]
     for key, value in renamed:
@@ -208,7 +208,9 @@ def _explain(item: Any, kind: type[BaseModel]) -> str:
         *parents, key = [str(part) for part in item["loc"]]
         known = _known_keys(parents, kind)
         near = difflib.get_close_matches(key, known, 1, 0.5)
-        return f"{place}: unknown key, " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+        return f"{place}: unknown key, " + (
+            f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+        )
     message = item["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     got = "" if isinstance(item["input"], dict) else f", got {json.dumps(item['input'], default=str)}"
@@ -226,11 +228,11 @@ def _known_keys(parents: Sequence[str], kind: type[BaseModel]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog=program("config"), description="Check and show a config.")
+    parser = argparse.ArgumentParser(prog=program("config"), description="Validate and print a config.")
     parser.add_argument("config", nargs="?", help="a config file, or a shipped config's name")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a run's config files")
-    parser.add_argument("--reference", action="store_true", help="print every key as a Markdown table")
+    parser.add_argument("--reference", action="store_true", help="print all keys as Markdown tables")
     args = parser.parse_intermixed_args(argv)
     if args.schema or args.reference:
         from ham_keras.reference.schema import config_reference, json_schema

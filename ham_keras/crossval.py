@@ -1,9 +1,9 @@
-"""Train and score a config once for each of K folds by lesion, so that every image is scored by a network new to it.
+"""Cross-validate a config with K folds by lesion, so that every image is scored by a network that has not seen it.
 
     python -m ham_keras.crossval configs/base.json --folds 5 data.root=HAM10000
 
-It writes runs/<name>/fold_0 to fold_<K-1>, each an ordinary run, and runs/<name>/oof/ with the scores and masks of each
-image by the fold that has not seen it. The same command continues where it was interrupted.
+Writes runs/<name>/fold_0 to fold_<K-1>, each an ordinary run folder, and runs/<name>/oof/ with the out-of-fold scores
+and masks of all images. Run the same command again to resume an interrupted cross-validation.
 """
 
 from __future__ import annotations
@@ -38,37 +38,37 @@ def crossval(
     overwrite: bool = False,
     visible: bool = True,
 ) -> CrossvalFolder:
-    """Train a run for each fold, score the images it left out, and put these scores together.
+    """Train one run per fold, score the images held out from it, and combine the scores.
 
-    The images are read once for all folds. A finished fold is kept, an unfinished one continues.
+    Images are read once for all folds. Finished folds are kept; an unfinished one is resumed.
 
     Raises:
-        HamError: a user's fault in config or data, or a loss that is not a number.
+        HamError: config or data are invalid, or the loss is not finite.
     """
     settings = as_config(config, overrides).model_dump(by_alias=True)
-    whole = with_data_root(CrossvalConfig.model_validate(settings | {"folds": folds}))
-    whole = with_initial_weights(whole, overwrite=overwrite)
-    with open_crossval(whole, overwrite=overwrite) as folder:
-        records = draw_folds(whole, folder, read_records(whole.data))
+    base = with_data_root(CrossvalConfig.model_validate(settings | {"folds": folds}))
+    base = with_initial_weights(base, overwrite=overwrite)
+    with open_crossval(base, overwrite=overwrite) as folder:
+        records = draw_folds(base, folder, read_records(base.data))
         cache: Any = None
         for number in range(folds):
-            config = fold_config(whole, folder, number)
+            config = fold_config(base, folder, number)
             with open_run(config) as run:
                 if run.finished:
                     print(f"{run.folder} is finished")
                     continue
                 ids = choose_split(config.data, run.split, records)
                 sides = {side: select(records, ids[side], f"{run.split}: {side}") for side in ids}
-                # From here on TensorFlow is needed.
+                # TensorFlow is needed from here on.
                 import keras
 
                 from ham_keras.data.pipeline import Examples
                 from ham_keras.experiments.single import train_and_score
 
-                keras.backend.clear_session()  # or the networks of all folds would be kept
-                cache = cache or Examples(records, whole.data, visible=visible)
+                keras.backend.clear_session()  # frees the network of the previous fold
+                cache = cache or Examples(records, base.data, visible=visible)
                 train_and_score(config, run, sides, cache=cache, save_masks=True, visible=visible)
-        summary = save_out_of_fold(whole, folder)
+        summary = save_out_of_fold(base, folder)
     print(f"\n{format_summary(summary, f'{folder.folder}: out of fold')}")
     spread = summary["folds"]
     each = ", ".join(f"{mean:.4f}" for mean in spread["jaccard"])
@@ -78,12 +78,16 @@ def crossval(
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog=program("crossval"), description="Train and score a config once for each of K folds by lesion."
+        prog=program("crossval"), description="Cross-validate a config with K folds by lesion."
     )
     parser.add_argument("config", help="a config file, e.g. configs/base.json, or a shipped config's name, e.g. base")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings laid over the config's")
-    parser.add_argument("--folds", type=int, default=5, choices=range(2, 101), metavar="K", help="(default: 5)")
-    parser.add_argument("--overwrite", action="store_true", help="delete a cross-validation of this name first")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the config's")
+    parser.add_argument(
+        "--folds", type=int, default=5, choices=range(2, 101), metavar="K", help="number of folds (default: 5)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="delete the cross-validation of this name and start over"
+    )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     for override in args.overrides:

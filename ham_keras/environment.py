@@ -1,4 +1,4 @@
-"""What a run is computed with: versions, machine, code revision and command."""
+"""Describe the environment of a run: versions, machine, code revision and command."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _git_revision() -> str | None:
         return None
     top, revision = found.stdout.splitlines()
     if Path(top).resolve() != here.parent.resolve():
-        return None  # installed into an environment that lies in somebody else's repository
+        return None  # installed in an environment inside another repository
     return revision + ("-modified" if changed.returncode else "")
 
 

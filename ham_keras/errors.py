@@ -1,4 +1,4 @@
-"""Errors that a user can fix, warnings, and how a command starts and ends."""
+"""Errors that a user can fix, warnings, and the entry point of all commands."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 class HamError(Exception):
-    """A user's fault: names the file or the config key, what was expected and what to do.
+    """An error that the user can fix: names the file or config key, what was expected and what to do.
 
-    Commands print it as one line and exit with status 2; a programmer's fault keeps its traceback.
+    Commands print it in one line and exit with status 2. All other exceptions keep their traceback.
     """
 
 
 class SettingError(HamError):
-    """A config key whose value does not fit this machine, this data or another value."""
+    """A config value that does not fit this machine, the data or another value."""
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}")
@@ -23,7 +23,7 @@ class SettingError(HamError):
 
 
 class DivergedError(HamError):
-    """The loss or a weight is not a finite number; `reason` says which, and where in the training."""
+    """Training diverged: the loss or a weight is not finite. `reason` says which, and when."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason}: {advice}")
@@ -31,7 +31,7 @@ class DivergedError(HamError):
 
 
 def shown(path: object) -> str:
-    """A path, or a line that names one, as text that can be printed: bytes of a name that are not UTF-8 as \\xNN."""
+    """A path, or a message with a path, as printable text: bytes that are not UTF-8 become \\xNN."""
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -41,7 +41,7 @@ def warn(line: str) -> None:
 
 
 def program(command: str) -> str:
-    """What starts this command in this process, for usage lines: `ham-keras train` or `python -m ham_keras.train`."""
+    """How to run a command, for usage messages: `ham-keras train` or `python -m ham_keras.train`."""
     started = Path(sys.argv[0])
     if started.name == "ham-keras":
         return f"ham-keras {command}"
@@ -51,9 +51,9 @@ def program(command: str) -> str:
 
 
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
-    """Run a command's `main` and exit: 0 or its own status, 2 after a user's fault, 130 after Ctrl-C.
+    """Run a command's `main` and exit with its status, with 2 after a `HamError`, or with 130 after Ctrl-C.
 
-    A file that cannot be opened or written is a user's fault, too.
+    A file that cannot be opened or written also exits with 2.
     """
     try:
         status = command(argv)

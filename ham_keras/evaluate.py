@@ -21,7 +21,7 @@ from ham_keras.files import load_json
 from ham_keras.runs import check_overrides, load_run
 from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
-MASK_KEYS = ("repair_masks", "lesion_values")  # of the config's data section: how masks are read
+MASK_KEYS = ("repair_masks", "lesion_values")  # keys of the data section that control how masks are read
 SETTABLE = ("outline", "score", *(f"data.{key}" for key in MASK_KEYS))
 
 
@@ -35,24 +35,24 @@ def evaluate(
     save_masks: bool = False,
     visible: bool = True,
 ) -> dict[str, Any]:
-    """Score a run in float32; writes scores/<name>/per_image.csv and summary.json into it.
+    """Score a run in float32 and write scores/<name>/per_image.csv and summary.json.
 
-    Scored are the images of this split of the run's own, "test" when none is named. With `data_root` it is all
-    images of that folder, or those of the split that now lie there. `name` defaults to the split's, the folder's,
-    or <folder>-<split>. Each image is scored at the network's size and at its mask's own size, to which the
-    probability is resized. `overrides` are outline.key=value, score.key=value, data.repair_masks=... and
-    data.lesion_values=... `save_masks` also writes masks/<id>_segmentation.png.
+    Scores the images of `split`, by default "test". With `data_root`, scores the images in that folder: those of
+    `split`, or all if it is None. `name` defaults to <split>, <folder> or <folder>-<split>. Each image is scored at
+    the network's size and at its mask's own size, to which the probability is resized. `overrides` may set outline.*,
+    score.*, data.repair_masks and data.lesion_values. `save_masks` also writes masks/<id>_segmentation.png.
 
     Returns:
-        the content of summary.json, see `scores.summary.summarise`.
+        The content of summary.json, see `scores.summary.summarise`.
 
     Raises:
-        HamError: not a run, no weights yet, a file that cannot be read, the name holds other scores.
+        HamError: `folder` is not a run or has no weights, a file cannot be read, or scores/<name> holds other scores.
     """
     run, config = load_run(folder, check_overrides(overrides, SETTABLE))
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
-    for line in pairing.warnings() if data_root is not None else ():  # of its own data training has told
+    # Training has already reported those of the run's own data.
+    for line in pairing.warnings() if data_root is not None else ():
         warn(line)
     masks = {key: getattr(config.data, key) for key in MASK_KEYS}
     records, sides = decide_masks(pairing.records, **masks), load_split(run.split)
@@ -60,40 +60,40 @@ def evaluate(
         split = split or "test"
         records = select(records, sides[split], f"{run.split}: {split}")
     else:
-        warn_of_trained(records, {*sides["train"], *sides["val"]})
+        warn_about_leakage(records, {*sides["train"], *sides["val"]})
     for line in mask_warnings(records):
         warn(line)
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
     if data_root is not None and name in NAMES:
-        raise HamError(f"{root}: its scores cannot be kept as {name!r}, the run's own; choose --name NAME")
-    read_otherwise = any(override.startswith("data.") for override in overrides)
-    made_from = describe_scoring(root, split, config, masks if read_otherwise else None)
-    _refuse_other_scores(run.scores(name), made_from)
-    from ham_keras.prediction.scoring import score_run
+        raise HamError(f"{root}: {name!r} is the name of the run's own split; choose --name NAME")
+    masks_overridden = any(override.startswith("data.") for override in overrides)
+    made_from = describe_scoring(root, split, config, masks if masks_overridden else None)
+    _check_same_scoring(run.scores(name), made_from)
+    from ham_keras.prediction.evaluation import evaluate_run
 
-    return score_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
+    return evaluate_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
 
 
-def warn_of_trained(records: Sequence[Record], image_ids: set[str]) -> None:
-    """Tell how many records are of these ids, or of the lesions that these ids show."""
+def warn_about_leakage(records: Sequence[Record], image_ids: set[str]) -> None:
+    """Warn about records with these ids, or of lesions that also have images with these ids."""
     lesions = {record.lesion_id for record in records if record.image_id in image_ids}
     known = sum(record.lesion_id in lesions for record in records)
     if known:
         warn(
-            f"{known} of these {len(records)} images are, by their ids, images or lesions that were trained or "
-            f"validated on; --split test leaves them out"
+            f"{known} of these {len(records)} images are, by their ids, images or lesions used for training or "
+            f"validation; --split test leaves them out"
         )
 
 
-def _refuse_other_scores(target: Path, made_from: dict[str, Any]) -> None:
+def _check_same_scoring(target: Path, made_from: dict[str, Any]) -> None:
     if not (target / "summary.json").exists():
         return
     summary = load_json(target / "summary.json")
     found = {**summary, **scored_outline(summary).model_dump()}
     different = [key for key in made_from if found.get(key) != made_from[key]]
     if different:
-        there = ", ".join(f"{key} {found.get(key)}" for key in different)
-        raise HamError(f"{target}: holds the scores of {there}; choose --name NAME")
+        existing = ", ".join(f"{key} {found.get(key)}" for key in different)
+        raise HamError(f"{target}: holds scores made with {existing}; choose --name NAME")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,13 +102,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
     parser.add_argument(
-        "overrides", nargs="*", metavar="outline.key=value", help="score with another outline, e.g. outline.tta=true"
+        "overrides", nargs="*", metavar="outline.key=value", help="override the run's settings, e.g. outline.tta=true"
     )
     parser.add_argument("--data", metavar="ROOT", help="score this folder of images and masks")
     parser.add_argument(
-        "--split", choices=NAMES, help="only these of the run's own images (default without --data: test)"
+        "--split", choices=NAMES, help="score only this split of the run (default without --data: test)"
     )
-    parser.add_argument("--name", help="keep the scores as scores/NAME (default: the split's or the folder's name)")
+    parser.add_argument("--name", help="write to scores/NAME (default: the split's or the folder's name)")
     parser.add_argument("--save-masks", action="store_true", help="also write the predicted masks as PNGs")
     args = parser.parse_intermixed_args(argv)
     summary = evaluate(

@@ -1,4 +1,4 @@
-"""Read and write files: whole or not at all, and one process at a time."""
+"""Read files, write files and folders atomically, and lock folders."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from typing import Any
 
 from ham_keras.errors import HamError
 
-LONGEST_PART_PREFIX = len(".part-4194304.")  # what a temporary name adds to a file's, with Linux' highest process id
+LONGEST_PART_PREFIX = len(".part-4194304.")  # of temporary names; 4194304 is Linux's highest process id
 
 
 def part_of(path: Path) -> Path:
-    """The temporary name beside `path` under which this process writes; it keeps the ending."""
+    """This process's temporary path beside `path`, with the same suffix."""
     return path.with_name(f".part-{os.getpid()}.{path.name}")
 
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path to write; it takes the place of `path` when the block ends without an error.
+    """Yield a temporary path to write to; it replaces `path` if the block ends without an error.
 
     Args:
-        sync: wait until the content is on the disk, so that a power cut leaves the old file or the new one.
+        sync: flush the content to disk, so that a power failure leaves either the old file or the new one.
 
     Raises:
-        OSError: names `path`, also where the system does not, as on a full disk.
+        OSError: names `path`, even if the system does not, e.g. on a full disk.
     """
     part = part_of(path)
     try:
@@ -51,10 +51,10 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def creating_folder(path: Path) -> Iterator[Path]:
-    """Yield a new, empty folder; it becomes `path` when the block ends without an error.
+    """Yield a new, empty folder; it is renamed to `path` if the block ends without an error.
 
     Raises:
-        OSError: `path` holds something by then.
+        OSError: `path` exists and is not empty.
     """
     part = part_of(path)
     shutil.rmtree(part, ignore_errors=True)
@@ -68,7 +68,7 @@ def creating_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """`creating_folder` that replaces what `path` held, deleting that last: a killed process loses nothing."""
+    """Like `creating_folder`, but replaces `path`; deletes the old folder last, so a killed process loses nothing."""
     former = path.with_name(f".former.{path.name}")
     if former.exists() and not path.exists():  # killed between the two renames below
         former.rename(path)
@@ -81,24 +81,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_parts(folder: Path) -> None:
-    """Delete the temporary files and folders in `folder` that killed processes of this machine left."""
+    """Delete temporary files and folders in `folder` of killed processes of this machine."""
     for part in folder.glob(".part-*"):
         try:
             os.kill(int(part.name.split(".")[1].removeprefix("part-")), 0)
         except ProcessLookupError:
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         except (ValueError, PermissionError):
-            pass  # not ours, or another user's process that still runs
+            pass  # not one of our names, or another user's running process
 
 
 @contextmanager
 def locked(folder: Path, name: str = ".lock", *, instead: str = "set run.name=") -> Iterator[None]:
-    """Hold a folder, made if missing, for this process; the lock ends with the process, however that ends.
+    """Lock a folder, creating it if missing; the lock is also released when the process is killed.
 
-    `instead` is what the error offers besides waiting.
+    `instead` is what the error suggests besides waiting.
 
     Raises:
-        HamError: another process holds it.
+        HamError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / name, "w") as file:
@@ -111,18 +111,18 @@ def locked(folder: Path, name: str = ".lock", *, instead: str = "set run.name=")
 
 
 def save_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write a file whole or not at all; see `replacing`."""
+    """Write a file atomically; see `replacing`."""
     with replacing(path, sync=sync) as part:
         part.write_bytes(data)
 
 
 def save_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     save_bytes(path, text.encode("utf-8"))
 
 
 def save_json(path: Path, content: Any) -> None:
-    """Write JSON, whole or not at all."""
+    """Write JSON atomically."""
     save_text(path, json.dumps(content, indent=1) + "\n")
 
 
@@ -132,7 +132,7 @@ def load_json(path: Path) -> Any:
 
 
 def save_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as a CSV with a header, whole or not at all."""
+    """Write rows with the same keys as a CSV with a header, atomically."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -1,10 +1,10 @@
-"""Outline lesions in image files: a mask, an overlay and a row of measurements for each.
+"""Segment lesions in image files: write a mask, an overlay and measurements for each.
 
 python -m ham_keras.predict runs/base photos/ -o predictions
 python -m ham_keras.predict runs/base a.jpg 'clinic/**/*.tif' -o predictions --tta --keep largest --fill-holes
 
-Without flags the outline is that of the run's config. The same command continues what was interrupted; --overwrite
-starts again. Research use; not a medical device.
+Post-processing defaults to that of the run's config. Run the same command again to resume an interrupted prediction;
+--overwrite starts over. Research use; not a medical device.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
-from ham_keras.prediction.arguments import add_outline_arguments, chosen_outline
-from ham_keras.prediction.folder import Predictions, describe_settings
+from ham_keras.prediction.arguments import add_outline_arguments, outline_from_arguments
+from ham_keras.prediction.folder import PredictionFolder, describe_settings
 from ham_keras.prediction.inputs import find_inputs
 from ham_keras.runs import load_run
 from ham_keras.settings import Outline
 
 ENGINES = ("local", "ray")
-LONGEST_STEM_BYTES = 255 - LONGEST_PART_PREFIX - len("_segmentation.png")  # of the 255 that file systems allow
+LONGEST_STEM_BYTES = 255 - LONGEST_PART_PREFIX - len("_segmentation.png")  # file systems allow 255
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a prediction, in numbers of images; `failures` say why, by file."""
+    """Numbers of images of a prediction; `failures` maps failed files to their errors."""
 
     images: int
     predicted: int
@@ -53,50 +53,50 @@ def predict(
     workers: int | None = None,
     visible: bool = True,
 ) -> Outcome:
-    """Outline the lesions of image files with a run's network, in float32.
+    """Segment image files with a run's network in float32.
 
     Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
-    `prediction.outline.measure`) and, where files cannot be read, failures.csv. An image whose files and row are all
-    there is skipped, whatever became of its file; with `overwrite` all are predicted again, and what is there of one
-    that can no longer be read goes.
+    `prediction.measurements.measure_mask`) and, if files cannot be read, failures.csv. Images whose outputs exist are
+    skipped, even if the image file has changed since. With `overwrite`, all images are predicted again, and the
+    outputs of images that can no longer be read are deleted.
 
     Args:
-        inputs: files, folders (searched with all below them; masks beside their images are left out), globs. Where
-            names repeat, ids keep the folders, see `inputs.find_inputs`.
-        outline: how probabilities become masks; the run's config decides when None.
-        probability_bits: 8 or 16 also writes probabilities/<id>.png, 0 to 255 or to 65535, at the image's own size.
-        engine: "local", or "ray" for `workers` processes on Ray, on this machine or the cluster that RAY_ADDRESS
-            names, whose machines all see run, images and output under the same paths.
+        inputs: files, folders (searched recursively; masks beside images are ignored) or globs. If names repeat, ids
+            include folders; see `inputs.find_inputs`.
+        outline: the post-processing; that of the run's config if None.
+        probability_bits: 8 or 16 to also write probabilities/<id>.png, 0..255 or 0..65535, at the image's own size.
+        engine: "local", or "ray" to run `workers` processes on Ray, on this machine or on the cluster at RAY_ADDRESS.
+            All machines of a cluster must see run, images and output under the same paths.
 
     Raises:
-        HamError: not a run, no weights, no images, two images of one name, an output made otherwise or with files
-            that are not this command's.
+        HamError: `folder` is not a run or has no weights, no images are found, two images have the same name, or
+            `output` was made with other settings or holds files not written by this command.
     """
     run, config = load_run(folder)
     outline = outline or config.outline
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
-    predictions = Predictions(Path(output), probability_bits)
+    predictions = PredictionFolder(Path(output), probability_bits)
     found = find_inputs(inputs, predictions)
     for line in found.warnings():
         warn(line)
-    failures = {path: reason for path in found.ids if (reason := _misnamed(path))}
+    failures = {path: reason for path in found.ids if (reason := _name_error(path))}
     for reason in failures.values():
-        _tell(reason)
+        _report_error(reason)
     paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
-        predictions.name(found.ids)
+        predictions.assign_ids(found.ids)
         made_with = describe_settings(run, outline, probability_bits)
-        anew = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
-        waiting = [path for path in paths if anew or not predictions.holds(path)]
-        if waiting:
-            results = _segment(run.folder, outline, waiting, predictions, engine, workers)
-            predictions.begin(made_with, waiting)
-            with tqdm(total=len(waiting), desc="predicting", unit=" images", disable=None if visible else True) as bar:
+        from_scratch = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
+        pending = [path for path in paths if from_scratch or not predictions.is_done(path)]
+        if pending:
+            results = _segment(run.folder, outline, pending, predictions, engine, workers)
+            predictions.start(made_with, pending)
+            with tqdm(total=len(pending), desc="predicting", unit=" images", disable=None if visible else True) as bar:
                 for path, result in results:
                     if isinstance(result, HamError):
                         failures[path] = str(result)
-                        _tell(str(result))
+                        _report_error(str(result))
                     else:
                         predictions.add(result)
                     bar.update()
@@ -105,59 +105,66 @@ def predict(
             save_csv(predictions.failures, [{"image": shown(path), "error": failures[path]} for path in failures])
     failed = len(failures)
     return Outcome(
-        len(found.ids), len(waiting) + len(found.ids) - len(paths) - failed, len(paths) - len(waiting), failures
+        len(found.ids), len(pending) + len(found.ids) - len(paths) - failed, len(paths) - len(pending), failures
     )
 
 
-def _tell(reason: str) -> None:
+def _report_error(reason: str) -> None:
     tqdm.write(f"error: {reason}", file=sys.stderr)
 
 
-def _misnamed(path: Path) -> str:
-    """Why an image's name cannot be that of its mask; empty where it can."""
+def _name_error(path: Path) -> str:
+    """Why no mask can be named after an image; empty if one can."""
     if shown(path) != str(path):
         return f"{shown(path)}: its name is not UTF-8; rename it"
     if len(os.fsencode(path.stem)) > LONGEST_STEM_BYTES:
-        return f"{path}: its name is too long for that of its mask; rename it to at most {LONGEST_STEM_BYTES} bytes"
+        return f"{path}: the name of its mask would be too long; rename it to at most {LONGEST_STEM_BYTES} bytes"
     return ""
 
 
 def _segment(
-    folder: Path, outline: Outline, paths: Sequence[Path], predictions: Predictions, engine: str, workers: int | None
+    folder: Path,
+    outline: Outline,
+    paths: Sequence[Path],
+    predictions: PredictionFolder,
+    engine: str,
+    workers: int | None,
 ) -> Iterator[tuple[Path, Any]]:
     if engine == "ray":
-        from ham_keras.prediction.ray_engine import segment_on_ray
+        from ham_keras.prediction.ray_engine import predict_on_ray
 
-        return segment_on_ray(folder, outline, paths, predictions, workers)
-    from ham_keras.prediction.predictor import load_segmenter
+        return predict_on_ray(folder, outline, paths, predictions, workers)
+    from ham_keras.prediction.predictor import load_predictor
 
-    return load_segmenter(folder, outline).segment_files(paths, predictions.save)
+    return load_predictor(folder, outline).predict_files(paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 1 when an image failed."""
+    """Run the command; returns 1 if an image failed."""
     parser = argparse.ArgumentParser(
         prog=program("predict"),
-        description="Outline lesions in image files: masks, overlays and measurements. Not a medical device.",
+        description="Segment lesions in image files: masks, overlays and measurements. Not a medical device.",
     )
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image files, folders or quoted globs")
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder of the predictions")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="output folder")
     add_outline_arguments(parser)
     parser.add_argument(
         "--save-probabilities", type=int, choices=(8, 16), nargs="?", const=8, dest="probability_bits",
         help="also write probabilities/<id>.png in 8 (default) or 16 bits",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, whatever is there of them")
-    parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: in processes on Ray (extra `ray`)")
-    parser.add_argument("--workers", type=_count, metavar="N", help="of --engine ray (default: one for each two cores)")
+    parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, replacing existing outputs")
+    parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: run in parallel on Ray (extra `ray`)")
+    parser.add_argument(
+        "--workers", type=_count, metavar="N", help="processes of --engine ray (default: one per two cores)"
+    )
     args = parser.parse_args(argv)
     config = load_run(args.run)[1]
     outcome = predict(
         args.run,
         args.inputs,
         args.output,
-        chosen_outline(args, config.outline),
+        outline_from_arguments(args, config.outline),
         probability_bits=args.probability_bits,
         overwrite=args.overwrite,
         engine=args.engine,
@@ -165,8 +172,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     failed = len(outcome.failures)
     print(
-        f"{args.output}: {outcome.predicted} images predicted, {outcome.skipped} were there already, {failed} failed"
-        + (f", see {Predictions(args.output).failures}" if failed else "")
+        f"{args.output}: {outcome.predicted} images predicted, {outcome.skipped} skipped, {failed} failed"
+        + (f", see {PredictionFolder(args.output).failures}" if failed else "")
         + ". Research use; not a medical device."
     )
     return 1 if failed else 0

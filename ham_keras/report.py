@@ -1,4 +1,4 @@
-"""Report a scored run, or two side by side, as one HTML page that holds its pictures and can be mailed alone.
+"""Report the scores of a run, or of two runs side by side, as a self-contained HTML page.
 
 python -m ham_keras.report runs/base
 python -m ham_keras.report runs/base runs/full
@@ -24,14 +24,15 @@ def report(
     output: Path | str | None = None,
     visible: bool = True,
 ) -> Path:
-    """Write the report of scores/<name>/ of a run, or of it and the same scoring of another run; returns the page.
+    """Report scores/<name>/ of one run, or of two runs side by side, and return the path of the page.
 
-    It goes to reports/<name>/ of the run, with another to reports/<name>-vs-<other>/, or to `output`. Beside
-    report.html lie its pictures as PNGs, report.json with its figures, and failure_measures.csv. `data_root` is where
-    the images lie now, if no longer where they were scored.
+    Writes to reports/<name>/ of the run, to its reports/<name>-vs-<other>/ for two runs, or to `output`: report.html,
+    its pictures as PNGs, report.json with its figures, and failure_measures.csv. Set `data_root` if the images have
+    moved since they were scored.
 
     Raises:
-        HamError: not a run, not scored, other images in the two, images or weights are not those that were scored.
+        HamError: a folder is not a run or not scored, the runs scored different images, or images or weights have
+            changed since.
     """
     options: dict[str, Any] = {"data_root": data_root, "output": output, "visible": visible}
     if other is None:
@@ -46,13 +47,13 @@ def report(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=program("report"),
-        description="Write a scored run's report, or that of two runs side by side, as one HTML page with its pictures "
-        "inside. It goes to RUN/reports/NAME/report.html; of two runs to RUN/reports/NAME-vs-OTHER/report.html.",
+        description="Report the scores of a run, or of two runs side by side, as a self-contained HTML page. It is "
+        "written to RUN/reports/NAME/report.html, or for two runs to RUN/reports/NAME-vs-OTHER/report.html.",
     )
     parser.add_argument("run", help="a run folder, e.g. runs/base")
-    parser.add_argument("other", nargs="?", help="another run that scored the same images, to compare with")
+    parser.add_argument("other", nargs="?", help="another run, scored on the same images, to compare with")
     parser.add_argument("--set", default="test", metavar="NAME", help="report scores/NAME/ (default: test)")
-    parser.add_argument("--data", metavar="ROOT", help="where the scored images lie now, if they have moved")
+    parser.add_argument("--data", metavar="ROOT", help="folder of the scored images, if they have moved")
     parser.add_argument("--output", metavar="DIR", help="write into this folder instead")
     args = parser.parse_args(argv)
     print(report(args.run, args.other, name=args.set, data_root=args.data, output=args.output))

@@ -1,10 +1,10 @@
-"""Keep a table of results: add a run's row to a JSON file and print the file as Markdown.
+"""Maintain a table of results: add a run's row to a JSON file and print the table as Markdown.
 
     python -m ham_keras.results docs/results.json runs/base --name "ham_keras, random weights" --split NAME
     python -m ham_keras.results docs/results.json --per-image other/per_image.csv --lesions runs/base --name ...
     python -m ham_keras.results docs/results.json
 
-Of a run, everything is read from its folder; of a scoring made elsewhere, what its CSV does not hold is named.
+A run's row is read from its folder. For scores made elsewhere, options provide what their CSV does not contain.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ham_keras.scores.table import Row, add_row, load_table, markdown, row_of_ru
 
 
 def results(table: Path, row: Row | None = None) -> str:
-    """Add a row, if any, to a table of results; returns the table as Markdown.
+    """Add a row, if given, to a table of results and return the table as Markdown.
 
     Raises:
         HamError: the file is not a table of results.
@@ -29,16 +29,16 @@ def results(table: Path, row: Row | None = None) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog=program("results"), description="Keep a table of results.")
+    parser = argparse.ArgumentParser(prog=program("results"), description="Maintain a table of results.")
     parser.add_argument("table", type=Path, help="the JSON file, e.g. docs/results.json")
     parser.add_argument("run", nargs="?", help="a finished run to add")
     parser.add_argument("--name", help="the row's name")
     parser.add_argument("--split", help="the name of the split")
-    parser.add_argument("--per-image", help="add a scoring made elsewhere: its per_image.csv")
-    parser.add_argument("--lesions", metavar="RUN", help="with --per-image: a run that scored the same images")
+    parser.add_argument("--per-image", help="add scores made elsewhere: their per_image.csv")
+    parser.add_argument("--lesions", metavar="RUN", help="with --per-image: a run scored on the same images")
     for option in ("config", "hardware", "date"):
         parser.add_argument(f"--{option}", help=f"with --per-image: the row's {option}")
-    parser.add_argument("--minutes", type=float, help="with --per-image: training time")
+    parser.add_argument("--minutes", type=float, help="with --per-image: the training time in minutes")
     args = parser.parse_args(argv)
     if (args.run or args.per_image) and not args.name:
         parser.error("--name is needed to add a row")

@@ -1,4 +1,4 @@
-"""A run folder: its paths, and whether it may be continued. A search's folder has the same shape."""
+"""Run folders: their paths, and opening them to start or resume work. Search folders have the same structure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """A folder in which the work that a config describes is done, continued and kept."""
+    """A folder that holds a config and the resumable work that it describes."""
 
     folder: Path
 
@@ -41,29 +41,28 @@ class WorkFolder:
 
     @property
     def contents(self) -> tuple[Path, ...]:
-        """All that the work writes, the config last."""
+        """Everything that the work writes, the config last."""
         raise NotImplementedError
 
     @property
     def started(self) -> bool:
-        """Whether there is work that another config must not be mixed with."""
+        """Whether the folder holds work that must not be mixed with another config's."""
         return self.config.exists()
 
     @contextmanager
     def opened(self, config: Config, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
-        """Hold the folder, made if missing, until the `with` block ends.
+        """Lock the folder, creating it if missing, until the `with` block ends.
 
-        A folder without work takes the new config. Work of another config is an error, or is deleted first with
-        `overwrite`.
+        A folder without work takes the new config. Work of another config is an error, unless `overwrite` deletes it.
 
         Raises:
-            HamError: the folder holds another config's work or something else, or another process holds it.
+            HamError: the folder holds another config's work or other files, or another process holds the lock.
         """
         if self.folder.exists() and not self._is_config():
-            strangers = [child for child in self.folder.iterdir() if not child.name.startswith(".")]
-            if strangers:
+            other_files = [child for child in self.folder.iterdir() if not child.name.startswith(".")]
+            if other_files:
                 raise HamError(
-                    f"{self.folder}: exists and is not a {self.kind} (it holds {strangers[0].name}); choose "
+                    f"{self.folder}: exists and is not a {self.kind} (it holds {other_files[0].name}); choose "
                     f"run.name=NAME"
                 )
         with locked(self.folder, lock):
@@ -88,7 +87,7 @@ class WorkFolder:
         return True
 
     def empty(self) -> None:
-        """Delete what the work wrote and nothing else; the config last, so that until then it can be deleted."""
+        """Delete what the work wrote and nothing else; the config last, so that the deletion can be repeated."""
         for path in self.contents:
             if path.is_dir():
                 shutil.rmtree(path)
@@ -146,12 +145,12 @@ class Run(WorkFolder):
 
     @property
     def finished(self) -> bool:
-        """Trained and scored: the resume state is removed last."""
+        """Whether the run is trained and scored; the resume state is deleted last."""
         return self.summary("test").exists() and not self.resume_state.exists()
 
 
 def with_data_root(config: AnyConfig) -> AnyConfig:
-    """Name the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
+    """Set the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
 
     Raises:
         HamError: none of them is set, or the folder does not exist.
@@ -173,15 +172,15 @@ def with_data_root(config: AnyConfig) -> AnyConfig:
 
 
 def open_run(config: Config, *, overwrite: bool = False) -> AbstractContextManager[Run]:
-    """Hold the folder of this config's run; see `WorkFolder.opened`."""
+    """Open the run folder of a config; see `WorkFolder.opened`."""
     return Run(Path(config.run.dir) / str(config.run.name)).opened(config, overwrite=overwrite)
 
 
 def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Config]:
-    """An existing run and its config, with `section.key=value` overrides applied.
+    """Load an existing run and its config, with `section.key=value` overrides applied.
 
     Raises:
-        HamError: the folder is not a run, an override is wrong.
+        HamError: the folder is not a run, or an override is invalid.
     """
     run = Run(Path(folder))
     if not run.config.exists():
@@ -190,10 +189,10 @@ def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Co
 
 
 def load_trained_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Config]:
-    """`load_run` of a run that has weights.
+    """Like `load_run`, for a run that has weights.
 
     Raises:
-        HamError: as `load_run`, or nothing was trained yet.
+        HamError: see `load_run`, or the run has no weights yet.
     """
     run, config = load_run(folder, overrides)
     if not run.weights.exists():
@@ -202,9 +201,9 @@ def load_trained_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple
 
 
 def differences(old: Config, new: Config) -> str:
-    """The first few keys in which two configs ask for different work; empty where they ask for the same."""
-    apart = {"schema_", "description", "run"}
-    found = _differences(old.model_dump(exclude=apart), new.model_dump(exclude=apart))
+    """The first few keys in which two configs differ, except those that do not affect the work; empty if none."""
+    ignored = {"schema_", "description", "run"}
+    found = _differences(old.model_dump(exclude=ignored), new.model_dump(exclude=ignored))
     return ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
 
 
@@ -219,16 +218,16 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = ""
 
 
 def check_overrides(overrides: Sequence[str], allowed: Sequence[str]) -> Sequence[str]:
-    """The overrides of a trained run, which may be of these sections and keys alone.
+    """Return the overrides of a trained run after checking that they set only these sections and keys.
 
     Raises:
-        HamError: one is of another.
+        HamError: an override sets another key.
     """
     for override in overrides:
         key = override.partition("=")[0]
         key = RENAMED.get(key, key)
         if not any(f"{key}.".startswith(f"{each}.") for each in allowed):
             raise HamError(
-                f"{override}: of a trained run only {', '.join(allowed)} can be set here, e.g. outline.threshold=0.4"
+                f"{override}: expected only {', '.join(allowed)} for a trained run, e.g. outline.threshold=0.4"
             )
     return overrides

@@ -1,9 +1,10 @@
-"""Train a network as a config says, then score its test split and report.
+"""Train a network from a config, score its test split and write a report.
 
     python -m ham_keras.train configs/base.json data.root=HAM10000 train.epochs=5
     ham-keras train base data.root=HAM10000 train.epochs=5
 
-The same command continues a run that was interrupted, and on the CPU ends with the same weights.
+Run the same command again to resume an interrupted run. On the CPU it ends with the same weights as an uninterrupted
+one.
 """
 
 from __future__ import annotations
@@ -41,23 +42,22 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     visible: bool = True,
 ) -> RunResult:
-    """Train, keep the weights of the best epoch, score the test split, draw pictures, write the report.
+    """Train, keep the weights of the best epoch, score the test split, plot the curves and write the report.
 
-    An unfinished run of the same config continues; a finished one is returned as it is.
+    An unfinished run of the same config is resumed; a finished one is returned as it is.
 
     Args:
         config: a config, its file, or the name of a shipped one, e.g. "base".
-        overrides: settings laid over it, `{"train.epochs": 5}` or `["train.epochs=5"]`; see `config.load_config`.
+        overrides: settings that override it, `{"train.epochs": 5}` or `["train.epochs=5"]`; see `config.load_config`.
+        callbacks: called as by `model.fit`: `on_train_begin` and `on_train_end` once per call of `train` that trains,
+            `on_epoch_end` after validation, with `val_` values in its logs. Epochs count from 0, and a resumed run
+            continues the count. `callback.model` is the network in training, with its optimizer and the weights of
+            the last epoch, not the best. `model.stop_training = True` stops after that epoch is validated and saved;
+            scores and report follow. A callback's own state is not restored when a run is resumed.
         visible: show progress bars.
 
-    `callbacks` are called as by `model.fit`: `on_train_begin` and `on_train_end` once for each call of `train` that
-    trains, `on_epoch_end` after validation with `val_` values in its logs, epochs counted from 0 and on where a run
-    continues. Their `model` is the network in training, with optimizer; the weights of the last epoch, not the best.
-    `model.stop_training = True` ends the training after that epoch is validated and kept; scores and report follow.
-    What a callback itself remembers is not kept for a run that continues.
-
     Raises:
-        HamError: a user's fault in config or data, or a loss that is not a number.
+        HamError: config or data are invalid, or the loss is not finite.
     """
     config = with_initial_weights(with_data_root(as_config(config, overrides)), overwrite=overwrite)
     with open_run(config, overwrite=overwrite) as run:
@@ -65,7 +65,7 @@ def train(
             print(f"{run.folder} is finished; --overwrite trains it again")
         else:
             records = select_subsets(config.data, run.split, read_records(config.data))
-            # From here on TensorFlow is needed: a user's mistakes in config and data are reported without the wait.
+            # Imports TensorFlow, which takes seconds; mistakes in config and data are reported before.
             from ham_keras.experiments.single import train_and_score
 
             train_and_score(config, run, records, callbacks=callbacks, visible=visible)
@@ -74,11 +74,11 @@ def train(
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog=program("train"), description="Train a network as a config says, then score its test split."
+        prog=program("train"), description="Train a network from a config, then score its test split."
     )
     parser.add_argument("config", help="a config file, e.g. configs/base.json, or a shipped config's name, e.g. base")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings laid over the config's")
-    parser.add_argument("--overwrite", action="store_true", help="delete a run of this name and start again")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the config's")
+    parser.add_argument("--overwrite", action="store_true", help="delete the run of this name and start over")
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     for override in args.overrides:

@@ -1,4 +1,4 @@
-"""How tests reach the benchmarks: their modules, and whole runs of them."""
+"""Import benchmark modules and run benchmarks in tests."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ sys.path.append(str(BENCHMARKS))
 
 
 def load(name: str) -> ModuleType:
-    """A benchmark's module, from their folder, which is no package."""
+    """Import a benchmark from benchmarks/, which is not a package."""
     return importlib.import_module(name)
 
 
 def run_benchmark(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
-    """The rows that a benchmark, run in this folder, writes below it."""
+    """Run a benchmark in a folder and return the rows that it writes."""
     line = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
     done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

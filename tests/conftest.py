@@ -1,4 +1,4 @@
-"""What several test files need: small phantoms, the real data, a config that trains in seconds."""
+"""Shared fixtures: small phantoms, the real data, a config that trains in seconds, a trained run, a browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import os
 import shutil
 
-# Before TensorFlow is imported by anything.
+# Must be set before TensorFlow is imported.
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_root() -> Path:
-    """The real HAM10000 that $HAM10000_ROOT names; without it the test is skipped."""
+    """The real HAM10000 in $HAM10000_ROOT; skips the test if it is not set."""
     root = os.environ.get("HAM10000_ROOT")
     if not root:
         pytest.skip("HAM10000_ROOT is not set")
@@ -39,9 +39,9 @@ def real_root() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_config(phantoms: Path) -> Any:
-    """Make a config of a run below a folder, on the small phantoms at 32 pixels, that trains in seconds.
+    """Make the config of a run that trains in seconds, on the small phantoms at 32 pixels.
 
-    Sections, as keywords, are laid over it.
+    Sections given as keywords override it.
     """
 
     def make(folder: Path, **sections: dict[str, Any]) -> Config:
@@ -61,13 +61,13 @@ def tiny_config(phantoms: Path) -> Any:
 
 @pytest.fixture
 def tiny(tiny_config: Any, tmp_path: Path) -> Any:
-    """`tiny_config` below this test's own folder."""
+    """`tiny_config` with the run in the test's own folder."""
     return functools.partial(tiny_config, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def trained(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run, trained in bfloat16. Tests may score it again, and change nothing else in it."""
+    """A finished run, trained in bfloat16. Tests may score it again but must not change anything else."""
     from ham_keras.train import train
 
     settings = {"epochs": 2, "batch_size": 4, "precision": "mixed_bfloat16", "learning_rate": 1e-3}
@@ -76,16 +76,16 @@ def trained(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium, as Playwright's Browser; without one on the PATH the test is skipped, or fails where $CI is.
+    """A headless Chromium as a Playwright Browser. If none is on the PATH, skips the test, or fails it if $CI is set.
 
-    Of a module, not of the session: while it lives, nothing else in this thread can run an asyncio loop.
+    Module scope, because nothing else in this thread can run an asyncio loop while it is open.
     """
     playwright = pytest.importorskip("playwright.sync_api")
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next((path for path in map(shutil.which, names) if path), None)
     if executable is None:
-        tell = pytest.fail if os.environ.get("CI") else pytest.skip
-        tell(f"none of {', '.join(names)} is on the PATH")
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop(f"none of {', '.join(names)} is on the PATH")
     options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=executable, args=options)

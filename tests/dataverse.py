@@ -1,7 +1,7 @@
-"""A server on loopback that speaks the parts of Dataverse's API that the download uses, and can be made to fail.
+"""A local server with the parts of Dataverse's API that the download uses, and with faults on demand.
 
-Like Harvard's it answers a file with a redirect to a storage address, refuses requests' own User-Agent, and
-serves a table that it took in as a .tab of its own making unless the original is asked for.
+Like Harvard's server, it redirects file requests to a storage address, rejects the default User-Agent of requests, and
+serves ingested tables as generated .tab files unless the original is requested.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ DOI = "doi:10.7910/DVN/DBW86T"
 
 @dataclass
 class Dataverse:
-    """The files by name, what is to go wrong, and what was asked for.
+    """The files by name, the faults to inject, and the requests served.
 
-    `faults` holds for a file's name, or "dataset", what its next requests meet, one each and then no more: a
-    status, or "truncate" (half the body, then the end), "corrupt" (one byte is another), "stall" (half the body,
+    `faults` maps a file name, or "dataset", to the faults of its next requests, one per request: a status, or
+    "truncate" (half the body, then the connection closes), "corrupt" (one byte is changed), "stall" (half the body,
     then nothing until `release` is set).
     """
 
     files: dict[str, bytes]
     ingested: frozenset[str] = frozenset()
     licence: Any = field(default_factory=lambda: {"name": "CC BY-NC 4.0", "uri": "https://example.org"})
-    dataset: Any = None  # another answer of the API
+    dataset: Any = None  # replaces the API's response
     faults: dict[str, list[int | str]] = field(default_factory=dict)
     served: Counter[str] = field(default_factory=Counter)
     stalled: threading.Event = field(default_factory=threading.Event)
@@ -109,7 +109,7 @@ def serve_dataverse(dataverse: Dataverse) -> Iterator[str]:
             faults = dataverse.faults.get(name, [])
             fault = faults.pop(0) if faults else None
             if isinstance(fault, int):
-                self.answer(fault, b"no such luck")
+                self.answer(fault, b"error")
             elif fault == "corrupt":
                 self.answer(200, content[:-1] + bytes([content[-1] ^ 1]))
             elif fault in ("truncate", "stall"):
@@ -144,16 +144,16 @@ def serve_dataverse(dataverse: Dataverse) -> Iterator[str]:
 
 
 def pack_ham10000(root: Path) -> dict[str, bytes]:
-    """The files of HAM10000's dataset, filled with the images and masks of a folder of phantoms."""
+    """The files of the HAM10000 dataset, with the images and masks of a folder of phantoms."""
     images, masks = sorted((root / "images").iterdir()), sorted((root / "masks").iterdir())
     half = len(images) // 2
     inner = "HAM10000_segmentations_lesion_tschandl"
-    litter = {f"__MACOSX/{inner}/._{masks[0].name}": b"\0\5\26\7", f"{inner}/.DS_Store": b"\0"}
+    extra = {f"__MACOSX/{inner}/._{masks[0].name}": b"\0\5\26\7", f"{inner}/.DS_Store": b"\0"}
     return {
         "HAM10000_images_part_1.zip": pack({path.name: path.read_bytes() for path in images[:half]}),
         "HAM10000_images_part_2.zip": pack({path.name: path.read_bytes() for path in images[half:]}),
         "HAM10000_metadata.csv": (root / "HAM10000_metadata.csv").read_bytes(),
-        f"{inner}.zip": pack({f"{inner}/{path.name}": path.read_bytes() for path in masks} | litter),
+        f"{inner}.zip": pack({f"{inner}/{path.name}": path.read_bytes() for path in masks} | extra),
         "ISIC2018_Task3_Test_Images.zip": pack({"ISIC_0.jpg": b"not needed"}),
         "ISIC2018_Task3_Test_GroundTruth.csv": b"image_id,dx\nISIC_0,nv\n",
     }

@@ -1,8 +1,8 @@
-"""Draw run, prediction and search folders as revision 74ad5ed wrote them.
+"""Write run, prediction and search folders as revision 74ad5ed wrote them.
 
-Their content is written down here, taken from folders that this revision made; nothing of it is asked of the present
-code, so that a test of these folders fails when the present code no longer reads them. Weights are drawn by a seed and
-stored under the names, and in the order, of former_variables.csv: a U-Net with a ResNet18 encoder.
+Their content is copied from folders of that revision and does not depend on the current code, so tests of these folders
+fail if the current code can no longer read them. Weights are random with a fixed seed, stored under the names and in
+the order of former_variables.csv: a U-Net with a ResNet18 encoder.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 from PIL import Image
 
 EPOCHS = 3
-EPOCHS_DONE = 2  # of a run that was killed
+EPOCHS_DONE = 2  # by the killed run
 THRESHOLD = 0.4
 
-# Of the 24 phantoms that the tests draw.
+# Numbers of the tests' 24 phantoms.
 SPLIT = {
     "train": [3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24],
     "val": [1, 2, 8, 9, 15, 16],
@@ -60,7 +60,7 @@ MEASURED = (
 
 
 def former_config(folder: Path, data: Path) -> dict[str, Any]:
-    """All keys that a run's config.json had."""
+    """A run's config.json with all keys of that revision."""
     return {
         "description": "",
         "run": {"name": folder.name, "dir": str(folder.parent)},
@@ -86,13 +86,13 @@ def former_config(folder: Path, data: Path) -> dict[str, Any]:
 
 
 def former_variables() -> list[dict[str, str]]:
-    """The network's variables in their order: dataset in model.weights.h5, shape, Keras' path, 1 if trained."""
+    """The network's variables in order: dataset in model.weights.h5, shape, Keras path, 1 if trainable."""
     with open(Path(__file__).with_name("former_variables.csv"), newline="") as file:
         return list(csv.DictReader(file))
 
 
 def draw_weights(seed: int) -> list[np.ndarray]:
-    """A value for each variable: He-normal kernels, and around 1 or 0 what BatchNormalization holds."""
+    """Random values of the variables: He-normal kernels, and BatchNormalization's close to 1 or 0."""
     generator = np.random.default_rng(seed)
     values = []
     for row in former_variables():
@@ -108,7 +108,7 @@ def draw_weights(seed: int) -> list[np.ndarray]:
 
 
 def draw_run(folder: Path, data: Path, *, finished: bool = True) -> list[np.ndarray]:
-    """A run, killed before its last epoch unless finished; returns the arrays of resume.npz in their order."""
+    """Write a run, killed before its last epoch unless `finished`; returns the arrays of resume.npz in order."""
     _save_json(folder / "config.json", former_config(folder, data), indent=2)
     _save_json(folder / "split.json", {side: [_name(number) for number in SPLIT[side]] for side in SPLIT})
     _save_json(folder / "environment.json", ENVIRONMENT)
@@ -140,9 +140,9 @@ def draw_run(folder: Path, data: Path, *, finished: bool = True) -> list[np.ndar
 
 
 def save_former_scores(folder: Path, data: Path, summary: Mapping[str, Any]) -> None:
-    """scores/test/summary.json with the figures of a present one; of how they came about it held the threshold alone.
+    """Write scores/test/summary.json in the old format, with the figures of a current one.
 
-    The table beside it has not changed.
+    Of the post-processing, it only has the threshold. per_image.csv has not changed.
     """
     made_from = {"run": folder.name, "set": "test", "data": str(data), "split": "test", "threshold": THRESHOLD}
     figures = {key: summary[key] for key in SUMMARISED}
@@ -150,7 +150,7 @@ def save_former_scores(folder: Path, data: Path, summary: Mapping[str, Any]) -> 
 
 
 def draw_predictions(folder: Path, run: Path, images: Sequence[Path]) -> None:
-    """A folder of predictions, all of whose masks are empty."""
+    """Write a folder of predictions in which all masks are empty."""
     digest = hashlib.sha256((run / "model.weights.h5").read_bytes()).hexdigest()
     how = {"threshold": THRESHOLD, "tta": False, "keep_largest": False, "fill_holes": False}
     _save_json(folder / "predict.json", {"run": run.name, "weights_sha256": digest, **how})
@@ -174,7 +174,7 @@ JACCARDS = (0.24327635654922045, 0.3208208208208208)
 
 
 def draw_search(folder: Path, data: Path) -> None:
-    """A search of two trials, killed after the second."""
+    """Write a search with two trials, killed after the second."""
     config = former_config(folder, data)
     config["augment"]["engine"] = "none"
     config["train"] |= {"epochs": 1, "ema_momentum": None, "schedule": {"name": "constant", "warmup_epochs": 0}}

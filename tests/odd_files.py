@@ -1,8 +1,8 @@
-"""Draw a data folder of odd files: every way to save an image or a mask that has been met, sound or broken.
+"""Write a data folder of odd files: images and masks in every known format, valid or broken.
 
     python tests/odd_files.py FOLDER
 
-`PHOTOGRAPHS` and `MASKS` hold them by name: what writes the file, and whether it is sound.
+`PHOTOGRAPHS` and `MASKS` map file names to a function that writes the file and whether the file is valid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 WIDTH_PX, HEIGHT_PX = 96, 64
-CORNER = np.s_[8:24, 10:40]  # where the lesion lies in the stored pixels: each turn of it is another place
+CORNER = np.s_[8:24, 10:40]  # lesion in the stored pixels, not symmetric under any rotation or flip
 LESION = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
 LESION[CORNER] = 1
 PIXELS = np.random.default_rng(0).integers(150, 220, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
@@ -48,7 +48,7 @@ def content(data: bytes) -> Write:
 
 
 def deep(channels: int) -> Write:
-    """16 bits a channel, of which the lower 8 are noise."""
+    """16 bits per channel; the lower 8 are noise."""
     noise = np.random.default_rng(1).integers(0, 256, PIXELS.shape, dtype=np.uint16)
     pixels = (PIXELS.astype(np.uint16) * 256 + noise)[..., ::-1]
     return lambda path: cv2.imwrite(str(path), pixels[..., 0] if channels == 1 else pixels)
@@ -152,21 +152,21 @@ def _noted(pixels: np.ndarray) -> bytes:
 
 
 def draw(root: Path) -> dict[str, bool]:
-    """Write images/ and masks/; returns, by image id, whether both files of the pair are sound."""
-    sound = {}
+    """Write images/ and masks/; returns, by image id, whether both files of the pair are valid."""
+    valid = {}
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
-    for name, (write, is_sound) in PHOTOGRAPHS.items():
+    for name, (write, is_valid) in PHOTOGRAPHS.items():
         image_id = "photograph_" + name.replace(".", "_")
         write(root / "images" / f"{image_id}{Path(name).suffix}")
         MASKS["plain.png"][0](root / "masks" / f"{image_id}.png")
-        sound[image_id] = is_sound
-    for name, (write, is_sound) in MASKS.items():
+        valid[image_id] = is_valid
+    for name, (write, is_valid) in MASKS.items():
         image_id = "mask_" + name.replace(".", "_")
         PHOTOGRAPHS["baseline.jpg"][0](root / "images" / f"{image_id}.jpg")
         write(root / "masks" / f"{image_id}{Path(name).suffix}")
-        sound[image_id] = is_sound
-    return sound
+        valid[image_id] = is_valid
+    return valid
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks TensorFlow Serving's REST v1 predict format over loaded signatures."""
+"""A local server of loaded signatures with TensorFlow Serving's REST v1 predict API."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MODEL = "/v1/models/lesion"
 
 @contextlib.contextmanager
 def serve(signatures: Any, *, refuse: list[int] | None = None, port: int = 0) -> Iterator[str]:
-    """Yield the model's address, at this port or a free one.
+    """Yield the model's address, on `port` or a free one.
 
-    Statuses in `refuse` are answered first, one a request, and taken out.
+    The first requests are answered with the statuses in `refuse`, one per request, which are removed from the list.
     """
     refuse = [] if refuse is None else refuse
 
@@ -62,11 +62,11 @@ def serve(signatures: Any, *, refuse: list[int] | None = None, port: int = 0) ->
 
 
 def predict(signatures: Any, request: dict[str, Any]) -> list[Any]:
-    """Row format: a list of instances in, of predictions out; {"b64": ...} is bytes, in and, by name, out."""
+    """Row format: takes a list of instances, returns a list of predictions; bytes are {"b64": ...}."""
     signature = signatures[request.get("signature_name", "serving_default")]
     _, specs = signature.structured_input_signature
     names = list(specs)
-    # As TensorFlow Serving's json_tensor.cc: a row has every input of the signature and no other.
+    # As in TensorFlow Serving's json_tensor.cc, a row has exactly the inputs of the signature.
     rows = [row if isinstance(row, dict) and "b64" not in row else {names[0]: row} for row in request["instances"]]
     for row in rows:
         if set(row) != set(names):

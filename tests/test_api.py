@@ -1,4 +1,4 @@
-"""The package as Python code sees it: light, its functions callable however their modules were imported, typed."""
+"""The Python API: light to import, typed, and callable regardless of how modules were imported."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ FUNCTIONS = ("train", "evaluate", "predict", "export", "report")
 
 
 def run_code(code: str) -> str:
-    """What a new interpreter prints."""
+    """The output of code run in a new interpreter."""
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_the_import_is_light() -> None:
+def test_import_is_light() -> None:
     code = "import sys; before = set(sys.modules); import ham_keras; print(*(set(sys.modules) - before))"
     imported = set(run_code(code).split())
     assert {name for name in imported if name.startswith("ham_keras")} == {"ham_keras", "ham_keras.errors"}
     assert {name.partition(".")[0] for name in imported} & {"numpy", "pydantic", "PIL", "tensorflow", "keras"} == set()
 
 
-def test_the_version_is_that_of_the_metadata() -> None:
+def test_version_matches_metadata() -> None:
     assert ham_keras.__version__ == metadata.version("ham-keras")
 
 
-def test_the_version_of_a_package_that_is_not_installed_is_no_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_has_no_version_if_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
@@ -44,7 +44,7 @@ def test_the_version_of_a_package_that_is_not_installed_is_no_attribute(monkeypa
     assert not hasattr(ham_keras, "__version__")
 
 
-def test_what_there_is_not_is_an_attribute_error() -> None:
+def test_unknown_attribute_raises() -> None:
     with pytest.raises(AttributeError, match="module 'ham_keras' has no attribute 'trian'"):
         getattr(ham_keras, "trian")  # noqa: B009
 
@@ -63,7 +63,7 @@ def test_what_there_is_not_is_an_attribute_error() -> None:
         "import ham_keras.NAME; import importlib; importlib.reload(ham_keras)",
     ],
 )
-def test_the_functions_can_be_called_in_any_order_of_imports(imports: str) -> None:
+def test_functions_are_callable_in_any_order_of_imports(imports: str) -> None:
     code = """
 import ham_keras
 IMPORTS
@@ -80,7 +80,7 @@ called.assert_called_once_with("runs/base", name=3)
     run_code("".join(code.replace("IMPORTS", imports).replace("NAME", name) for name in ("train", "report")))
 
 
-def test_all_functions_are_those_of_the_commands() -> None:
+def test_functions_are_those_of_the_commands() -> None:
     for name in FUNCTIONS:
         module = sys.modules.get(f"ham_keras.{name}") or getattr(ham_keras, name)
         assert getattr(ham_keras, name) is module
@@ -108,12 +108,12 @@ def test_type_checkers_see_the_functions(tmp_path: Path) -> None:
     assert re.search(r'user\.py:6: error: Argument 1 to "train" has incompatible type "int"', found)
 
 
-def test_load_refuses_what_is_no_trained_run(tmp_path: Path) -> None:
+def test_load_raises_if_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(HamError, match=r"not a run folder \(no config\.json\)"):
         ham_keras.load(tmp_path)
 
 
-def test_train_takes_a_config_its_file_or_a_shipped_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_train_accepts_config_file_or_shipped_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     taken: list[Any] = []
 
     def stop(config: Any) -> None:

@@ -1,4 +1,4 @@
-"""The demo page in a real browser: it shows and hands out what `predict` writes, and keeps and sends nothing."""
+"""The demo page in a real browser: it matches `predict`, stores nothing and sends nothing."""
 
 from __future__ import annotations
 
@@ -25,41 +25,42 @@ from ham_keras.demo.server import serve
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.predict import predict
-from ham_keras.prediction.outline import measure, outline_lesion
-from ham_keras.prediction.predictor import Segmenter, load_segmenter
+from ham_keras.prediction.measurements import measure_mask
+from ham_keras.prediction.postprocessing import postprocess
+from ham_keras.prediction.predictor import Predictor, load_predictor
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
 
-TURNED = 6  # EXIF: the top of the photograph is the right side of what is stored
+TURNED = 6  # EXIF orientation: the top of the photograph is the right side of the stored pixels
 Open = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Served:
-    """A page that a process of its own serves; `folder` is where it may put temporary files."""
+    """A page served by a separate process; `folder` is its folder for temporary files."""
 
     url: str
     folder: Path
 
     def files(self) -> list[Path]:
-        """What lies in the page's folders. What TensorFlow itself puts beside them is its own source code."""
+        """Files in the page's folders. TensorFlow puts generated source code beside these folders."""
         return [path for path in self.folder.glob("*/**/*") if path.is_file()]
 
 
 @pytest.fixture(scope="module")
 def served(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """`python -m ham_keras.app`, in an environment that asks Gradio to talk, and that sees all talk: a proxy."""
+    """`python -m ham_keras.app`, with Gradio's telemetry switched on and a proxy that would see any request."""
     folder = tmp_path_factory.mktemp("temporary")
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-        talkative = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), address)
-        talkative |= {"GRADIO_ANALYTICS_ENABLED": "True", "GRADIO_SHARE": "True", "GRADIO_RUN_HISTORY": "True"}
-        talkative |= {"GRADIO_MCP_SERVER": "True", "GRADIO_SSR_MODE": "True", "GRADIO_TEMP_DIR": str(folder / "theirs")}
+        telemetry = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), address)
+        telemetry |= {"GRADIO_ANALYTICS_ENABLED": "True", "GRADIO_SHARE": "True", "GRADIO_RUN_HISTORY": "True"}
+        telemetry |= {"GRADIO_MCP_SERVER": "True", "GRADIO_SSR_MODE": "True", "GRADIO_TEMP_DIR": str(folder / "theirs")}
         with open(folder / "stderr.txt", "w") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ham_keras.app", str(trained.folder), "--port", str(port)],
-                env=os.environ | talkative | {"TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
+                env=os.environ | telemetry | {"TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
@@ -71,16 +72,16 @@ def served(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
                 yield Served(f"http://127.0.0.1:{port}", folder)
                 process.send_signal(signal.SIGTERM)
                 rest = printed.read()
-            assert (process.wait(60), rest) == (0, "ended; no image is left on disk\n")
+            assert (process.wait(60), rest) == (0, "stopped; no images are left on disk\n")
         assert [path for path in folder.iterdir() if path.is_dir()] == []
         proxy.setblocking(False)
-        with pytest.raises(BlockingIOError):  # nobody came
+        with pytest.raises(BlockingIOError):  # no connection was made
             proxy.accept()
 
 
 @pytest.fixture
 def open_page(browser: Any, served: Served) -> Iterator[Open]:
-    """Open the page in a tab of its own. At the end no request has left for elsewhere, and no file is there."""
+    """Open the page in a separate tab. Afterwards, no request was sent elsewhere, and no file is left."""
     elsewhere: list[str] = []
     errors: list[str] = []
     contexts: list[Any] = []
@@ -105,7 +106,7 @@ def open_page(browser: Any, served: Served) -> Iterator[Open]:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Photographs of one phantom each, by kind, 96x64; the turned one is shown 64x96."""
+    """Photographs of one phantom each, by kind, 96x64; the rotated one is displayed as 64x96."""
     folder = tmp_path_factory.mktemp("photographs")
     pixels = [Image.fromarray(draw_phantom(5, index, index, (96, 64))[0]) for index in range(5)]
     paths = {
@@ -127,15 +128,15 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def predicted(trained: Run, photographs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `predict` writes for the same files."""
+    """The output of `predict` for the same files."""
     output = tmp_path_factory.mktemp("predictions")
     assert not predict(trained.folder, list(photographs.values()), output, visible=False).failures
     return output
 
 
 @pytest.fixture(scope="module")
-def segmenter(trained: Run) -> Segmenter:
-    return load_segmenter(trained.folder)
+def predictor(trained: Run) -> Predictor:
+    return load_predictor(trained.folder)
 
 
 def free_port() -> int:
@@ -160,7 +161,7 @@ def read_measurements(tab: Any) -> dict[str, str]:
 
 
 def expected_measurements(row: dict[str, Any]) -> dict[str, str]:
-    """A row of predictions.csv, or of `measure`, as the page is to show it."""
+    """A row of predictions.csv, or of `measure_mask`, as the page displays it."""
     found = int(row["components"]) > 0
     confidence = {
         f"border_confidence_{which}": f"{float(row[f'border_confidence_{which}']):.3f}" if found else "none"
@@ -177,9 +178,7 @@ def expected_measurements(row: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "turned", "tiff", "16-bit", "webp"])
-def test_an_upload_shows_and_hands_out_what_predict_writes(
-    open_page: Open, photographs: dict[str, Path], predicted: Path, kind: str
-) -> None:
+def test_upload_matches_predict(open_page: Open, photographs: dict[str, Path], predicted: Path, kind: str) -> None:
     path, tab = photographs[kind], open_page()
     upload(tab, path)
     wait_for(tab, path.name)
@@ -197,18 +196,19 @@ def test_an_upload_shows_and_hands_out_what_predict_writes(
     )
 
 
-def test_threshold_and_cleaning_outline_anew(
-    open_page: Open, photographs: dict[str, Path], segmenter: Segmenter
+def test_threshold_and_cleaning_update_the_outline(
+    open_page: Open, photographs: dict[str, Path], predictor: Predictor
 ) -> None:
     from ham_keras.data.images import read_image
 
     path, tab = photographs["jpeg"], open_page()
-    probability = segmenter.segment(read_image(path)).probability
+    probability = predictor.predict(read_image(path)).probability
     upload(tab, path)
     wait_for(tab, path.name)
     shown = []
     hundredths = np.arange(1, 100) / 100
-    apart = np.array([np.abs(probability - threshold).min() for threshold in hundredths])  # another process rounds anew
+    # Away from any probability, because the page's process may round differently.
+    apart = np.array([np.abs(probability - threshold).min() for threshold in hundredths])
     low, high = (float(hundredths[part][apart[part].argmax()]) for part in (slice(29, 49), slice(50, 70)))
     for threshold in (low, high):
         tab.get_by_label("number input for Threshold").fill(str(threshold))
@@ -217,10 +217,10 @@ def test_threshold_and_cleaning_outline_anew(
         shown.append(read_measurements(tab)["lesion_fraction"])
         assert shown[-1] == f"{100 * (probability > threshold).mean():.2f} %"
     assert shown[0] != shown[1]
-    tab.get_by_label("Keep the largest part alone").check()
+    tab.get_by_label("Keep only the largest part").check()
     tab.get_by_label("Fill holes").check()
-    cleaned = outline_lesion(probability, Outline(threshold=high, keep_largest=True, fill_holes=True))
-    expected = expected_measurements(measure(cleaned, probability))
+    cleaned = postprocess(probability, Outline(threshold=high, keep_largest=True, fill_holes=True))
+    expected = expected_measurements(measure_mask(cleaned, probability))
     tab.wait_for_function(
         "text => document.querySelector('[data-measure=lesion_fraction]').innerText === text",
         arg=expected["lesion_fraction"],
@@ -247,14 +247,14 @@ def test_two_pages_do_not_mix(open_page: Open, photographs: dict[str, Path], pre
     assert read_measurements(second) == other
 
 
-def test_a_phantom_is_one_click_away(open_page: Open) -> None:
+def test_clicking_a_phantom_segments_it(open_page: Open) -> None:
     tab = open_page()
     tab.get_by_role("button", name="Phantom 2").click()
     wait_for(tab, "phantom_2.png")
     assert tab.get_by_role("link", name="Download the mask").get_attribute("download") == "phantom_2_segmentation.png"
 
 
-def test_a_phone_needs_no_scrolling_sideways(open_page: Open, photographs: dict[str, Path]) -> None:
+def test_page_fits_a_phone(open_page: Open, photographs: dict[str, Path]) -> None:
     tab = open_page(375)
     upload(tab, photographs["turned"])
     wait_for(tab, photographs["turned"].name)
@@ -262,7 +262,7 @@ def test_a_phone_needs_no_scrolling_sideways(open_page: Open, photographs: dict[
     assert tab.get_by_text("Research use; not a medical device.").is_visible()
 
 
-def test_what_cannot_be_read_is_told_and_the_next_image_works(
+def test_unreadable_upload_is_reported_and_the_next_one_works(
     open_page: Open, photographs: dict[str, Path], tmp_path: Path
 ) -> None:
     tab = open_page()
@@ -275,7 +275,7 @@ def test_what_cannot_be_read_is_told_and_the_next_image_works(
     for path, message in (
         (
             cut,
-            r"<b>cut\.jpg: not a readable image \(jpeg::Uncompress failed\..*data.*\); replace it or remove it",
+            r"<b>cut\.jpg: not a readable image \(truncated: the JPEG has no end\); replace it or remove it",
         ),
         (text, r"notes\.txt: not a readable image \(unknown format\); replace it or remove it"),
         (wide, r"wide\.png: has more than 80 million pixels; make it smaller"),
@@ -284,7 +284,7 @@ def test_what_cannot_be_read_is_told_and_the_next_image_works(
         alert = tab.get_by_role("alert").filter(has_text=path.name)
         alert.wait_for()
         assert re.fullmatch(message, alert.inner_text())
-        assert tab.locator("figure").count() == 0  # of the image before
+        assert tab.locator("figure").count() == 0  # of the previous image
     heavy = tmp_path / "heavy.tif"
     with open(heavy, "wb") as file:
         file.truncate(51 * 1024**2)
@@ -296,7 +296,7 @@ def test_what_cannot_be_read_is_told_and_the_next_image_works(
 
 
 def ask(served: Served, event: str, data: list[Any], session: str, **more: Any) -> dict[str, Any]:
-    """Ask for an event past the page."""
+    """Trigger an event without the page."""
     url = f"{served.url}/gradio_api/queue"
     events = requests.get(f"{served.url}/config", timeout=60).json()["dependencies"]
     number = next(one["id"] for one in events if one["api_name"] == event)
@@ -307,36 +307,36 @@ def ask(served: Served, event: str, data: list[Any], session: str, **more: Any) 
         return next(line for line in lines if line["msg"] == "process_completed")
 
 
-def test_only_what_was_uploaded_is_read(served: Served, photographs: dict[str, Path]) -> None:
-    """Asked for a file of the machine, it neither shows nor deletes it."""
+def test_only_uploads_are_read(served: Served, photographs: dict[str, Path]) -> None:
+    """Other files on the machine are neither displayed nor deleted."""
     path = photographs["jpeg"]
     for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
-        done = ask(served, "take_upload", [{"path": str(path), "orig_name": path.name, **meta}, 0.5, False, False], "a")
+        done = ask(served, "open_upload", [{"path": str(path), "orig_name": path.name, **meta}, 0.5, False, False], "a")
         assert not done["success"]
         assert "data" not in done["output"]
     assert path.exists()
 
 
-def test_a_closed_page_is_forgotten(served: Served) -> None:
-    """Gradio alone would remember its image for an hour more."""
+def test_closed_page_is_forgotten(served: Served) -> None:
+    """By default, Gradio would keep its image for another hour."""
     with requests.get(f"{served.url}/gradio_api/heartbeat/b", stream=True, timeout=60) as page:
         beats = page.iter_content(64)
         assert b"ALIVE" in next(beats)
-        assert ask(served, "take_example", [0.5, False, False], "b", event_data={"index": 0})["success"]
-        outline = ask(served, "outline", [None, 0.4, False, False], "b")
+        assert ask(served, "open_example", [0.5, False, False], "b", event_data={"index": 0})["success"]
+        outline = ask(served, "update_outline", [None, 0.4, False, False], "b")
         assert "phantom_1.png" in outline["output"]["data"][0]
-    answers = (ask(served, "outline", [None, 0.4, False, False], "b")["output"]["data"][0] for _ in range(100))
+    answers = (ask(served, "update_outline", [None, 0.4, False, False], "b")["output"]["data"][0] for _ in range(100))
     assert any("Drop a dermoscopy image" in answer for answer in answers)
 
 
-def test_nothing_is_kept_that_gradio_would_keep(served: Served) -> None:
+def test_gradio_stores_nothing(served: Served) -> None:
     config = requests.get(f"{served.url}/config", timeout=60).json()
     assert (config["analytics_enabled"], config["run_history"], config["mcp_server"]) == (False, False, False)
     assert {event["api_visibility"] for event in config["dependencies"]} == {"private"}
     assert requests.get(f"{served.url}/monitoring", timeout=60).status_code == 403
 
 
-def test_mistakes(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_errors(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HamError, match="not a run folder"), serve(tmp_path):
         pass
     (tmp_path / "config.json").write_bytes(trained.config.read_bytes())
@@ -353,6 +353,6 @@ def test_mistakes(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         main([str(trained.folder), "--port", str(free_port())])
 
 
-def test_the_command_starts_without_heavy_imports() -> None:
+def test_command_starts_without_heavy_imports() -> None:
     heavy = "import sys, ham_keras.app; print(sorted({'gradio', 'tensorflow', 'matplotlib'} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", heavy], text=True) == "[]\n"

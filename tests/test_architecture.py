@@ -1,4 +1,4 @@
-"""What may import what: wings import no command, commands do not import each other, imports point one way."""
+"""Import rules: wings import no commands, commands do not import each other, imports are not circular."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "ham_keras"
 FOUNDATION = (
     "errors", "files", "models.backbones", "models.registry", "settings", "config", "environment", "runs", "reference",
 )  # fmt: skip
-# Each wing may import itself and those before it.
+# Each wing may import itself and the ones before it.
 WINGS = (
     "preprocessing",
     "data",
@@ -53,7 +53,7 @@ def imported(name: str) -> set[str]:
 
 
 def layer(name: str) -> int:
-    """Where a module is in the order of imports; the foundation first, the commands last."""
+    """A module's position in the order of imports: the foundation first, the commands last."""
     if name in COMMANDS:
         return len(FOUNDATION) + len(WINGS)
     for place, prefix in enumerate(FOUNDATION):
@@ -73,6 +73,6 @@ def test_commands_do_not_import_each_other(name: str) -> None:
     assert imported(name) & COMMANDS == set()
 
 
-def test_every_module_is_in_the_order_and_short_enough_to_read() -> None:
+def test_every_module_has_a_layer_and_at_most_250_lines() -> None:
     assert {name for name in SOURCES if name and layer(name) < 0} == set()
     assert {name: lines for name, text in SOURCES.items() if (lines := text.count("\n")) > 250} == {}

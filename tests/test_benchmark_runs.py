@@ -1,4 +1,4 @@
-"""The benchmarks themselves, shrunk: each runs, and writes rows that hold together."""
+"""Benchmarks at a small scale: each runs and writes consistent rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def run_alone(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
-    """A benchmark's rows, all of them without a peer."""
+    """The rows of a benchmark, none of which has a peer."""
     rows = run_benchmark(name, folder, *arguments)
     assert all(row["peer"] is None and row["ratio"] is None for row in rows)
     return rows

@@ -1,4 +1,4 @@
-"""The benchmarks' harness, with worked-out values, and the benchmarks themselves, shrunk."""
+"""The benchmark harness with values worked out by hand, and benchmarks at a small scale."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def harness() -> ModuleType:
     return load("side_by_side")
 
 
-def test_show_gives_the_median_in_its_unit_to_four_digits(harness: ModuleType) -> None:
+def test_show_formats_the_median_in_its_unit_to_four_digits(harness: ModuleType) -> None:
     seconds = np.array([[0.1, 0.123456], [0.3, 0.2]])  # median 0.161728
     assert harness.show(seconds, "ms") == 161.7
     assert harness.show(seconds, "s") == 0.1617
     assert harness.show(seconds, "images/s", 16) == 98.93  # 16 / 0.161728
 
 
-def test_compare_divides_medians_and_takes_quartiles_over_rounds(harness: ModuleType) -> None:
+def test_compare_returns_ratio_of_medians_and_quartiles_over_rounds(harness: ModuleType) -> None:
     ours = np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]])
     peer = np.array([[0.2, 0.2], [0.2, 0.2], [0.9, 0.9]])
     row = harness.compare("a step", ours, peer, goal=1.5, unit="images/s", images=6, threads=2)
@@ -39,7 +39,7 @@ def test_compare_divides_medians_and_takes_quartiles_over_rounds(harness: Module
     }  # fmt: skip
 
 
-def test_compare_at_a_percentile_takes_it_of_all_calls(harness: ModuleType) -> None:
+def test_compare_takes_a_percentile_over_all_calls(harness: ModuleType) -> None:
     ours = np.array([[0.1, 0.2], [0.3, 0.4]])
     row = harness.compare("latency", ours, 2 * ours, goal=None, unit="ms", percentile=100)
     assert (row["ours"], row["peer"], row["ratio"]) == (400.0, 800.0, 2.0)
@@ -51,13 +51,13 @@ def test_measured_has_the_same_keys_without_a_peer(harness: ModuleType) -> None:
     assert row == {"name": "memory", "ours": 5, "peer": None, "ratio": None, "goal": 9, "unit": "MB", "images": 3}
 
 
-def test_spread_takes_items_from_first_to_last(harness: ModuleType) -> None:
+def test_spread_selects_evenly_spaced_items(harness: ModuleType) -> None:
     assert harness.spread(range(10), 4) == [0, 2, 5, 7]
     assert harness.spread("abc", 5) == ["a", "b", "c"]
 
 
 def run_positive(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
-    """A benchmark's rows, all of whose figures are above zero."""
+    """The rows of a benchmark, in which all figures are positive."""
     rows = run_benchmark(name, folder, *arguments)
     for row in rows:
         assert all(row[key] > 0 for key in ("ours", "peer", "ratio") if row[key] is not None), row
@@ -73,7 +73,7 @@ def test_input_pipeline(phantoms: Path, tmp_path: Path) -> None:
     assert [row["name"] for row in rows] == [*expected, "augmentation native: cached, images/s"]
 
 
-def test_what_millions_of_images_need_is_what_one_needs_times_millions() -> None:
+def test_needs_of_a_million_images_scale_from_one_image() -> None:
     workers = load("workers")
     one = {"cpu_seconds": 0.144, "row_bytes": 1500, "bytes": 20_000}
     needs = {row["name"]: (row["ours"], row["unit"]) for row in workers.needs(1_000_000, one, worker_mb=1000)}
@@ -86,14 +86,14 @@ def test_what_millions_of_images_need_is_what_one_needs_times_millions() -> None
     }
 
 
-def test_rows_are_weighed_by_what_they_hold() -> None:
+def test_held_bytes_includes_the_contents_of_rows() -> None:
     held_bytes = load("workers").held_bytes
     short, long = ([{"image_id": f"{number:04}", "note": note} for number in range(500)] for note in ("", "x" * 1000))
     assert 200 < held_bytes(short) < 1000
     assert held_bytes(long) - held_bytes(short) == pytest.approx(1000, abs=100)
 
 
-def test_a_table_is_rendered_below_its_marker(tmp_path: Path) -> None:
+def test_table_is_rendered_below_its_marker(tmp_path: Path) -> None:
     rows = [
         {
             "name": "a: first", "ours": 1234.5, "peer": 20, "ratio": 1.5, "ratio_quartiles": [1.4, 1.6], "goal": 1.0,
@@ -112,12 +112,12 @@ def test_a_table_is_rendered_below_its_marker(tmp_path: Path) -> None:
     )
 
 
-def test_the_documented_tables_are_the_results() -> None:
+def test_documented_tables_match_the_results() -> None:
     document = Path("docs/performance.md").read_text(encoding="utf-8")
     assert load("tables").update(document) == document and document.count("<!-- ") >= 10
 
 
-def test_a_part_of_reading_works_on_what_the_one_before_it_gives(phantoms: Path) -> None:
+def test_each_step_of_reading_gets_the_output_of_the_previous_step(phantoms: Path) -> None:
     reading = load("reading")
     records = find_records(phantoms).records[:2]
     seen: list[object] = []
@@ -136,7 +136,7 @@ def test_augment_threads(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_inference(tmp_path: Path) -> None:
     rows = run_positive("inference", tmp_path, "--rounds", 1, "--batches", 1, "--size", 32, "--without-peer")
-    assert len(rows) == 2 * (5 + 1)  # five ways and a comparison of two
+    assert len(rows) == 2 * (5 + 1)  # five variants and a comparison of two
     by_name = {row["name"]: row["ours"] for row in rows}
     assert by_name["SavedModel: batch 1, p50"] <= by_name["SavedModel: batch 1, p99"]
     assert sum("largest_difference" in row for row in rows) == 2

@@ -1,4 +1,4 @@
-"""The client against a server on loopback that answers as TensorFlow Serving does."""
+"""The client against a local server that behaves like TensorFlow Serving."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ham_keras.serving.client import Client
 
 
 class Echo:
-    """A signature that answers each image with its own bytes for a mask."""
+    """A signature that returns the bytes of each image as its mask."""
 
     structured_input_signature = ((), {"image_bytes": tf.TensorSpec([None], "string")})
 
@@ -50,7 +50,7 @@ def test_each_image_gets_its_own_mask(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(list((tmp_path / "out").iterdir())) == 12
 
 
-def test_a_busy_server_is_asked_again(tmp_path: Path) -> None:
+def test_busy_server_is_retried(tmp_path: Path) -> None:
     refuse = [503, 429, 503]
     with serve(SIGNATURES, refuse=refuse) as url:
         client = Client(f"{url}:predict")
@@ -59,12 +59,12 @@ def test_a_busy_server_is_asked_again(tmp_path: Path) -> None:
     assert refuse == []
 
 
-def test_a_server_that_stays_busy_is_named(tmp_path: Path) -> None:
-    with serve(SIGNATURES, refuse=[503] * 9) as url, pytest.raises(HamError, match=r"answers 503: busy"):
+def test_server_that_stays_busy_raises(tmp_path: Path) -> None:
+    with serve(SIGNATURES, refuse=[503] * 9) as url, pytest.raises(HamError, match=r"returned 503: busy"):
         Client(url, retries=0).segment(images(tmp_path, 1)[0])
 
 
-def test_broken_files_are_told_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_file_is_reported_and_others_are_segmented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = images(tmp_path, 3)
     paths[1].write_bytes(b"no image")
     with serve(SIGNATURES) as url:
@@ -77,17 +77,20 @@ def test_broken_files_are_told_and_the_others_go_on(tmp_path: Path, capsys: pyte
     ]  # fmt: skip
 
 
-def test_mistakes_are_one_line(tmp_path: Path) -> None:
+def test_user_errors_raise(tmp_path: Path) -> None:
     path = images(tmp_path, 1)[0]
     with pytest.raises(HamError, match=r"localhost: expected the model's address"):
         Client("localhost")
     with pytest.raises(HamError, match="cannot be reached: ConnectionError"):
         Client("http://127.0.0.1:9/v1/models/lesion", retries=0).segment(path)
-    with serve(SIGNATURES) as url, pytest.raises(HamError, match="answers 404: Malformed request"):
+    with serve(SIGNATURES) as url, pytest.raises(HamError, match="returned 404: Malformed request"):
         Client(url.replace("lesion", "other")).segment(path)
-    with serve({"serve_bytes": Other()}) as url, pytest.raises(HamError, match="something else than masks"):
+    with (
+        serve({"serve_bytes": Other()}) as url,
+        pytest.raises(HamError, match="returned no mask; is it a model exported"),
+    ):
         Client(url).segment(path)
-    with pytest.raises(HamError, match="another image has this name too"):
+    with pytest.raises(HamError, match="another image has the same name"):
         main(["http://127.0.0.1:9/v1/models/lesion", "a/x.png", "b/x.jpg", "-o", str(tmp_path)])
 
 
@@ -98,16 +101,16 @@ class Other(Echo):
         return {"probability": super().__call__(image_bytes)["probability"]}
 
 
-def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+def test_unresponsive_server_times_out(tmp_path: Path) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/models/lesion"
-        with pytest.raises(HamError, match=r"no answer from .* in 0\.2 seconds"):
+        with pytest.raises(HamError, match=r"no response from .* within 0\.2 seconds"):
             Client(url, timeout_seconds=0.2, retries=0).segment(images(tmp_path, 1)[0])
 
 
-def test_exif_turns_are_undone_before_sending(tmp_path: Path) -> None:
+def test_exif_rotation_is_applied_before_sending(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.jpg", exif=exif)
@@ -122,8 +125,8 @@ def test_tensorflow_is_not_imported() -> None:
     assert done.stdout.strip() == "False False"
 
 
-def test_the_fixture_speaks_the_row_format(tmp_path: Path) -> None:
-    """As TensorFlow Serving's REST documentation gives it: one row an instance, bytes as {"b64": ...}."""
+def test_test_server_uses_the_row_format(tmp_path: Path) -> None:
+    """As in TensorFlow Serving's REST documentation: one row per instance, bytes as {"b64": ...}."""
     import urllib.request
 
     with serve(SIGNATURES) as url:

@@ -1,4 +1,4 @@
-"""Every command's `--help`: quick, for it imports nothing heavy, and kept in the documentation."""
+"""`--help` of every command is fast and documented; the console script runs all commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ham_keras.errors import HamError
 
 HEAVY = {"tensorflow", "keras", "keras_tuner", "segmentation_models", "matplotlib", "ray", "gradio", "pandas", "scipy"}
 
-# As `python -m NAME --help`, and tells on the error stream what was imported for it.
+# Like `python -m NAME --help`, but also prints the imported modules to standard error.
 HELP = """
 import atexit, runpy, sys
 atexit.register(lambda: print(*sys.modules, file=sys.stderr))
@@ -28,7 +28,7 @@ runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 @pytest.fixture(scope="module")
 def helped() -> dict[str, tuple[str, set[str]]]:
-    """By command: what `--help` prints, and the modules it imported."""
+    """By command, the output of `--help` and the modules that it imported."""
     found = {}
     for name in find_commands():
         environment = {**os.environ, "COLUMNS": str(WIDTH)}
@@ -42,7 +42,7 @@ def helped() -> dict[str, tuple[str, set[str]]]:
 def test_all_commands_are_found() -> None:
     known = {"train", "evaluate", "tune", "export", "client", "config", "data.audit", "data.phantom"}
     assert {f"ham_keras.{name}" for name in known} <= find_commands().keys()
-    # What else can be started is no command: a search starts its trials itself.
+    # Other modules that can be run are not commands: a search runs its trials.
     started = {path.stem for path in PACKAGE.rglob("*.py") if '__name__ == "__main__"' in path.read_text()}
     assert started - {name.rpartition(".")[2] for name in find_commands()} == {"trial", "__main__"}
 
@@ -54,27 +54,27 @@ def test_help_imports_nothing_heavy(name: str, helped: dict[str, tuple[str, set[
     assert "ham_keras.errors" in modules and modules & HEAVY == set()
 
 
-def test_the_reference_is_current(helped: dict[str, tuple[str, set[str]]]) -> None:
+def test_reference_is_current(helped: dict[str, tuple[str, set[str]]]) -> None:
     page = reference({name: text for name, (text, _) in helped.items()})
     how = "python -m ham_keras.commands --reference > docs/reference/commands.md"
     assert Path("docs/reference/commands.md").read_text() == page, how
 
 
-def test_the_list_says_what_each_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_describes_each_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(find_commands()) and all(len(line.split("  ")[-1]) > 20 for line in lines)
     assert "python -m ham_keras.train" in lines[[*find_commands()].index("ham_keras.train")]
 
 
-def test_without_a_command_the_list_is_printed_and_nothing_is_imported(
+def test_without_a_command_prints_the_list_and_imports_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["/usr/bin/ham-keras"])
     for arguments in (None, [], ["-h"], ["--help"]):
         assert dispatch(arguments) == 0
         usage, _, *lines, _, more = capsys.readouterr().out.splitlines()
-        assert usage == "usage: ham-keras COMMAND ..." and more == "ham-keras COMMAND --help says more."
+        assert usage == "usage: ham-keras COMMAND ..." and more == "Run ham-keras COMMAND --help for details."
         assert [line.split()[:2] for line in lines] == [
             ["ham-keras", name.removeprefix("ham_keras.")] for name in find_commands()
         ]
@@ -94,7 +94,7 @@ def test_without_a_command_the_list_is_printed_and_nothing_is_imported(
         ("/somewhere/pytest", "usage: python -m ham_keras.NAME "),
     ],
 )
-def test_a_command_says_how_it_was_started(
+def test_usage_shows_how_the_command_was_started(
     started: str, usage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [started])
@@ -113,21 +113,21 @@ def test_a_command_says_how_it_was_started(
         ("phantom", "did you mean data.phantom?"),
         ("data.audits", "did you mean data.audit?"),
         ("Evaluate", "did you mean evaluate?"),
-        ("xyz", "known are app, client, "),
-        ("errors", "known are app, client, "),  # a module, no command
+        ("xyz", "expected one of app, client, "),
+        ("errors", "expected one of app, client, "),  # a module, not a command
         ("../train", "did you mean train?"),
         ("data/audit", "did you mean data.audit?"),
         ("..train", "did you mean train?"),
-        ("", "known are app, client, "),
+        ("", "expected one of app, client, "),
     ],
 )
-def test_an_unknown_command_is_one_line_with_a_near_one(name: str, hint: str) -> None:
+def test_unknown_command_suggests_a_similar_one(name: str, hint: str) -> None:
     with pytest.raises(HamError) as raised:
         dispatch([name, "--help"])
     assert str(raised.value).startswith(f"{name}: no such command; {hint}")
 
 
-def test_the_console_script_takes_argv_and_ends_as_the_command_does(
+def test_console_script_exits_with_the_status_of_the_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, status in ((["--version"], 0), (["config", "base"], 0), (["config", "nosuch"], 2), (["nosuch"], 2)):
@@ -147,14 +147,14 @@ def test_python_m_ham_keras_is_the_console_script() -> None:
     assert subprocess.check_output([*command, "--version"], text=True) == f"{__version__}\n"
 
 
-def test_no_text_tells_to_install_a_package_of_an_index_that_is_not_ours() -> None:
-    """`pip install ham_keras` would fetch what somebody else may register under that name."""
+def test_no_text_says_to_install_the_package_from_an_index() -> None:
+    """`pip install ham_keras` would install whatever somebody registers under that name."""
     texts = [
         *PACKAGE.rglob("*.py"),
         *Path().glob("*.md"),
         *Path("docs").rglob("*.md"),
         *Path("benchmarks").glob("*.py"),
     ]
-    told = [line for path in texts for line in path.read_text().splitlines() if "pip install" in line]
-    assert len(told) >= 6
-    assert [line for line in told if re.search(r"pip install.*\bham[-_]keras", line, re.IGNORECASE)] == []
+    lines = [line for path in texts for line in path.read_text().splitlines() if "pip install" in line]
+    assert len(lines) >= 6
+    assert [line for line in lines if re.search(r"pip install.*\bham[-_]keras", line, re.IGNORECASE)] == []

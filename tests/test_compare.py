@@ -1,4 +1,4 @@
-"""The command that compares two scorings."""
+"""The command that compares two sets of scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write(path: Path, values: list[float]) -> Path:
     return path
 
 
-def test_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_and_writes_the_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours, theirs = write(tmp_path / "a.csv", [0.5, 0.5]), write(tmp_path / "b.csv", [0.25, 0.25])
     assert main([str(ours), str(theirs), "--output", str(tmp_path / "c.json")]) == 0
     assert "difference  +0.2500  +0.2500 to +0.2500" in capsys.readouterr().out

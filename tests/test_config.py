@@ -1,4 +1,4 @@
-"""Config files: what is accepted, how files and overrides are laid over each other, what errors say."""
+"""Config files: accepted values, inheritance, overrides and error messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(folder: Path, name: str, content: Any) -> Path:
     return path
 
 
-def test_report_recipe_is_base() -> None:
+def test_base_config_is_the_recipe_of_the_report() -> None:
     config = load_config("configs/base.json")
     assert config.run.name == "base"
     assert (config.data.sample, config.data.image_size, config.data.group_by) == (4000, [128, 128], "lesion_id")
@@ -53,7 +53,7 @@ def test_report_recipe_is_base() -> None:
     assert config.augment.engine == "none"
 
 
-def test_the_former_name_of_the_threshold_is_understood_wherever_a_config_is_read(tmp_path: Path) -> None:
+def test_former_name_of_the_threshold_is_accepted(tmp_path: Path) -> None:
     old = write(tmp_path, "old.json", {"score": {"threshold": 0.4, "bootstrap_resamples": 300}})
     config = load_config(old)
     assert (config.outline.threshold, config.score.bootstrap_resamples) == (0.4, 300)
@@ -68,7 +68,7 @@ def test_the_former_name_of_the_threshold_is_understood_wherever_a_config_is_rea
     assert load_config(child).outline.threshold == 0.7
     same = {"score": {"threshold": 0.6}, "outline": {"threshold": 0.6, "tta": True}}
     assert parse_config(same, "same").outline == Outline(threshold=0.6, tta=True)
-    assert same["score"] == {"threshold": 0.6}  # left as it was given
+    assert same["score"] == {"threshold": 0.6}  # the argument is not modified
     tune = json.loads(Path("configs/tune.json").read_text()) | {"extends": str(Path("configs/base.json").resolve())}
     tune["score"] = {"threshold": 0.4}
     assert load_config_as(TuneConfig, write(tmp_path, "tune.json", tune)).outline.threshold == 0.4
@@ -79,19 +79,19 @@ def test_the_former_name_of_the_threshold_is_understood_wherever_a_config_is_rea
     [
         (
             {"score": {"threshold": 0.4}, "outline": {"threshold": 0.5}},
-            r"both\.json: score\.threshold: is called outline\.threshold now, and the two differ \(0\.4 and 0\.5\)",
+            r"both\.json: score\.threshold: renamed to outline\.threshold, which has another value \(0\.4 and 0\.5\)",
         ),
         ({"score": {"threshold": 1.5}}, r"outline\.threshold: input should be less than 1, got 1\.5"),
         ({"score": {"threshold": 0.4}, "outline": 3}, r"outline: input should be"),
     ],
 )
-def test_a_wrong_threshold_under_either_name_is_one_line(settings: Any, message: str, tmp_path: Path) -> None:
+def test_invalid_threshold_raises_under_either_name(settings: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(HamError, match=message):
         load_config(write(tmp_path, "both.json", settings))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_each_config_loads_describes_itself_and_names_its_schema(path: Path) -> None:
+def test_shipped_config_loads_and_has_description_and_schema(path: Path) -> None:
     schema = json.loads(path.read_text())["$schema"]
     config = load_config_as(SCHEMAS[schema], path)
     assert len(config.description) > 80
@@ -147,13 +147,13 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
         ),
         (
             {"run": {"name": "../x"}},
-            'run.name: expected one name, without slashes and without a leading dot, got "../x"',
+            'run.name: expected a name without slashes and without a leading dot, got "../x"',
         ),
-        ({"train": {"schedule": {"warmup_epochs": 30}}}, "train: schedule.warmup_epochs is 30, epochs only 20"),
+        ({"train": {"schedule": {"warmup_epochs": 30}}}, "train: schedule.warmup_epochs is 30, but epochs is 20"),
         ({"data": {"cache": "ram"}}, "data.cache: input should be 'memory', 'disk' or 'none', got \"ram\""),
         (
             {"model": {"backbone": "resnet-34"}},
-            "model.backbone: is not among those that build and reload under Keras 3; did you mean resnet34?",
+            "model.backbone: is not one of those that build and reload under Keras 3; did you mean resnet34?",
         ),
         ({"augment": {"engine": "native"}, "data": {"image_size": [64, 96]}}, "augment.quarter_turns needs a square"),
         (
@@ -167,7 +167,7 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_names_its_key(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+def test_invalid_setting_names_its_key(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     path = write(tmp_path, "wrong.json", settings)
     with pytest.raises(HamError) as caught:
         load_config(path)
@@ -176,7 +176,7 @@ def test_a_mistake_names_its_key(tmp_path: Path, settings: dict[str, Any], messa
     assert "\n" not in str(caught.value)
 
 
-def test_adamw_decays_by_its_default_or_as_told(tmp_path: Path) -> None:
+def test_adamw_has_a_default_weight_decay(tmp_path: Path) -> None:
     path = write(tmp_path, "a.json", {"train": {"optimizer": "adamw"}})
     config = load_config(path)
     assert config.train.weight_decay == 0.01
@@ -191,15 +191,15 @@ def test_adamw_decays_by_its_default_or_as_told(tmp_path: Path) -> None:
         ('{"a": 1,\n}', "wrong.json:2: not JSON"),
         ("[]", "expected a JSON object"),
         ({"extends": 3}, "extends: expected"),
-        ('{"train": {"epochs": 3, "epochs": 4}}', r"wrong\.json: epochs: the key stands there twice"),
+        ('{"train": {"epochs": 3, "epochs": 4}}', r"wrong\.json: epochs: duplicate key"),
     ],
 )
-def test_a_file_that_is_no_config(tmp_path: Path, content: Any, message: str) -> None:
+def test_invalid_file_raises(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(HamError, match=message):
         load_config(write(tmp_path, "wrong.json", content))
 
 
-def test_missing_parent_and_circle(tmp_path: Path) -> None:
+def test_missing_and_circular_parents_raise(tmp_path: Path) -> None:
     with pytest.raises(HamError, match=r"gone\.json: no such config file"):
         load_config(write(tmp_path, "a.json", {"extends": "gone.json"}))
     write(tmp_path, "b.json", {"extends": "c.json"})
@@ -208,7 +208,7 @@ def test_missing_parent_and_circle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("override", ["train.epochs", "=3", "description.x=3"])
-def test_malformed_override(tmp_path: Path, override: str) -> None:
+def test_malformed_override_raises(tmp_path: Path, override: str) -> None:
     with pytest.raises(HamError, match=r"expected section\.key=value|is not a section"):
         load_config(write(tmp_path, "a.json", {"description": "text"}), [override])
 
@@ -232,13 +232,13 @@ def test_pure_modules_and_help_do_not_import_tensorflow() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_shipped_config_by_its_name_and_a_file_of_that_name_first(
+def test_shipped_config_is_found_by_name_after_a_file_of_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     by_path = load_config("configs/base.json")
     monkeypatch.chdir(tmp_path)
     assert load_config("base") == by_path and by_path.run.name == "base"
-    (tmp_path / "base").mkdir()  # a folder is no config
+    (tmp_path / "base").mkdir()  # a folder is not a config
     assert load_config("base") == by_path
     child = write(tmp_path, "child.json", {"extends": "base", "train": {"epochs": 3}})
     assert load_config(child).data.sample == 4000
@@ -247,7 +247,7 @@ def test_a_shipped_config_by_its_name_and_a_file_of_that_name_first(
     assert load_config("base").data.sample == load_config(child).data.sample == 7
 
 
-def test_all_shipped_configs_are_listed_where_a_name_is_unknown(tmp_path: Path) -> None:
+def test_unknown_name_lists_all_shipped_configs(tmp_path: Path) -> None:
     assert set(shipped_configs()) == {path.stem for path in Path("configs").glob("*.json") if "schema" not in path.name}
     for name in shipped_configs():
         assert load_config_as(TuneConfig if name == "tune" else Config, name).run.name == name
@@ -264,7 +264,7 @@ def test_overrides_by_key_keep_their_types(tmp_path: Path) -> None:
     config = load_config(path, overrides)
     assert (config.train.epochs, config.data.image_size, config.data.root) == (7, [64, 64], str(tmp_path))
     assert config.data.sample == 5 and overrides["data"] == {"image_size": 64}
-    assert config.run.name == "007"  # as text in a list it would be read as JSON
+    assert config.run.name == "007"  # in a list of strings it would be parsed as JSON
     for wrong, message in (
         ({"train.epochs.x": 1}, "train.epochs.x: epochs is not a section"),
         ({"train.epoch": 1}, "train.epoch: unknown key, did you mean epochs?"),

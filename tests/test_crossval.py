@@ -1,4 +1,4 @@
-"""Cross-validation: ordinary runs, every image scored once by a network that has not seen it, resumable."""
+"""Cross-validation: ordinary runs, every image scored once out of fold, resumable."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def crossed(tiny_config: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
     return crossval(config, folds=2, visible=False)
 
 
-def test_every_image_is_scored_once_by_a_network_that_has_not_seen_it(crossed: CrossvalFolder, phantoms: Path) -> None:
+def test_every_image_is_scored_once_out_of_fold(crossed: CrossvalFolder, phantoms: Path) -> None:
     rows = load_csv(crossed.out_of_fold / "per_image.csv")
     lesion_of = {record.image_id: record.lesion_id for record in find_records(phantoms).records}
     assert [row["image_id"] for row in rows] == sorted(lesion_of)
@@ -44,7 +44,7 @@ def test_every_image_is_scored_once_by_a_network_that_has_not_seen_it(crossed: C
         assert seen.isdisjoint(lesion_of[image_id] for image_id in split["test"])
 
 
-def test_masks_and_summary_are_those_of_the_rows(crossed: CrossvalFolder, phantoms: Path) -> None:
+def test_masks_and_summary_match_the_rows(crossed: CrossvalFolder, phantoms: Path) -> None:
     records = {record.image_id: record for record in find_records(phantoms).records}
     rows = load_csv(crossed.out_of_fold / "per_image.csv")
     for row in rows:
@@ -69,7 +69,7 @@ def test_each_fold_is_an_ordinary_run(crossed: CrossvalFolder) -> None:
     assert load_run(run.folder)[1].run.name == "fold_1"
 
 
-def test_a_finished_one_is_kept_and_other_work_is_refused(
+def test_finished_cross_validation_is_kept_and_another_config_raises(
     crossed: CrossvalFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = load_run(crossed.fold(0).folder)[1]
@@ -86,7 +86,7 @@ def test_a_finished_one_is_kept_and_other_work_is_refused(
         crossval(again, folds=3, visible=False)
 
 
-def test_with_a_split_file_its_test_images_are_left_out(tiny: Any, phantoms: Path, tmp_path: Path) -> None:
+def test_test_images_of_a_split_file_are_held_out(tiny: Any, phantoms: Path, tmp_path: Path) -> None:
     from ham_keras.experiments.crossval import CrossvalConfig, draw_folds, open_crossval
 
     records = find_records(phantoms).records
@@ -101,7 +101,7 @@ def test_with_a_split_file_its_test_images_are_left_out(tiny: Any, phantoms: Pat
     assert sorted(image_id for split in splits for image_id in split["test"]) == sorted(ids[:18])
 
 
-def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_passes_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.json").write_text("{}")
     taken: list[Any] = []
     monkeypatch.setattr("ham_keras.crossval.crossval", lambda config, **options: taken.append((config, options)))
@@ -110,7 +110,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (config.run.name, config.train.epochs, options) == ("mine", 7, {"folds": 3, "overwrite": True})
 
 
-# Kills its own process, as hard as the system can, in the last epoch of the second fold.
+# Kills its own process with SIGKILL in the last epoch of the second fold.
 KILLED = """
 import os, signal, sys
 from ham_keras.crossval import main
@@ -126,7 +126,7 @@ main(sys.argv[2:])
 
 
 @pytest.mark.slow
-def test_killed_in_a_fold_it_continues_there_and_ends_with_the_same_scores(tiny: Any, tmp_path: Path) -> None:
+def test_killed_cross_validation_resumes_with_the_same_scores(tiny: Any, tmp_path: Path) -> None:
     config = tiny(train={"epochs": 2})
     path = tmp_path / "killed.json"
     path.write_text(to_json(config))

@@ -1,8 +1,7 @@
-"""Every command and every line of Python in the README, "getting started" and the how-to pages is executed.
+"""Run every command and all Python code in the README, "getting started" and the how-to pages.
 
-It runs in a folder that looks like a checkout: phantoms lie where the pages put the data, and the configs are the
-project's own with few and small images, a small network and few epochs. The pages run in their order, each in what
-those before it left.
+They run in a folder that looks like a checkout: phantoms replace the data, and the project's configs are changed to use
+few small images, a small network and few epochs. Pages run in order and use the output of previous pages.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ ROOT = Path.cwd()
 ORDER = ("download", "train", "score", "predict", "predict-on-ray", "report", "app", "serve", "tune")
 HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
-# What cannot run here, and why not. It stands in blocks of another kind, but for make's own lines.
+# Commands that cannot run here, and why. Except for `make`, they are in blocks of another kind.
 NOT_RUN = {
     "make test": "these are the tests",
-    "docker run --rm -p 8501:8501 -v": "no Docker; a server of the tests stands in its place",
+    "docker run --rm -p 8501:8501 -v": "no Docker; replaced by a server of the tests",
     "tensorboard --logdir runs": "a server that never ends",
-    "python -m ham_keras.data.download data/ham10000": "no network; tests/data/test_download.py brings a server",
+    "python -m ham_keras.data.download data/ham10000": "no network; tests/data/test_download.py uses a local server",
     "python -m ham_keras.app runs/base": "a server that never ends; tests/test_app.py opens it in a browser",
-    "RAY_ADDRESS=": "no cluster; on this machine the page runs it",
+    "RAY_ADDRESS=": "no cluster; the page also runs it on this machine",
 }
-# What the commands of a page leave, among other things.
-LEFT = {
+# Some of the files that the commands of a page write.
+OUTPUTS = {
     "README.md": [
         "runs/sample/scores/test/summary.json",
         "audit/contact_sheet.png",
@@ -46,7 +45,7 @@ LEFT = {
         "runs/quick/scores/val/summary.json",
     ],
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
-    "docs/how-to/train.md": ["runs/focal/model.weights.h5"],
+    "docs/how-to/train.md": ["runs/focal/model.weights.h5", "runs/tuned/model.weights.h5", "runs/folds/oof/masks"],
     "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
     "docs/how-to/predict.md": [
         "predictions/predictions.csv",
@@ -76,7 +75,7 @@ def blocks(page: str, kind: str) -> list[str]:
     return [lines for found, lines in BLOCK.findall(Path(page).read_text()) if found == kind]
 
 
-def test_the_snippet_of_python_is_short() -> None:
+def test_python_snippet_is_short() -> None:
     (snippet,) = blocks("README.md", "python")
     assert len(snippet.splitlines()) <= 10
 
@@ -85,8 +84,8 @@ def is_not_run(line: str) -> bool:
     return any(line.removeprefix("$ ").startswith(command) for command in NOT_RUN)
 
 
-def test_all_pages_are_run_and_nothing_else_is_left_out() -> None:
-    assert set(HOW_TO) == {str(path) for path in Path("docs/how-to").glob("*.md")} and LEFT.keys() == set(PAGES)
+def test_all_pages_run_and_only_listed_commands_are_skipped() -> None:
+    assert set(HOW_TO) == {str(path) for path in Path("docs/how-to").glob("*.md")} and OUTPUTS.keys() == set(PAGES)
     shown = [line for page in PAGES for block in blocks(page, "console") for line in block.splitlines()]
     made = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines() if is_not_run(line)]
     assert all(is_not_run(line) for line in shown) and all(line.startswith("make ") for line in made)
@@ -98,7 +97,7 @@ def test_all_pages_are_run_and_nothing_else_is_left_out() -> None:
 
 @pytest.fixture(scope="module")
 def checkout(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What somebody has who has cloned the project, installed it and put data in their places."""
+    """A clone of the project, installed and with data."""
     place = tmp_path_factory.mktemp("checkout")
     for name in ("Makefile", "setup.cfg", "pyproject.toml", "constraints.txt"):
         shutil.copy(name, place)
@@ -119,7 +118,7 @@ def checkout(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_phantoms(place / "path" / "to" / "other", 4, 8, width_px=96, height_px=64)
     shutil.copytree(place / "path" / "to" / "other" / "images", place / "photos")
     shutil.copytree(phantoms, place / "data" / "phantoms", copy_function=shutil.copyfile)
-    (place / "data" / "phantoms").touch()  # newer than what make draws it from
+    (place / "data" / "phantoms").touch()  # newer than its prerequisites in the Makefile
     return place
 
 
@@ -135,7 +134,7 @@ def shrink(settings: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def servers(block: str, place: Path) -> Iterator[None]:
-    """What the block asks: the model that the page has exported, at the address that it names."""
+    """Serve the model that the page exported at the address in the block, if any."""
     address = SERVER.search(block)
     if address is None:
         yield
@@ -148,10 +147,10 @@ def servers(block: str, place: Path) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_run(page: str, checkout: Path) -> None:
+def test_commands_run(page: str, checkout: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HAM10000_ROOT"}
     environment["PATH"] = f"{checkout / '.venv' / 'bin'}:{os.environ['PATH']}"
-    environment["PYTHONPATH"] = str(ROOT)  # the package of this checkout, wherever another is installed
+    environment["PYTHONPATH"] = str(ROOT)  # this checkout's package, even if another is installed
     for kind, block in BLOCK.findall(Path(page).read_text()):
         if kind not in INTERPRETERS:
             continue
@@ -161,5 +160,5 @@ def test_the_commands_run(page: str, checkout: Path) -> None:
                 [*INTERPRETERS[kind], "-c", lines], cwd=checkout, env=environment, capture_output=True, text=True
             )
         assert done.returncode == 0, f"{page}:\n{lines}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
-    for path in LEFT[page]:
+    for path in OUTPUTS[page]:
         assert (checkout / path).exists(), f"{page}: {path}"

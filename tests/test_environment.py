@@ -1,4 +1,4 @@
-"""What is recorded of a machine and its packages."""
+"""The recorded machine and package versions."""
 
 from __future__ import annotations
 

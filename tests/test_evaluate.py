@@ -1,4 +1,4 @@
-"""Scoring a run: against the official scorer, on another folder, and traced image by image."""
+"""Scoring a run: compared with the official scorer, with `predict`, and on other folders."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
-from ham_keras.evaluate import evaluate, main, warn_of_trained
+from ham_keras.evaluate import evaluate, main, warn_about_leakage
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
-from ham_keras.prediction.outline import outline_lesion
-from ham_keras.prediction.predictor import load_segmenter
-from ham_keras.reports.scorings import load_scoring
+from ham_keras.prediction.postprocessing import postprocess
+from ham_keras.prediction.predictor import load_predictor
+from ham_keras.reports.scored_set import load_scored_set
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import outline_in_words
@@ -39,12 +39,12 @@ def rows(run: Run, name: str) -> list[dict[str, str]]:
     return load_csv(run.scores(name) / "per_image.csv")
 
 
-def test_agrees_with_the_official_scorer_on_the_pngs_it_writes(trained: Run, phantoms: Path, tmp_path: Path) -> None:
+def test_scores_match_the_official_scorer_on_the_written_masks(trained: Run, phantoms: Path, tmp_path: Path) -> None:
     segmentation = pytest.importorskip("isic_challenge_scoring.segmentation")
     summary = evaluate(trained.folder, "test", save_masks=True, visible=False)
     truth = tmp_path / "truth"
     truth.mkdir()
-    for row in rows(trained, "test"):  # the scorer wants ISIC's ids, and masks that are not inverted
+    for row in rows(trained, "test"):  # the scorer requires ISIC ids and masks that are not inverted
         name = f"{row['image_id']}_segmentation.png"
         lesion = 255 * read_mask(phantoms / "masks" / name).lesion
         Image.fromarray(lesion).save(truth / name.replace("PHANTOM", "ISIC"))
@@ -53,7 +53,7 @@ def test_agrees_with_the_official_scorer_on_the_pngs_it_writes(trained: Run, pha
         assert summary["native"][name]["mean"] == pytest.approx(theirs.at[name], abs=1e-6), name
 
 
-def test_summary_is_the_mean_of_the_rows_and_rows_are_the_split(trained: Run) -> None:
+def test_summary_is_the_mean_over_the_rows_of_the_split(trained: Run) -> None:
     summary = evaluate(trained.folder, "val", visible=False)
     table = rows(trained, "val")
     assert [row["image_id"] for row in table] == load_json(trained.split)["val"]
@@ -64,7 +64,7 @@ def test_summary_is_the_mean_of_the_rows_and_rows_are_the_split(trained: Run) ->
     assert all((row["height_px"], row["width_px"]) == ("64", "96") for row in table)
 
 
-def test_network_is_rebuilt_in_float32_whatever_it_was_trained_in(trained: Run) -> None:
+def test_network_trained_in_bfloat16_is_scored_in_float32(trained: Run) -> None:
     assert load_json(trained.environment)["precision"] == "mixed_bfloat16"
     before = rows(trained, "test")
     evaluate(trained.folder, "test", visible=False)
@@ -74,7 +74,7 @@ def test_network_is_rebuilt_in_float32_whatever_it_was_trained_in(trained: Run) 
     assert {layer.compute_dtype for layer in layers} == {"float32"}
 
 
-def test_another_folder_of_other_sizes_is_scored_under_its_name(trained: Run, tmp_path: Path) -> None:
+def test_folder_with_other_image_sizes_is_scored_under_its_name(trained: Run, tmp_path: Path) -> None:
     root = tmp_path / "clinic"
     draw_phantoms(root, 5, 3, palette_fraction=0.2, width_px=150, height_px=110)
     (root / "HAM10000_metadata.csv").unlink()
@@ -85,7 +85,7 @@ def test_another_folder_of_other_sizes_is_scored_under_its_name(trained: Run, tm
     assert [row["mask_repaired"] for row in table] == ["0"] * 5
 
 
-def test_how_masks_are_read_can_be_said_and_is_kept_for_the_report(
+def test_mask_settings_can_be_overridden_and_are_kept_for_the_report(
     trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "classes"
@@ -99,13 +99,13 @@ def test_how_masks_are_read_can_be_said_and_is_kept_for_the_report(
     capsys.readouterr()
     assert main([str(trained.folder), "--data", str(root), "--name", "classes", "data.lesion_values=[1]"]) == 0
     assert rows(trained, "classes") == rows(trained, "two")
-    records = load_scoring(trained.folder, "classes").records
+    records = load_scored_set(trained.folder, "classes").records
     assert {record.lesion_values for record in records.values()} == {(1,)}
-    with pytest.raises(HamError, match="classes: holds the scores of masks"):
+    with pytest.raises(HamError, match="classes: holds scores made with masks"):
         evaluate(trained.folder, data_root=root, name="classes", overrides=["data.lesion_values=[255]"], visible=False)
 
 
-def test_masks_of_another_shape_are_counted(
+def test_masks_with_another_aspect_ratio_are_reported(
     trained: Run, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "narrow"
@@ -113,14 +113,14 @@ def test_masks_of_another_shape_are_counted(
     path = root / "masks" / "PHANTOM_0000004_segmentation.png"
     Image.fromarray(np.asarray(Image.open(path).convert("L"))[:, 20:]).save(path)
     evaluate(trained.folder, data_root=root, visible=False)
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert (
         f"warning: 1 of 24 masks have another aspect ratio than their image and are stretched to it, the first: {path}"
-        in told
+        in printed
     )
 
 
-def test_the_runs_own_data_elsewhere(
+def test_moved_data_gives_the_same_scores(
     trained: Run, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = tmp_path / "moved"
@@ -132,40 +132,38 @@ def test_the_runs_own_data_elsewhere(
     assert main([str(trained.folder), "--data", str(moved), "--name", "whole"]) == 0
     printed = capsys.readouterr().err
     assert "warning: 1 images have no mask and are skipped" in printed
-    assert "of these 23 images are, by their ids, images or lesions that were trained" in printed
+    assert "of these 23 images are, by their ids, images or lesions used for training or validation" in printed
     assert len(rows(trained, "whole")) == 23
 
 
-def test_images_of_a_trained_lesion_count_as_trained(capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_trained_lesions_are_reported_as_leakage(capsys: pytest.CaptureFixture[str]) -> None:
     records = [Record(image_id, lesion_id, "nv", Path(), Path()) for image_id, lesion_id in ("aL", "bL", "cM", "dN")]
-    warn_of_trained(records, {"a", "d", "elsewhere"})
+    warn_about_leakage(records, {"a", "d", "elsewhere"})
     assert "warning: 3 of these 4 images are" in capsys.readouterr().err
-    warn_of_trained(records, {"elsewhere"})
+    warn_about_leakage(records, {"elsewhere"})
     assert capsys.readouterr().err == ""
 
 
-def test_scores_are_never_replaced_by_others(trained: Run, phantoms: Path, tmp_path: Path) -> None:
+def test_other_scores_are_not_overwritten(trained: Run, phantoms: Path, tmp_path: Path) -> None:
     for place in ("a", "b"):
         shutil.copytree(phantoms, tmp_path / place / "clinic 7")
     evaluate(trained.folder, data_root=tmp_path / "a" / "clinic 7", visible=False)
-    with pytest.raises(HamError, match=r"clinic 7: holds the scores of data .*a/clinic 7; choose --name NAME"):
+    with pytest.raises(HamError, match=r"clinic 7: holds scores made with data .*a/clinic 7; choose --name NAME"):
         evaluate(trained.folder, data_root=tmp_path / "b" / "clinic 7", visible=False)
     evaluate(trained.folder, data_root=tmp_path / "b" / "clinic 7", name="clinic b", visible=False)
     assert rows(trained, "clinic 7") == rows(trained, "clinic b")
-    with pytest.raises(HamError, match=r"scores/test: holds the scores of threshold 0\.5; choose --name NAME"):
+    with pytest.raises(HamError, match=r"scores/test: holds scores made with threshold 0\.5; choose --name NAME"):
         evaluate(trained.folder, overrides=["score.threshold=0.25"], visible=False)
-    with pytest.raises(HamError, match=r"scores/test: holds the scores of tta False; choose --name NAME"):
+    with pytest.raises(HamError, match=r"scores/test: holds scores made with tta False; choose --name NAME"):
         evaluate(trained.folder, overrides=["outline.tta=true"], visible=False)
     low = evaluate(trained.folder, overrides=["score.threshold=0.25"], name="low", visible=False)
     assert low["native"]["sensitivity"]["mean"] >= load_json(trained.summary("test"))["native"]["sensitivity"]["mean"]
-    with pytest.raises(HamError, match=r"train\.epochs=3: of a trained run only outline, score, .* can be set here"):
+    with pytest.raises(HamError, match=r"train\.epochs=3: expected only outline, score, .* for a trained run"):
         evaluate(trained.folder, overrides=["train.epochs=3"], visible=False)
 
 
-def test_the_scores_of_an_earlier_version_are_replaced_by_the_same_and_by_no_others(
-    trained: Run, tmp_path: Path
-) -> None:
-    """Their summary says the threshold alone, and their config has it under score."""
+def test_scores_of_an_earlier_version_are_only_replaced_by_the_same_scores(trained: Run, tmp_path: Path) -> None:
+    """Their summary only has the threshold, and their config has it in `score`."""
     run = Run(tmp_path / "old")
     shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports"))
     config = load_json(run.config)
@@ -175,10 +173,10 @@ def test_the_scores_of_an_earlier_version_are_replaced_by_the_same_and_by_no_oth
     summary = load_json(run.summary("test"))
     save_json(run.summary("test"), {key: summary[key] for key in summary if key not in outline} | {"threshold": 0.5})
     assert load_run(run.folder)[1] == load_run(trained.folder)[1]
-    with pytest.raises(HamError, match=r"holds the scores of fill_holes False; choose --name NAME"):
+    with pytest.raises(HamError, match=r"holds scores made with fill_holes False; choose --name NAME"):
         evaluate(run.folder, overrides=["outline.fill_holes=true"], visible=False)
     before = rows(run, "test")
-    assert load_scoring(run.folder).config.outline == Outline(threshold=0.5)
+    assert load_scored_set(run.folder).config.outline == Outline(threshold=0.5)
     evaluate(run.folder, visible=False)
     assert rows(run, "test") == before
 
@@ -193,7 +191,7 @@ OUTLINES = [
 
 
 @pytest.mark.parametrize("outline", OUTLINES, ids=outline_in_words)
-def test_what_is_scored_is_what_predict_writes(trained: Run, phantoms: Path, outline: Outline, tmp_path: Path) -> None:
+def test_scored_masks_match_predict(trained: Run, phantoms: Path, outline: Outline, tmp_path: Path) -> None:
     settings = [f"outline.{key}={json.dumps(value)}" for key, value in outline.model_dump().items()]
     run = Run(tmp_path / "run")
     shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports", "scores"))
@@ -207,15 +205,15 @@ def test_what_is_scored_is_what_predict_writes(trained: Run, phantoms: Path, out
         for folder in (run.scores("other") / "masks", tmp_path / "out")
     )
     assert len(scored) == 6 and written == scored
-    segmenter = load_segmenter(run.folder, outline)
-    for row in rows(run, "other"):  # at the network's size, by another way
-        probability = segmenter.answer(read_image(paths[row["image_id"]]))[..., 0]
+    predictor = load_predictor(run.folder, outline)
+    for row in rows(run, "other"):  # the scores at the network's size, computed independently
+        probability = predictor.predict_network(read_image(paths[row["image_id"]]))[..., 0]
         truth = read_mask(phantoms / "masks" / f"{row['image_id']}_segmentation.png").lesion
-        small = score(*count(resize_mask(truth, 32, 32), outline_lesion(probability, outline)))
+        small = score(*count(resize_mask(truth, 32, 32), postprocess(probability, outline)))
         assert float(row["jaccard_network"]) == pytest.approx(small["jaccard"], abs=2e-3)
 
 
-def test_a_mask_of_another_size_than_its_image_is_scored_at_its_own(
+def test_mask_with_another_size_than_its_image_is_scored_at_its_own_size(
     trained: Run, phantoms: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "half"
@@ -230,15 +228,13 @@ def test_a_mask_of_another_size_than_its_image_is_scored_at_its_own(
         assert float(half["jaccard_native"]) == pytest.approx(float(row["jaccard_native"]), abs=0.1)
 
 
-def test_a_folder_named_like_a_split_cannot_hide_the_splits_scores(
-    trained: Run, phantoms: Path, tmp_path: Path
-) -> None:
+def test_folder_named_like_a_split_raises(trained: Run, phantoms: Path, tmp_path: Path) -> None:
     shutil.copytree(phantoms, tmp_path / "test")
-    with pytest.raises(HamError, match="kept as 'test', the run's own; choose --name NAME"):
+    with pytest.raises(HamError, match="'test' is the name of the run's own split; choose --name NAME"):
         evaluate(trained.folder, data_root=tmp_path / "test", visible=False)
 
 
-def test_a_run_without_weights_says_so(trained: Run, tmp_path: Path) -> None:
+def test_run_without_weights_raises(trained: Run, tmp_path: Path) -> None:
     shutil.copy(trained.config, tmp_path)
     shutil.copy(trained.split, tmp_path)
     with pytest.raises(HamError, match=r"model\.weights\.h5: not there yet"):

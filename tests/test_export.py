@@ -1,4 +1,4 @@
-"""The exported model answers as `evaluate` scores, whatever it is sent, and needs TensorFlow alone."""
+"""The exported model matches `evaluate`, handles any input, and only requires TensorFlow."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from ham_keras.export import export, main
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
-from ham_keras.prediction.predictor import load_segmenter
+from ham_keras.prediction.predictor import load_predictor
 from ham_keras.preprocessing.resize import resize_image
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import count, score
-from ham_keras.serving.metadata import describe_service
+from ham_keras.serving.metadata import describe_export
 from ham_keras.settings import Outline
 
 
@@ -67,7 +67,7 @@ def serve_bytes(signatures: Any, *files: bytes) -> tuple[np.ndarray, list[np.nda
     return answer["probability"].numpy(), masks
 
 
-def test_every_signature_gives_the_probabilities_of_the_run(
+def test_every_signature_returns_the_probabilities_of_the_run(
     trained: Run, tested: list[Record], signatures: Any
 ) -> None:
     model = load_model(*load_run(trained.folder))
@@ -83,7 +83,7 @@ def test_every_signature_gives_the_probabilities_of_the_run(
     np.testing.assert_allclose(native, tf.image.resize(expected[..., None], [64, 96])[..., 0], atol=1e-3)
 
 
-def test_served_masks_are_those_that_evaluate_scores(trained: Run, tested: list[Record], signatures: Any) -> None:
+def test_served_masks_match_evaluate(trained: Run, tested: list[Record], signatures: Any) -> None:
     summary = evaluate(trained.folder, "test", save_masks=True, visible=False)
     _, masks = serve_bytes(signatures, *(record.image_path.read_bytes() for record in tested))
     different, pixels, jaccard = 0, 0, []
@@ -97,7 +97,7 @@ def test_served_masks_are_those_that_evaluate_scores(trained: Run, tested: list[
     assert np.mean(jaccard) == pytest.approx(summary["native"]["jaccard"]["mean"], abs=1e-4)
 
 
-def test_behind_a_server_the_client_gets_the_masks_of_evaluate(
+def test_client_receives_the_masks_of_evaluate(
     trained: Run, tested: list[Record], signatures: Any, tmp_path: Path
 ) -> None:
     evaluate(trained.folder, "test", save_masks=True, visible=False)
@@ -118,11 +118,11 @@ OVERRIDES = [f"outline.{key}={json.dumps(value)}" for key, value in CLEANED.mode
 
 @pytest.fixture(scope="module")
 def cleaned(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export with all that an outline can do."""
+    """An export with all post-processing enabled."""
     return export(trained.folder, tmp_path_factory.mktemp("models") / "cleaned", overrides=OVERRIDES)
 
 
-def test_the_outline_is_in_the_served_graph(
+def test_post_processing_is_part_of_the_served_graph(
     trained: Run, tested: list[Record], cleaned: Path, signatures: Any, tmp_path: Path
 ) -> None:
     paths = [record.image_path for record in tested]
@@ -140,10 +140,10 @@ def test_the_outline_is_in_the_served_graph(
         changed += int((served != plain).sum())
         pixels += served.size
     assert different <= pixels / 100_000 < 100 * pixels / 100_000 < changed
-    # The mirrors are in every signature.
-    segmenter = load_segmenter(trained.folder, CLEANED)
+    # Test-time augmentation is part of every signature.
+    predictor = load_predictor(trained.folder, CLEANED)
     image = read_image(paths[0])
-    expected = segmenter.answer(image)[..., 0]
+    expected = predictor.predict_network(image)[..., 0]
     small = resize_image(image, 32, 32)[None]
     answer = loaded["serve_network"](images=tf.cast(small, tf.float32))["probability"][0]
     np.testing.assert_allclose(answer, expected, atol=1e-3)
@@ -151,10 +151,10 @@ def test_the_outline_is_in_the_served_graph(
         np.abs(signatures["serve_network"](images=tf.cast(small, tf.float32))["probability"][0] - expected).max() > 0.01
     )
     native = loaded["serving_default"](images=image[None])["probability"][0]
-    np.testing.assert_allclose(native, segmenter.segment(image).probability, atol=1e-3)
+    np.testing.assert_allclose(native, predictor.predict(image).probability, atol=1e-3)
 
 
-def test_each_file_of_a_request_may_have_its_threshold(
+def test_each_image_of_a_request_can_have_its_own_threshold(
     tested: list[Record], signatures: Any, trained: Run, tmp_path: Path
 ) -> None:
     path = tested[0].image_path
@@ -166,7 +166,7 @@ def test_each_file_of_a_request_may_have_its_threshold(
     masks = [np.asarray(Image.open(io.BytesIO(mask))) for mask in answer["mask_bytes"].numpy()]
     np.testing.assert_array_equal(masks[1], own)
     assert (masks[0] > 0).sum() > (masks[1] > 0).sum() > (masks[2] > 0).sum()
-    probability = load_segmenter(trained.folder).segment(read_image(path)).probability
+    probability = load_predictor(trained.folder).predict(read_image(path)).probability
     for mask, threshold in zip(masks, thresholds, strict=True):
         sure = np.abs(probability - threshold) > 1e-3
         np.testing.assert_array_equal((mask > 0)[sure], (probability > threshold)[sure])
@@ -176,7 +176,7 @@ def test_each_file_of_a_request_may_have_its_threshold(
     np.testing.assert_array_equal(np.asarray(Image.open(written)), masks[2])
 
 
-def test_metadata_says_what_is_left_to_the_caller(cleaned: Path, exported: Path, trained: Run) -> None:
+def test_metadata_lists_what_is_left_to_the_caller(cleaned: Path, exported: Path, trained: Run) -> None:
     def left(described: dict[str, Any]) -> dict[str, list[str]]:
         return {name: signature["left_to_the_caller"] for name, signature in described["signatures"].items()}
 
@@ -196,29 +196,29 @@ def test_metadata_says_what_is_left_to_the_caller(cleaned: Path, exported: Path,
     assert left(plain)["serving_default"] == ["threshold"]
     assert left(plain)["serve_network"] == ["preprocessing", *after]
     run, config = load_run(trained.folder, OVERRIDES)
-    assert left(describe_service(run, config, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
-    with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: of a trained run only outline can be set"):
+    assert left(describe_export(run, config, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
+    with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: expected only outline for a trained run"):
         export(trained.folder, overrides=["score.bootstrap_resamples=100"])
 
 
-def test_images_of_several_sizes_and_kinds_in_one_request(signatures: Any) -> None:
+def test_request_can_mix_image_sizes_and_formats(signatures: Any) -> None:
     rng = np.random.default_rng(0)
     kinds = [rng.integers(0, 256, shape, np.uint8) for shape in ((1, 1, 3), (50, 70), (40, 30, 4), (90, 33, 3))]
     files = [encode(pixels) for pixels in kinds] + [encode(kinds[3], "JPEG")]
     probability, masks = serve_bytes(signatures, *files)
     assert probability.shape == (5, 32, 32)
     assert [mask.shape for mask in masks] == [(1, 1), (50, 70), (40, 30), (90, 33), (90, 33)]
-    # Alone or beside others, an image has one answer.
+    # The result of an image does not depend on the rest of the request.
     np.testing.assert_allclose(serve_bytes(signatures, files[3])[0][0], probability[3], atol=1e-5)
 
 
-def test_a_photograph_of_24_megapixels(signatures: Any) -> None:
+def test_photograph_of_24_megapixels(signatures: Any) -> None:
     _, masks = serve_bytes(signatures, encode(np.full((4000, 6000, 3), 128, np.uint8), "JPEG"))
     assert masks[0].shape == (4000, 6000)
 
 
 @pytest.mark.parametrize("broken", [b"", b"no image", b"\xff\xd8\xff\xe0 cut short"])
-def test_broken_bytes_fail_the_request_and_nothing_else(signatures: Any, broken: bytes) -> None:
+def test_broken_bytes_only_fail_their_request(signatures: Any, broken: bytes) -> None:
     good = encode(np.full((20, 20, 3), 90, np.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError):
         serve_bytes(signatures, good, broken)
@@ -230,7 +230,7 @@ def test_weights_are_constants(exported: Path) -> None:
     assert not loaded.signatures["serve_network"].variables
 
 
-def test_metadata_says_what_the_model_takes_and_gives(exported: Path, trained: Run, signatures: Any) -> None:
+def test_metadata_describes_inputs_and_outputs(exported: Path, trained: Run, signatures: Any) -> None:
     metadata = load_json(exported / "assets.extra" / "metadata.json")
     assert metadata["scores"] == load_json(trained.summary("test"))
     assert "not a medical device" in metadata["intended_use"] and "CC BY-NC 4.0" in metadata["licence"]
@@ -267,7 +267,7 @@ print(serve(image_bytes=tf.constant([open(sys.argv[2], "rb").read()]))["probabil
 
 @pytest.fixture(scope="module")
 def only_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment in which TensorFlow and what it requires are installed, and nothing else."""
+    """An environment with only TensorFlow and its dependencies."""
     place = tmp_path_factory.mktemp("only-tensorflow") / "venv"
     venv.create(place, symlinks=True)
     packages = place / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
@@ -290,7 +290,7 @@ def only_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_answers_in_an_environment_that_has_tensorflow_alone(
+def test_export_runs_in_an_environment_with_only_tensorflow(
     only_tensorflow: Path, exported: Path, tested: list[Record], tmp_path: Path
 ) -> None:
     command = [str(only_tensorflow), "-c", ONLY_TENSORFLOW, str(exported), str(tested[0].image_path)]
@@ -299,7 +299,9 @@ def test_answers_in_an_environment_that_has_tensorflow_alone(
 
 
 @pytest.mark.slow
-def test_answers_saved_model_cli(only_tensorflow: Path, exported: Path, signatures: Any, tmp_path: Path) -> None:
+def test_export_runs_with_saved_model_cli(
+    only_tensorflow: Path, exported: Path, signatures: Any, tmp_path: Path
+) -> None:
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     cli = "import sys; from tensorflow.python.tools.saved_model_cli import main; sys.exit(main())"
@@ -313,7 +315,7 @@ def test_answers_saved_model_cli(only_tensorflow: Path, exported: Path, signatur
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
-def test_other_runtimes_answer_as_the_saved_model(form: str, trained: Run, signatures: Any, tmp_path: Path) -> None:
+def test_other_runtimes_match_the_saved_model(form: str, trained: Run, signatures: Any, tmp_path: Path) -> None:
     place = export(trained.folder, tmp_path / "model", form=form)
     images = np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 3)).astype(np.float32)
     if form == "onnx":
@@ -323,7 +325,7 @@ def test_other_runtimes_answer_as_the_saved_model(form: str, trained: Run, signa
         (answer,) = session.run(None, {"images": images})
     else:
         openvino = pytest.importorskip("openvino")
-        # Where the CPU has bfloat16, OpenVINO computes in it unless told not to.
+        # By default, OpenVINO computes in bfloat16 if the CPU has it.
         exact = {"INFERENCE_PRECISION_HINT": "f32"}
         answer = openvino.Core().compile_model(place / "tiny.xml", "CPU", exact)(images)[0]
     expected = signatures["serve_network"](images=tf.constant(images))["probability"]
@@ -333,20 +335,18 @@ def test_other_runtimes_answer_as_the_saved_model(form: str, trained: Run, signa
     assert described["signatures"]["network"]["outputs"]["probability"]["shape"] == ["N", *answer.shape[1:]]
 
 
-def test_a_format_whose_packages_are_missing_names_them(
-    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_packages_of_a_format_are_named(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(HamError, match=r"--format onnx: tf2onnx is not installed; pip install onnx tf2onnx$"):
         export(trained.folder, tmp_path / "model", form="onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_versions_are_counted_and_never_replaced(
+def test_versions_are_counted_and_never_overwritten(
     exported: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def empty(run: Run, config: Any, part: Path, form: str) -> None:
-        save_json(part / "assets.extra" / "metadata.json", describe_service(run, config, form))
+        save_json(part / "assets.extra" / "metadata.json", describe_export(run, config, form))
 
     monkeypatch.setattr(export_module, "_write", empty)
     target = tmp_path / "lesion"
@@ -357,12 +357,12 @@ def test_versions_are_counted_and_never_replaced(
     assert main([str(trained.folder), "outline.tta=true", "--output", str(target), "--format", "onnx"]) == 0
     printed = capsys.readouterr().out
     assert "left to the caller: preprocessing, tta, resize bilinearly to the image, threshold" in printed
-    with pytest.raises(HamError, match="10: is there already; name another --version"):
+    with pytest.raises(HamError, match="10: already exists; choose another --version"):
         export(trained.folder, target, version=10)
     assert sorted(child.name for child in tmp_path.iterdir()) == ["lesion"]
 
 
-def test_an_export_that_fails_leaves_nothing(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_export_leaves_no_files(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(run: Run, config: Any, part: Path, form: str) -> None:
         raise OSError(28, "No space left on device")
 
@@ -373,7 +373,7 @@ def test_an_export_that_fails_leaves_nothing(trained: Run, tmp_path: Path, monke
 
 
 @pytest.mark.real_data
-def test_on_real_images_served_masks_are_those_that_evaluate_scores(
+def test_served_masks_of_real_images_match_evaluate(
     trained: Run, signatures: Any, real_root: Path, tmp_path: Path
 ) -> None:
     records = find_records(real_root).records[::20]

@@ -1,4 +1,4 @@
-"""Files and folders: whole or not at all, one process at a time."""
+"""Atomic writes of files and folders, and locks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ham_keras.files import (
 
 
 def killed_in(block: str, folder: Path) -> None:
-    """Run a block of code in a process of its own that kills itself where the block calls `die()`."""
+    """Run code in a separate process that kills itself when the code calls `die()`."""
     code = (
         "import os, signal\nfrom pathlib import Path\nfrom ham_keras import files\n"
         f"folder, die = Path({str(folder)!r}), lambda: os.kill(os.getpid(), signal.SIGKILL)\n{block}"
@@ -34,7 +34,7 @@ def killed_in(block: str, folder: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
+def test_locked_folder_refuses_another_process(tmp_path: Path) -> None:
     code = f"from pathlib import Path; from ham_keras.files import locked\nwith locked(Path({str(tmp_path)!r})): pass"
     with locked(tmp_path):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -42,7 +42,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_text(tmp_path / "a.txt", "old")
 
     def broken(*_: Any) -> None:
@@ -61,14 +61,14 @@ def test_csv_and_json(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": [1]}
 
 
-def test_an_error_names_the_file_even_where_the_system_does_not(tmp_path: Path) -> None:
+def test_write_error_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space") as caught, replacing(tmp_path / "a.txt"):
         raise OSError(28, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a.txt")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_killed_while_writing_loses_nothing_and_its_rest_is_cleaned_up(tmp_path: Path) -> None:
+def test_killed_write_keeps_the_old_file_and_its_temporary_file_is_removed(tmp_path: Path) -> None:
     save_text(tmp_path / "a.txt", "old")
     killed_in("with files.replacing(folder / 'a.txt') as part:\n    part.write_text('half'); die()", tmp_path)
     assert (tmp_path / "a.txt").read_text() == "old" and len(list(tmp_path.iterdir())) == 2
@@ -78,7 +78,7 @@ def test_a_process_killed_while_writing_loses_nothing_and_its_rest_is_cleaned_up
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.txt", mine])  # this process still runs
 
 
-def test_a_folder_is_created_whole_or_not_at_all_and_never_over_another(tmp_path: Path) -> None:
+def test_folder_is_created_atomically_and_never_replaces_another(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), creating_folder(tmp_path / "a") as part:
         (part / "half").touch()
         raise ZeroDivisionError
@@ -90,14 +90,14 @@ def test_a_folder_is_created_whole_or_not_at_all_and_never_over_another(tmp_path
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["whole"]
 
 
-def test_a_folder_survives_a_kill_while_its_replacement_is_written(tmp_path: Path) -> None:
+def test_folder_is_kept_if_killed_while_writing_its_replacement(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").touch()
     killed_in("with files.replacing_folder(folder / 'a') as part:\n    (part / 'new').touch(); die()", tmp_path)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["old"]
 
 
-def test_a_folder_survives_a_kill_between_the_two_renames(tmp_path: Path) -> None:
+def test_folder_is_restored_if_killed_between_the_two_renames(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").touch()
     block = """

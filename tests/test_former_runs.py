@@ -1,4 +1,4 @@
-"""Folders that revision 74ad5ed wrote: the present code reads, scores, continues and exports them."""
+"""Folders written by revision 74ad5ed can still be read, scored, resumed and exported."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, phantoms: Path) -> Run:
 
 @pytest.fixture
 def killed(tmp_path: Path, phantoms: Path) -> Iterator[tuple[Run, list[np.ndarray]]]:
-    """An unfinished run, and the arrays of its resume state; its 230 MB do not outlive the test."""
+    """An unfinished run and the arrays of its resume state, whose 230 MB are deleted after the test."""
     run = Run(tmp_path / "runs" / "former")
     yield run, draw_run(run.folder, phantoms, finished=False)
     run.resume_state.unlink(missing_ok=True)
 
 
-def test_each_weight_goes_to_the_variable_it_came_from(run: Run) -> None:
+def test_weights_are_loaded_into_the_right_variables(run: Run) -> None:
     model = load_model(*load_run(run.folder))
     found = {variable.path: variable.numpy() for variable in model.variables}
     assert len(found) == len(former_variables()) == 148
@@ -62,7 +62,7 @@ def test_each_weight_goes_to_the_variable_it_came_from(run: Run) -> None:
         np.testing.assert_array_equal(found[row["variable"]], value, err_msg=row["variable"])
 
 
-def test_each_array_of_a_resume_state_goes_to_the_variable_it_came_from(killed: tuple[Run, list[np.ndarray]]) -> None:
+def test_resume_state_is_loaded_into_the_right_variables(killed: tuple[Run, list[np.ndarray]]) -> None:
     run, arrays = killed
     config = load_config(run.config)
     model = build_compiled_model(config, "float32", steps_per_epoch=3)
@@ -87,7 +87,7 @@ def test_each_array_of_a_resume_state_goes_to_the_variable_it_came_from(killed: 
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_trained_to_its_end(killed: tuple[Run, list[np.ndarray]], capsys: Any) -> None:
+def test_killed_run_is_resumed(killed: tuple[Run, list[np.ndarray]], capsys: Any) -> None:
     run, _ = killed
     before = load_csv(run.history)
     result = ham_keras.train(load_config(run.config), visible=False)
@@ -100,25 +100,25 @@ def test_a_killed_run_is_trained_to_its_end(killed: tuple[Run, list[np.ndarray]]
     assert environment["git_revision"].startswith("74ad5ed") and len(environment["continued"]) == 1
 
 
-def test_a_finished_run_is_scored_again_and_on_another_set(run: Run, phantoms: Path) -> None:
+def test_finished_run_is_scored_again_and_on_another_split(run: Run, phantoms: Path) -> None:
     former = load_json(run.summary("test"))
     assert former["threshold"] == THRESHOLD
     assert ham_keras.evaluate(run.folder, visible=False)["native"] == former["native"]
     save_former_scores(run.folder, phantoms, former)
-    with pytest.raises(HamError, match=r"holds the scores of .*0\.4; choose --name NAME"):
+    with pytest.raises(HamError, match=r"holds scores made with .*0\.4; choose --name NAME"):
         ham_keras.evaluate(run.folder, overrides=["score.threshold=0.3"], visible=False)
     assert ham_keras.evaluate(run.folder, "val", visible=False)["images"] == 6
     scores = ham_keras.load(run.folder).scores
     assert scores.keys() == {"test", "val"} and scores["test"] == load_json(run.summary("test"))
 
 
-def test_the_threshold_of_the_former_config_makes_the_mask(run: Run, phantoms: Path) -> None:
+def test_threshold_of_the_former_config_is_applied(run: Run, phantoms: Path) -> None:
     found = ham_keras.load(run.folder).segment(find_records(phantoms).records[0].image_path)
     np.testing.assert_array_equal(found.mask, found.probability > THRESHOLD)
     assert 0.01 < found.mask.mean() < 0.99 and (found.mask != (found.probability > 0.5)).any()
 
 
-def test_its_folder_of_predictions_continues(run: Run, phantoms: Path, tmp_path: Path) -> None:
+def test_predictions_are_resumed(run: Run, phantoms: Path, tmp_path: Path) -> None:
     images = [record.image_path for record in find_records(phantoms).records]
     (tmp_path / "predictions").mkdir()
     draw_predictions(tmp_path / "predictions", run.folder, images)
@@ -131,14 +131,14 @@ def test_its_folder_of_predictions_continues(run: Run, phantoms: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_it_is_reported(run: Run, phantoms: Path) -> None:
+def test_run_is_reported(run: Run, phantoms: Path) -> None:
     page = ham_keras.report(run.folder, visible=False)
     assert page == run.report("test") / "report.html"
     assert f"{load_json(run.summary('test'))['native']['jaccard']['mean']:.4f}" in page.read_text()
 
 
 @pytest.mark.slow
-def test_it_is_exported_with_its_threshold(run: Run, phantoms: Path, tmp_path: Path) -> None:
+def test_run_is_exported_with_its_threshold(run: Run, phantoms: Path, tmp_path: Path) -> None:
     place = ham_keras.export(run.folder, tmp_path / "model")
     signatures = tf.saved_model.load(str(place)).signatures
     path = find_records(phantoms).records[0].image_path
@@ -147,7 +147,7 @@ def test_it_is_exported_with_its_threshold(run: Run, phantoms: Path, tmp_path: P
     np.testing.assert_array_equal(tf.io.decode_png(served["mask_bytes"][0])[..., 0], 255 * expected.mask)
 
 
-def test_a_search_ends_and_shows_what_it_found(tmp_path: Path, phantoms: Path, capsys: Any) -> None:
+def test_search_is_resumed_and_reports_its_results(tmp_path: Path, phantoms: Path, capsys: Any) -> None:
     folder = tmp_path / "runs" / "former"
     draw_search(folder, phantoms)
     config = load_config_as(TuneConfig, folder / "search.json")

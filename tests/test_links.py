@@ -1,4 +1,4 @@
-"""Every relative link and anchor of the documentation leads somewhere."""
+"""Relative links and anchors of the documentation are valid."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def links(page: Path) -> list[str]:
     return [link for link in found if not link.startswith(("https://", "http://"))]
 
 
-def test_anchors_are_as_github_makes_them(tmp_path: Path) -> None:
+def test_anchors_match_github(tmp_path: Path) -> None:
     page = tmp_path / "a.md"
     page.write_text("# A search, over `learning rate`\n```sh\n# no heading\n```\n## What it leaves: all\n")
     assert anchors(page) == {"a-search-over-learning-rate", "what-it-leaves-all"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_are_valid(page: Path) -> None:
     for link in links(page):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
@@ -38,7 +38,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{page}: {link}"
 
 
-def test_the_index_leads_to_every_page() -> None:
+def test_index_links_to_every_page() -> None:
     index = Path("docs/README.md")
     reached = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
     assert {page.resolve() for page in PAGES if page.parts[0] == "docs"} - {index.resolve()} <= reached

@@ -1,4 +1,4 @@
-"""The model card's tables are those of the files they come from."""
+"""The tables of the model card match the result files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIAGNOSES = {
 }  # fmt: skip
 
 
-def test_figures_by_diagnosis() -> None:
+def test_figures_by_diagnosis_match() -> None:
     found = load_json(Path("docs/small_network.json"))
     assert found["by_diagnosis"].keys() == DIAGNOSES.keys()
     assert sum(group["images"] for group in found["by_diagnosis"].values()) == found["images"]
@@ -39,7 +39,7 @@ def tone_row(group: dict[str, Any]) -> str:
     return f"{row} | {group['scored']} | {group['jaccard']:.4f} | {show_interval(group['interval'])} |"
 
 
-def test_figures_by_skin_tone() -> None:
+def test_figures_by_skin_tone_match() -> None:
     found = load_json(Path("benchmarks/results/skin_tone.json"))
     assert sum(group["images"] for group in found["classes"]) == found["images"] == 5078
     assert "\n".join(tone_row(group) for group in found["classes"]) in CARD
@@ -49,7 +49,7 @@ def test_figures_by_skin_tone() -> None:
     assert found["lightness_percentiles"]["1"] > 54
 
 
-def test_the_result_is_the_one_of_the_table() -> None:
+def test_result_matches_the_table_of_results() -> None:
     ours = load_json(Path("docs/results.json"))[0]
     low, high = ours["interval"]
     assert f"**{ours['mean']:.4f}** (95 % interval {low:.4f} to {high:.4f})" in CARD

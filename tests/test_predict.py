@@ -1,4 +1,4 @@
-"""The command: what it writes, what it goes on after, what it skips and what it refuses."""
+"""The command: what it writes, resumes, skips and refuses."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.predict import main, predict
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
-from ham_keras.prediction.outline import measure
-from ham_keras.prediction.predictor import load_segmenter
+from ham_keras.prediction.measurements import measure_mask
+from ham_keras.prediction.predictor import load_predictor
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
 
@@ -38,8 +38,8 @@ def photos(phantoms: Path, trained: Run) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def predicted(trained: Run, photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Predictions:
-    predictions = Predictions(tmp_path_factory.mktemp("predicted") / "out")
+def predicted(trained: Run, photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> PredictionFolder:
+    predictions = PredictionFolder(tmp_path_factory.mktemp("predicted") / "out")
     predict(trained.folder, photos, predictions.folder, visible=False)
     return predictions
 
@@ -53,12 +53,12 @@ def lesion(path: Path) -> np.ndarray:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but the lock, by name."""
+    """The contents of all files of a folder except the lock, by name."""
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_masks_are_those_that_evaluate_scores(trained: Run, predicted: Predictions, photos: list[Path]) -> None:
+def test_masks_match_evaluate(trained: Run, predicted: PredictionFolder, photos: list[Path]) -> None:
     evaluate(trained.folder, "test", save_masks=True, visible=False)
     for path in photos:
         scored = trained.scores("test") / "masks" / f"{path.stem}_segmentation.png"
@@ -66,13 +66,11 @@ def test_masks_are_those_that_evaluate_scores(trained: Run, predicted: Predictio
     assert any(0.01 < lesion(predicted.mask(path.stem)).mean() < 0.99 for path in photos)
 
 
-def test_the_challenges_scorer_takes_the_folder(
-    trained: Run, photos: list[Path], phantoms: Path, tmp_path: Path
-) -> None:
+def test_official_scorer_accepts_the_folder(trained: Run, photos: list[Path], phantoms: Path, tmp_path: Path) -> None:
     segmentation = pytest.importorskip("isic_challenge_scoring.segmentation")
     for folder in ("photos", "truth"):
         (tmp_path / folder).mkdir()
-    for path in photos:  # the scorer wants ISIC's ids, and masks that are not inverted
+    for path in photos:  # the scorer requires ISIC ids and masks that are not inverted
         name = path.stem.replace("PHANTOM", "ISIC")
         (tmp_path / "photos" / f"{name}.jpg").write_bytes(path.read_bytes())
         truth = read_mask(phantoms / "masks" / f"{path.stem}_segmentation.png").lesion
@@ -83,25 +81,23 @@ def test_the_challenges_scorer_takes_the_folder(
     assert scores.at["jaccard"] == pytest.approx(ours["jaccard"]["mean"], abs=1e-6)
 
 
-def test_rows_are_measured_of_the_masks_and_overlays_show_them(
-    trained: Run, predicted: Predictions, photos: list[Path]
-) -> None:
-    segmenter = load_segmenter(trained.folder)
+def test_rows_and_overlays_match_the_masks(trained: Run, predicted: PredictionFolder, photos: list[Path]) -> None:
+    predictor = load_predictor(trained.folder)
     table = load_csv(predicted.table)
     assert [row["image_id"] for row in table] == sorted(path.stem for path in photos)
     for row in table:
         path = next(path for path in photos if path.stem == row["image_id"])
-        ((_, found),) = segmenter.segment_files([path], lambda _, segmented: segmented)
-        expected = {"image_id": path.stem, "image": str(path), **measure(found.lesion, found.probability)}
+        ((_, found),) = predictor.predict_files([path], lambda _, prediction: prediction)
+        expected = {"image_id": path.stem, "image": str(path), **measure_mask(found.mask, found.probability)}
         assert row == {name: str(value) for name, value in expected.items()}
         with Image.open(predicted.overlay(path.stem)) as overlay:
             drawn = np.asarray(overlay).astype(int)
-        outlined = draw_outline(found.image, found.lesion, 1)
-        assert np.abs(drawn - outlined).mean() < 8  # what JPEG loses of so small a picture
+        outlined = draw_outline(found.image, found.mask, 1)
+        assert np.abs(drawn - outlined).mean() < 8  # JPEG loss of such a small image
         assert np.abs(drawn - found.image).mean() > np.abs(drawn - outlined).mean()
 
 
-def as_jpeg_on_its_side(image: Image.Image, path: Path) -> None:
+def as_rotated_jpeg(image: Image.Image, path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     image.rotate(90, expand=True).save(path, exif=exif, quality=100, subsampling=0)
@@ -113,7 +109,7 @@ def as_16_bits(image: Image.Image, path: Path) -> None:
 
 FORMS = {
     "jpeg.jpg": lambda image, path: image.save(path, quality=100, subsampling=0),
-    "turned.jpeg": as_jpeg_on_its_side,
+    "turned.jpeg": as_rotated_jpeg,
     "bmp.bmp": lambda image, path: image.save(path),
     "tiff.tif": lambda image, path: image.save(path, compression="tiff_lzw"),
     "deep.tiff": as_16_bits,
@@ -124,7 +120,7 @@ FORMS = {
 }
 
 
-def test_every_kind_of_file_gives_the_same_mask(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_all_file_formats_give_the_same_mask(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     with Image.open(photos[0]) as photo:
         image = photo.convert("RGB")
     image.save(tmp_path / "plain.png")
@@ -143,7 +139,7 @@ def test_every_kind_of_file_gives_the_same_mask(trained: Run, photos: list[Path]
     assert lesion(tmp_path / "out" / "grey_segmentation.png").shape == (64, 96)
 
 
-def test_a_large_image_gets_a_mask_of_its_own_size(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_large_image_gets_a_mask_of_its_own_size(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     with Image.open(photos[0]) as photo:
         photo.resize((6000, 4000)).save(tmp_path / "large.jpg")
     assert predict(trained.folder, [tmp_path / "large.jpg"], tmp_path / "out", visible=False).predicted == 1
@@ -152,27 +148,27 @@ def test_a_large_image_gets_a_mask_of_its_own_size(trained: Run, photos: list[Pa
     assert lesion(tmp_path / "out" / "large_segmentation.png").shape == (4000, 6000)
 
 
-def test_a_broken_file_is_told_and_the_others_go_on(
+def test_broken_file_is_reported_and_others_are_predicted(
     trained: Run, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cut.jpg").write_bytes(photos[0].read_bytes()[:-300])
     command = [str(trained.folder), str(tmp_path / "cut.jpg"), *map(str, photos), "-o", str(tmp_path / "out")]
     assert main(command) == 1
-    told = capsys.readouterr()
-    assert f"error: {tmp_path / 'cut.jpg'}: not a readable image" in told.err
-    assert f"{tmp_path / 'out'}: 6 images predicted, 0 were there already, 1 failed, see" in told.out
+    printed = capsys.readouterr()
+    assert f"error: {tmp_path / 'cut.jpg'}: not a readable image" in printed.err
+    assert f"{tmp_path / 'out'}: 6 images predicted, 0 skipped, 1 failed, see" in printed.out
     (failure,) = load_csv(tmp_path / "out" / "failures.csv")
     assert failure["image"] == str(tmp_path / "cut.jpg") and "not a readable image" in failure["error"]
     assert not (tmp_path / "out" / "cut_segmentation.png").exists()
     (tmp_path / "cut.jpg").write_bytes(photos[0].read_bytes())
     assert main(command) == 0
-    assert "1 images predicted, 6 were there already, 0 failed" in capsys.readouterr().out
+    assert "1 images predicted, 6 skipped, 0 failed" in capsys.readouterr().out
     assert not (tmp_path / "out" / "failures.csv").exists()
     assert len(load_csv(tmp_path / "out" / "predictions.csv")) == 7
 
 
-def test_what_is_there_is_skipped_unless_overwritten(trained: Run, photos: list[Path], tmp_path: Path) -> None:
-    predictions = Predictions(tmp_path)
+def test_existing_predictions_are_skipped_unless_overwritten(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    predictions = PredictionFolder(tmp_path)
     predict(trained.folder, photos, tmp_path, visible=False)
     whole = files(tmp_path)
     first, second = photos[0].stem, photos[1].stem
@@ -186,15 +182,13 @@ def test_what_is_there_is_skipped_unless_overwritten(trained: Run, photos: list[
     assert files(tmp_path) == whole
 
 
-def test_predictions_made_otherwise_are_not_mixed(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_predictions_with_other_settings_are_not_mixed(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     how = Outline(threshold=0.4, tta=True)
     predict(trained.folder, photos[:3], tmp_path, visible=False)
     whole = files(tmp_path)
     with pytest.raises(HamError, match=r"holds predictions made with threshold 0\.5, tta False; choose another -o, or"):
         predict(trained.folder, photos, tmp_path, how, visible=False)
-    with pytest.raises(
-        HamError, match=r"holds 1 predictions of other images made with threshold .* would not make anew"
-    ):
+    with pytest.raises(HamError, match=r"holds 1 predictions of other images made with threshold .* would not replace"):
         predict(trained.folder, photos[:2], tmp_path, how, overwrite=True, visible=False)
     assert files(tmp_path) == whole
     predict(trained.folder, photos[:3], tmp_path, how, overwrite=True, visible=False)
@@ -205,17 +199,17 @@ def test_predictions_made_otherwise_are_not_mixed(trained: Run, photos: list[Pat
     assert load_csv(tmp_path / "predictions.csv") == load_csv(tmp_path / "alone" / "predictions.csv")
 
 
-def test_masks_of_others_are_never_replaced(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_masks_from_elsewhere_are_never_overwritten(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     shutil.copy(photos[0], tmp_path / "a.jpg")
     truth = tmp_path / "a_segmentation.png"
     truth.write_bytes(b"drawn by hand")
     for overwrite in (False, True):
-        with pytest.raises(HamError, match=r"a_segmentation\.png: is there already and is not this command's; move it"):
+        with pytest.raises(HamError, match=r"a_segmentation\.png: exists and was not written by predict; move it"):
             predict(trained.folder, [tmp_path / "a.jpg"], tmp_path, overwrite=overwrite, visible=False)
     assert truth.read_bytes() == b"drawn by hand" and not (tmp_path / "predict.json").exists()
 
 
-def test_what_can_no_longer_be_read_loses_its_old_mask(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_image_that_can_no_longer_be_read_loses_its_old_mask(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     shutil.copy(photos[0], tmp_path / "a.jpg")
     out = tmp_path / "out"
     predict(trained.folder, [tmp_path / "a.jpg", photos[1]], out, visible=False)
@@ -227,20 +221,18 @@ def test_what_can_no_longer_be_read_loses_its_old_mask(trained: Run, photos: lis
     assert len(predict(trained.folder, [tmp_path / "a.jpg"], out, visible=False).failures) == 1
 
 
-def test_names_that_no_mask_can_have_are_told_and_the_others_go_on(
-    trained: Run, photos: list[Path], tmp_path: Path
-) -> None:
+def test_invalid_names_are_reported_and_others_are_predicted(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     names = ["é" * 113 + ".jpg", "é" * 112 + ".jpg", os.fsdecode(b"caf\xe9.jpg")]
     for name in names:
         shutil.copy(photos[0], tmp_path / name)
     outcome = predict(trained.folder, [tmp_path / name for name in names], tmp_path / "out", visible=False)
     assert (outcome.images, outcome.predicted, len(outcome.failures)) == (3, 1, 2)
-    assert "too long for that of its mask" in outcome.failures[tmp_path / names[0]]
-    assert "caf\\udce9.jpg: its name is not UTF-8" in outcome.failures[tmp_path / names[2]]
+    assert "the name of its mask would be too long" in outcome.failures[tmp_path / names[0]]
+    assert "caf\\xe9.jpg: its name is not UTF-8" in outcome.failures[tmp_path / names[2]]
     assert len(load_csv(tmp_path / "out" / "failures.csv")) == 2
 
 
-def test_a_table_that_a_spreadsheet_saved_is_read_and_a_damaged_one_told(
+def test_table_saved_by_a_spreadsheet_is_read_and_a_damaged_one_raises(
     trained: Run, photos: list[Path], tmp_path: Path
 ) -> None:
     predict(trained.folder, photos[:1], tmp_path, visible=False)
@@ -256,7 +248,7 @@ def test_a_table_that_a_spreadsheet_saved_is_read_and_a_damaged_one_told(
         predict(trained.folder, photos[:1], tmp_path / "other", visible=False)
 
 
-def test_another_image_of_a_name_is_not_taken_for_it(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_another_image_with_the_same_name_raises(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     predict(trained.folder, photos[:1], tmp_path / "out", visible=False)
     other = tmp_path / photos[0].name
     other.write_bytes(photos[1].read_bytes())
@@ -264,26 +256,26 @@ def test_another_image_of_a_name_is_not_taken_for_it(trained: Run, photos: list[
         predict(trained.folder, [other], tmp_path / "out", visible=False)
 
 
-# Kills its own process, as hard as the system can, when the third row is noted, half of it written.
+# Kills its own process with SIGKILL after writing half of the fourth row.
 KILLED = """
 import os, signal, sys
 from ham_keras.predict import main
-from ham_keras.prediction.folder import Predictions
-add = Predictions.add
+from ham_keras.prediction.folder import PredictionFolder
+add = PredictionFolder.add
 def add_or_die(self, row):
     if len(self.rows) == 3:
         with open(self.journal, "a") as file:
             file.write('{"image_id": "PHAN')
         os.kill(os.getpid(), signal.SIGKILL)
     add(self, row)
-Predictions.add = add_or_die
+PredictionFolder.add = add_or_die
 main(sys.argv[1:])
 """
 
 
 @pytest.mark.slow
-def test_a_killed_prediction_goes_on_where_it_was(
-    trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path
+def test_killed_prediction_is_resumed(
+    trained: Run, predicted: PredictionFolder, photos: list[Path], tmp_path: Path
 ) -> None:
     command = [str(trained.folder), *map(str, photos), "-o", str(tmp_path)]
     killed = subprocess.run([sys.executable, "-c", KILLED, *command], capture_output=True, text=True)
@@ -292,7 +284,7 @@ def test_a_killed_prediction_goes_on_where_it_was(
     outcome = predict(trained.folder, photos, tmp_path, visible=False)
     assert (outcome.predicted, outcome.skipped) == (3, 3)
     assert files(tmp_path) == files(predicted.folder)
-    # The same in the middle of making all anew, otherwise: no row of before may stand beside a mask of now.
+    # Also with --overwrite and other settings: old rows must not be mixed with new masks.
     command += ["--overwrite", "--threshold", "0.3"]
     killed = subprocess.run([sys.executable, "-c", KILLED, *command], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
@@ -303,7 +295,7 @@ def test_a_killed_prediction_goes_on_where_it_was(
         assert files(tmp_path)[name] == content, name
 
 
-def test_options_reach_the_masks(trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path) -> None:
+def test_options_are_applied(trained: Run, predicted: PredictionFolder, photos: list[Path], tmp_path: Path) -> None:
     command = [str(trained.folder), *map(str, photos), "-o", str(tmp_path), "--threshold", "0.35"]
     assert main([*command, "--tta", "--keep", "largest", "--fill-holes"]) == 0
     assert load_json(tmp_path / "predict.json") == {
@@ -312,7 +304,7 @@ def test_options_reach_the_masks(trained: Run, predicted: Predictions, photos: l
     assert {row["components"] for row in load_csv(tmp_path / "predictions.csv")} <= {"0", "1"}
 
 
-def test_the_runs_config_decides_where_no_flag_does(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_flags_default_to_the_runs_config(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("tensorboard", "reports", "scores"))
     own = {"threshold": 0.35, "tta": True, "keep_largest": True, "fill_holes": True}
@@ -326,53 +318,53 @@ def test_the_runs_config_decides_where_no_flag_does(trained: Run, photos: list[P
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_probabilities_are_saved_at_the_images_size(
-    bits: int, trained: Run, predicted: Predictions, photos: list[Path], tmp_path: Path
+def test_probabilities_are_saved_at_the_size_of_the_image(
+    bits: int, trained: Run, predicted: PredictionFolder, photos: list[Path], tmp_path: Path
 ) -> None:
     command = [str(trained.folder), *map(str, photos[:2]), "-o", str(tmp_path), "--save-probabilities", str(bits)]
     assert main(command) == 0
-    predictions = Predictions(tmp_path, bits)
+    predictions = PredictionFolder(tmp_path, bits)
     for path, (_, found) in zip(
-        photos, load_segmenter(trained.folder).segment_files(photos[:2], lambda _, segmented: segmented), strict=False
+        photos, load_predictor(trained.folder).predict_files(photos[:2], lambda _, prediction: prediction), strict=False
     ):
         with Image.open(predictions.probability(path.stem)) as image:
             assert (image.mode, image.size) == ({8: "L", 16: "I;16"}[bits], (96, 64))
             levels = np.asarray(image).astype(np.float64)
         np.testing.assert_allclose(levels / (2**bits - 1), found.probability, atol=0.5 / (2**bits - 1) + 1e-5)
         assert predictions.mask(path.stem).read_bytes() == predicted.mask(path.stem).read_bytes()
-    with pytest.raises(HamError, match="probabilities: no image there"):
-        find_inputs([tmp_path / "probabilities"], Predictions(tmp_path / "elsewhere"))
+    with pytest.raises(HamError, match="probabilities: no image found"):
+        find_inputs([tmp_path / "probabilities"], PredictionFolder(tmp_path / "elsewhere"))
 
 
-def test_probabilities_are_finished_refused_and_removed_like_masks(
+def test_probabilities_are_resumed_refused_and_removed_like_masks(
     trained: Run, photos: list[Path], tmp_path: Path
 ) -> None:
-    saved = Predictions(tmp_path, 16)
+    saved = PredictionFolder(tmp_path, 16)
     predict(trained.folder, photos[:2], tmp_path, probability_bits=16, visible=False)
     whole = files(tmp_path)
     saved.probability(photos[0].stem).unlink()
     outcome = predict(trained.folder, photos[:2], tmp_path, probability_bits=16, visible=False)
     assert (outcome.predicted, outcome.skipped) == (1, 1) and files(tmp_path) == whole
-    assert all(saved.is_product(tmp_path / name) for name in whole if name.endswith((".png", "jpg")))
+    assert all(saved.is_output(tmp_path / name) for name in whole if name.endswith((".png", "jpg")))
     with pytest.raises(HamError, match="holds predictions made with probability_bits 16; choose another -o"):
         predict(trained.folder, photos[:2], tmp_path, visible=False)
     predict(trained.folder, photos[:2], tmp_path, overwrite=True, visible=False)
     assert not list((tmp_path / "probabilities").iterdir())
     saved.probability(photos[2].stem).write_bytes(b"of somebody else")
-    with pytest.raises(HamError, match=r"probabilities/.*\.png: is there already and is not this command's"):
+    with pytest.raises(HamError, match=r"probabilities/.*\.png: exists and was not written by predict"):
         predict(trained.folder, photos[:3], tmp_path, probability_bits=16, overwrite=True, visible=False)
 
 
-def test_masks_may_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_masks_can_be_written_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     (tmp_path / "a b [1].jpg").write_bytes(photos[0].read_bytes())
     for predicted, skipped in ((1, 0), (0, 1)):
         outcome = predict(trained.folder, [tmp_path], tmp_path, visible=False)
         assert (outcome.images, outcome.predicted, outcome.skipped) == (1, predicted, skipped)
     assert (tmp_path / "a b [1]_segmentation.png").exists()
-    assert list(find_inputs([tmp_path / "a b [1].jpg"], Predictions(tmp_path)).ids) == [tmp_path / "a b [1].jpg"]
+    assert list(find_inputs([tmp_path / "a b [1].jpg"], PredictionFolder(tmp_path)).ids) == [tmp_path / "a b [1].jpg"]
 
 
-def test_a_folder_a_patient_keeps_its_folders_goes_on_and_makes_anew(
+def test_one_folder_per_patient_is_kept_resumed_and_overwritten(
     trained: Run, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, photo in enumerate(photos[:3]):
@@ -381,19 +373,19 @@ def test_a_folder_a_patient_keeps_its_folders_goes_on_and_makes_anew(
     shutil.copy(photos[3], tmp_path / "in" / "other.jpg")
     (tmp_path / "in" / "p0" / "DSC0002.HEIC").touch()
     ids = ["other", "p0/DSC0001", "p1/DSC0001", "p2/DSC0001"]
-    out = Predictions(tmp_path / "out")
+    out = PredictionFolder(tmp_path / "out")
     assert predict(trained.folder, [tmp_path / "in"], out.folder, visible=False).predicted == 4
     assert "warning: 1 files have unsupported formats (.heic), the first: " in capsys.readouterr().err
     assert [row["image_id"] for row in load_csv(out.table)] == ids
     predict(trained.folder, photos[:4], tmp_path / "flat", visible=False)
-    flat = [Predictions(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]
+    flat = [PredictionFolder(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]
     assert [(out.folder / f"{image_id}_segmentation.png").read_bytes() for image_id in ids] == flat
     assert all((out.folder / "overlays" / f"{image_id}.jpg").exists() for image_id in ids)
 
     out.mask("p1/DSC0001").unlink()
     outcome = predict(trained.folder, [tmp_path / "in"], out.folder, visible=False)
     assert (outcome.predicted, outcome.skipped) == (1, 3)
-    # Alone its name does not repeat, but its mask has a place already.
+    # Without the other folders its name is unique, but its mask already exists.
     outcome = predict(trained.folder, [tmp_path / "in" / "p2"], out.folder, visible=False)
     assert (outcome.predicted, outcome.skipped) == (0, 1)
     outcome = predict(
@@ -403,7 +395,7 @@ def test_a_folder_a_patient_keeps_its_folders_goes_on_and_makes_anew(
     assert [row["image_id"] for row in load_csv(out.table)] == ids
 
 
-def test_folders_are_kept_where_masks_lie_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+def test_folders_are_kept_for_masks_beside_the_images(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     for name in ("p1", "p2"):
         (tmp_path / name).mkdir()
         shutil.copy(photos[0], tmp_path / name / "a.jpg")
@@ -413,9 +405,7 @@ def test_folders_are_kept_where_masks_lie_beside_the_images(trained: Run, photos
     assert (tmp_path / "p2" / "a_segmentation.png").exists()
 
 
-def test_a_name_that_repeats_later_leaves_the_first_mask_where_it_is(
-    trained: Run, photos: list[Path], tmp_path: Path
-) -> None:
+def test_name_repeated_later_keeps_the_first_mask(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     for name, photo in (("p1", photos[0]), ("p2", photos[1])):
         (tmp_path / "in" / name).mkdir(parents=True)
         shutil.copy(photo, tmp_path / "in" / name / "a.jpg")
@@ -423,7 +413,7 @@ def test_a_name_that_repeats_later_leaves_the_first_mask_where_it_is(
     assert [row["image_id"] for row in load_csv(tmp_path / "out" / "predictions.csv")] == ["a", "p2/a"]
 
 
-def test_mistakes_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_errors_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": ""}
     command = [sys.executable, "-m", "ham_keras.predict", str(tmp_path), "a.jpg", "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -431,7 +421,7 @@ def test_mistakes_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.Capt
         2,
         f"error: {tmp_path}: not a run folder (no config.json); expected e.g. runs/base\n",
     )
-    for wrong, told in (("1", "between 0 and 1, got 1"), ("low", "between 0 and 1, got low")):
+    for wrong, message in (("1", "between 0 and 1, got 1"), ("low", "between 0 and 1, got low")):
         with pytest.raises(SystemExit):
             main([str(trained.folder), "a.jpg", "-o", str(tmp_path), "--threshold", wrong])
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The report: of a real run, of hostile names, of two runs, replaced whole, and in a browser."""
+"""Reports of one and of two runs: contents, escaping, atomic replacement, and in a browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ham_keras.evaluate import evaluate
 from ham_keras.files import load_csv, load_json, save_csv, save_json
 from ham_keras.report import main, report
 from ham_keras.reports.page import new_report
-from ham_keras.reports.scorings import load_scoring
+from ham_keras.reports.scored_set import load_scored_set
 from ham_keras.runs import Run
 from ham_keras.scores.scores import SCORES, count, score
 
@@ -41,13 +41,13 @@ def other(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def pages(trained: Run, other: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The page that training wrote, and one of two runs."""
+    """The page that training wrote, and one that compares two runs."""
     target = tmp_path_factory.mktemp("pages") / "two"
     two = report(trained.folder, other.folder, output=target, visible=False)
     return trained.report("test") / "report.html", two
 
 
-def test_training_leaves_a_report_of_its_test_split(trained: Run) -> None:
+def test_training_writes_a_report_of_the_test_split(trained: Run) -> None:
     folder = trained.report("test")
     files = set(load_json(folder / "report.json")["files"])
     assert {path.name for path in folder.iterdir()} == files | {".lock"}
@@ -69,16 +69,16 @@ def test_training_leaves_a_report_of_its_test_split(trained: Run) -> None:
         assert f"Jaccard {rows[image_id]:.4f}" in page and image_id in page
 
 
-def test_masks_that_are_drawn_have_the_jaccard_of_the_table(trained: Run, other: Run) -> None:
+def test_drawn_masks_have_the_jaccard_of_the_table(trained: Run, other: Run) -> None:
     for run in (trained, other):
-        scoring = load_scoring(run.folder)
-        ids = list(scoring.rows)[1::2]  # batched otherwise than when scored
-        for image_id, lesion in scoring.lesions(ids).items():
-            truth = read_mask(scoring.records[image_id].mask_path).lesion
-            assert score(*count(truth, lesion))["jaccard"] == pytest.approx(scoring.jaccard(image_id), abs=1e-3)
+        scored = load_scored_set(run.folder)
+        ids = list(scored.rows)[1::2]  # in other batches than when scored
+        for image_id, lesion in scored.predict_masks(ids).items():
+            truth = read_mask(scored.records[image_id].mask_path).lesion
+            assert score(*count(truth, lesion))["jaccard"] == pytest.approx(scored.jaccard(image_id), abs=1e-3)
 
 
-def test_two_runs_are_compared_as_the_command_compares_them(trained: Run, other: Run, pages: tuple[Path, Path]) -> None:
+def test_report_of_two_runs_matches_compare(trained: Run, other: Run, pages: tuple[Path, Path]) -> None:
     content = load_json(pages[1].with_name("report.json"))
     tables = [run.scores("test") / "per_image.csv" for run in (trained, other)]
     for name in SCORES:
@@ -95,7 +95,7 @@ def test_two_runs_are_compared_as_the_command_compares_them(trained: Run, other:
     assert changed and {f"{kind}-{1}.png" for kind in ("a-better", "b-better")} & set(content["files"])
 
 
-def test_names_and_descriptions_cannot_become_markup(trained: Run, tmp_path: Path) -> None:
+def test_names_and_descriptions_are_escaped(trained: Run, tmp_path: Path) -> None:
     evil = "<img src=x onerror=alert(1)>"
     run = copy_run(trained, tmp_path / evil)
     environment = load_json(run.environment)
@@ -111,7 +111,7 @@ def test_names_and_descriptions_cannot_become_markup(trained: Run, tmp_path: Pat
     assert "&lt;script&gt;alert(2)" in page and "&lt;i&gt;nv&lt;/i&gt;$x" in page
 
 
-def test_weights_that_are_not_those_that_were_scored_are_told(trained: Run, tmp_path: Path) -> None:
+def test_changed_weights_raise(trained: Run, tmp_path: Path) -> None:
     run = copy_run(trained, tmp_path / "run")
     table = run.scores("test") / "per_image.csv"
     save_csv(table, [{**row, "jaccard_native": float(row["jaccard_native"]) / 2} for row in load_csv(table)])
@@ -120,23 +120,23 @@ def test_weights_that_are_not_those_that_were_scored_are_told(trained: Run, tmp_
     assert not (run.report("test") / "report.html").exists()
 
 
-def test_what_is_not_there_is_told_with_what_to_do(trained: Run, tmp_path: Path) -> None:
+def test_missing_inputs_raise_with_advice(trained: Run, tmp_path: Path) -> None:
     with pytest.raises(HamError, match="not a run folder"):
         report(tmp_path)
     run = copy_run(trained, tmp_path / "run")
-    shutil.rmtree(run.scores("val"), ignore_errors=True)  # of another test of the shared run
-    with pytest.raises(HamError, match=r"scores/val/summary.json: not there.*ham_keras.evaluate .*run --split val"):
+    shutil.rmtree(run.scores("val"), ignore_errors=True)  # written by another test on the shared run
+    with pytest.raises(HamError, match=r"scores/val/summary.json: missing.*ham_keras.evaluate .*run --split val"):
         report(run.folder, name="val")
     save_json(run.summary("test"), {**load_json(run.summary("test")), "data": str(tmp_path / "gone")})
-    with pytest.raises(HamError, match=r"gone: the images that were scored lay there; .*--data ROOT"):
+    with pytest.raises(HamError, match=r"gone: folder of the scored images is missing; .*--data ROOT"):
         report(run.folder)
     table = run.scores("test") / "per_image.csv"
     save_csv(table, load_csv(table)[1:])
-    with pytest.raises(HamError, match="1 images stand in one file only"):
+    with pytest.raises(HamError, match="1 images are in one file only"):
         report(trained.folder, run.folder, data_root=load_json(trained.summary("test"))["data"], visible=False)
 
 
-def test_command_reports_another_scoring_of_moved_images(
+def test_command_reports_another_split_of_moved_images(
     trained: Run, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = copy_run(trained, tmp_path / "run")
@@ -155,7 +155,7 @@ def write_files(part: Path, content: str, *pictures: str) -> None:
     (part / "report.html").write_text(content)
 
 
-def test_a_new_report_takes_the_place_of_the_old_one_and_of_nothing_else(tmp_path: Path) -> None:
+def test_new_report_only_replaces_the_old_report(tmp_path: Path) -> None:
     folder = tmp_path / "report"
     with new_report(folder) as part:
         write_files(part, "old", "a.png", "b.png")
@@ -166,7 +166,7 @@ def test_a_new_report_takes_the_place_of_the_old_one_and_of_nothing_else(tmp_pat
     assert (folder / "report.html").read_text() == (folder / "a.png").read_text() == "new"
 
 
-def test_whatever_ends_a_report_the_old_page_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_report_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "report"
     with new_report(folder) as part:
         write_files(part, "old", "a.png")
@@ -185,7 +185,7 @@ def test_whatever_ends_a_report_the_old_page_stays_whole(tmp_path: Path, monkeyp
     with pytest.raises(KeyboardInterrupt), new_report(folder) as part:
         write_files(part, "new", "a.png")
     assert (folder / "report.html").read_text() == "old"
-    (folder / ".part").mkdir()  # as SIGKILL leaves it
+    (folder / ".part").mkdir()  # left by SIGKILL
     (folder / ".part" / "a.png").write_text("half")
     monkeypatch.undo()
     with new_report(folder) as part:
@@ -194,9 +194,9 @@ def test_whatever_ends_a_report_the_old_page_stays_whole(tmp_path: Path, monkeyp
     assert not (folder / ".part").exists()
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(HamError, match=r"holds thesis\.txt and no report"), new_report(tmp_path):
+    with pytest.raises(HamError, match=r"contains thesis\.txt but no report"), new_report(tmp_path):
         pass
     with pytest.raises(HamError, match="not a folder"), new_report(tmp_path / "thesis.txt"):
         pass
@@ -205,28 +205,28 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [1280, 375])
 @pytest.mark.parametrize("which", [0, 1])
-def test_the_page_fits_a_desktop_and_a_phone_and_needs_nothing_else(
+def test_page_is_self_contained_and_fits_a_desktop_and_a_phone(
     browser: Any, pages: tuple[Path, Path], which: int, width: int, tmp_path: Path
 ) -> None:
     alone = tmp_path / "mailed.html"
     shutil.copy(pages[which], alone)  # without its pictures beside it
     page = browser.new_page(viewport={"width": width, "height": 800})
-    asked: list[str] = []
-    told: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
+    requested: list[str] = []
+    logged: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.on("console", lambda message: logged.append(message.text))
+    page.on("pageerror", lambda error: logged.append(str(error)))
     page.goto(alone.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     images = page.evaluate("[...document.images].map(i => [i.naturalWidth, i.clientWidth, i.alt.length])")
     assert len(images) == len(re.findall("<img ", alone.read_text())) >= 4 - 2 * which
     assert all(natural >= 300 and 250 <= shown <= width and described for natural, shown, described in images)
-    assert [url for url in asked if not url.startswith("data:")] == [alone.as_uri()]
-    assert not told
+    assert [url for url in requested if not url.startswith("data:")] == [alone.as_uri()]
+    assert not logged
     page.close()
 
 
-def test_pictures_beside_the_page_are_pictures(pages: tuple[Path, Path]) -> None:
+def test_pictures_are_valid_images(pages: tuple[Path, Path]) -> None:
     for page in pages:
         for path in page.parent.glob("*.png"):
             with Image.open(path) as picture:

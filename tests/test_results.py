@@ -16,7 +16,7 @@ from ham_keras.scores.table import load_table, markdown
 TABLE = "results.json"
 
 
-def test_a_runs_row_is_traced_to_its_folder(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_row_of_a_run_matches_its_folder(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / TABLE), str(trained.folder), "--name", "ours"]) == 0
     row = load_json(tmp_path / TABLE)[0]
     summary = load_json(trained.summary("test"))
@@ -26,7 +26,7 @@ def test_a_runs_row_is_traced_to_its_folder(trained: Run, tmp_path: Path, capsys
     assert f"| ours | **{row['mean']:.4f}** |" in capsys.readouterr().out
 
 
-def test_a_scoring_made_elsewhere_is_added_and_replaced_by_name(trained: Run, tmp_path: Path) -> None:
+def test_scores_made_elsewhere_are_added_and_replaced_by_name(trained: Run, tmp_path: Path) -> None:
     ids = load_json(trained.split)["test"]
     theirs = tmp_path / "per_image.csv"
     for value in (0.25, 0.5):
@@ -39,13 +39,13 @@ def test_a_scoring_made_elsewhere_is_added_and_replaced_by_name(trained: Run, tm
     assert (rows[0]["mean"], rows[0]["interval"], rows[0]["minutes"]) == (0.5, [0.5, 0.5], 3.0)
 
 
-def test_a_run_that_is_not_finished_has_no_row(tmp_path: Path, trained: Run) -> None:
+def test_unfinished_run_raises(tmp_path: Path, trained: Run) -> None:
     (tmp_path / "config.json").write_text(trained.config.read_text())
     with pytest.raises(HamError, match="not finished yet"):
         main([str(tmp_path / TABLE), str(tmp_path), "--name", "early"])
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
-def test_the_pages_show_the_table_as_it_stands(page: str) -> None:
+def test_pages_contain_the_current_table(page: str) -> None:
     table = markdown(load_table(Path("docs/results.json")))
     assert table in Path(page).read_text(), "python -m ham_keras.results docs/results.json"

@@ -1,4 +1,4 @@
-"""Run folders: what may continue, what may not, and what is written whole."""
+"""Run folders: which configs can resume a run, and what is deleted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def config(tmp_path: Path, **sections: Any) -> Any:
     return parse_config({"run": {"name": "a", "dir": str(tmp_path)}} | sections, "test")
 
 
-def test_the_same_config_opens_the_same_run_and_description_does_not_count(tmp_path: Path) -> None:
+def test_same_config_opens_the_same_run_and_description_is_ignored(tmp_path: Path) -> None:
     with open_run(config(tmp_path)) as first:
         first.history.touch()
     with open_run(config(tmp_path, description="another word")) as second:
@@ -25,7 +25,7 @@ def test_the_same_config_opens_the_same_run_and_description_does_not_count(tmp_p
     assert load_run(first.folder)[1] == config(tmp_path)
 
 
-def test_a_run_that_was_renamed_is_still_the_same_run(tmp_path: Path) -> None:
+def test_renamed_run_can_be_opened(tmp_path: Path) -> None:
     with open_run(config(tmp_path)) as first:
         first.history.touch()
     first.folder.rename(tmp_path / "b")
@@ -33,7 +33,7 @@ def test_a_run_that_was_renamed_is_still_the_same_run(tmp_path: Path) -> None:
         assert second.history.exists()
 
 
-def test_another_config_is_an_error_that_names_the_key_and_the_ways_out(tmp_path: Path) -> None:
+def test_another_config_raises_with_the_key_and_advice(tmp_path: Path) -> None:
     with open_run(config(tmp_path)) as run:
         run.history.touch()
     other = config(tmp_path, train={"epochs": 3})
@@ -46,7 +46,7 @@ def test_another_config_is_an_error_that_names_the_key_and_the_ways_out(tmp_path
         assert load_run(run.folder)[1].train.epochs == 3
 
 
-def test_a_run_in_which_nothing_was_trained_takes_the_corrected_config(tmp_path: Path) -> None:
+def test_untrained_run_takes_the_corrected_config(tmp_path: Path) -> None:
     with open_run(config(tmp_path, data={"root": "typo"})) as run:
         run.split.touch()
     with open_run(config(tmp_path, data={"root": "right"})):
@@ -54,7 +54,7 @@ def test_a_run_in_which_nothing_was_trained_takes_the_corrected_config(tmp_path:
     assert load_run(run.folder)[1].data.root == "right"
 
 
-def test_a_run_that_another_process_trains_is_not_overwritten(tmp_path: Path) -> None:
+def test_run_locked_by_another_process_is_not_overwritten(tmp_path: Path) -> None:
     with open_run(config(tmp_path)) as run:
         run.history.touch()
         refused = pytest.raises(HamError, match="another process is working on it")
@@ -63,7 +63,7 @@ def test_a_run_that_another_process_trains_is_not_overwritten(tmp_path: Path) ->
         assert run.history.exists()
 
 
-def test_overwriting_deletes_what_a_run_writes_and_no_notes(tmp_path: Path) -> None:
+def test_overwrite_only_deletes_files_of_the_run(tmp_path: Path) -> None:
     with open_run(config(tmp_path)) as run:
         for path in (run.weights, run.resume_state, run.folder / "notes.txt", run.summary("test")):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,24 +80,24 @@ def test_overwriting_deletes_what_a_run_writes_and_no_notes(tmp_path: Path) -> N
         ({"thesis.txt": "mine", "config.json": '{"model_type": "bert"}'}, "exists and is not a run"),
     ],
 )
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, files: dict[str, str], message: str) -> None:
+def test_folder_with_other_files_is_refused(tmp_path: Path, files: dict[str, str], message: str) -> None:
     (tmp_path / "a").mkdir()
     for name, text in files.items():
         (tmp_path / "a" / name).write_text(text)
     for overwrite in (False, True):
-        stranger = pytest.raises(HamError, match=message)
-        with stranger, open_run(config(tmp_path), overwrite=overwrite):
+        refused = pytest.raises(HamError, match=message)
+        with refused, open_run(config(tmp_path), overwrite=overwrite):
             pass
     for name, text in files.items():
         assert (tmp_path / "a" / name).read_text() == text
 
 
-def test_not_a_run(tmp_path: Path) -> None:
+def test_load_run_raises_if_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(HamError, match="not a run folder"):
         load_run(tmp_path)
 
 
-def test_a_run_is_finished_when_scored_and_nothing_is_left_to_resume(tmp_path: Path) -> None:
+def test_run_is_finished_if_scored_and_without_resume_state(tmp_path: Path) -> None:
     run = Run(tmp_path)
     assert not run.finished
     save_json(run.summary("test"), {})
@@ -106,7 +106,7 @@ def test_a_run_is_finished_when_scored_and_nothing_is_left_to_resume(tmp_path: P
     assert not run.finished
 
 
-def test_data_root_is_looked_for_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_order_of_precedence_of_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HAM10000_ROOT", raising=False)
     with pytest.raises(HamError, match=r"set data\.root=FOLDER or HAM10000_ROOT.*data\.download.*make sample"):

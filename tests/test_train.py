@@ -1,4 +1,4 @@
-"""The command: what a run leaves, and that a killed one ends as one that was never killed."""
+"""The command: what a run writes, and that a resumed run matches an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ import pytest
 from ham_keras.config import to_json
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
+from ham_keras.data.splits import choose_split
 from ham_keras.errors import HamError
+from ham_keras.experiments.single import write_report
 from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import Run, load_run
-from ham_keras.train import choose_split, main, train, write_report
+from ham_keras.train import main, train
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:
@@ -33,7 +35,7 @@ def weights(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def test_a_run_leaves_what_the_documentation_names(trained: Run) -> None:
+def test_run_writes_the_documented_files(trained: Run) -> None:
     left = {str(path.relative_to(trained.folder)) for path in trained.folder.rglob("*") if path.is_file()}
     assert {name for name in left if not name.startswith(("tensorboard/", "scores/", "reports/"))} == {
         ".lock", "config.json", "split.json", "environment.json", "repaired.json", "model.weights.h5", "history.csv",
@@ -45,7 +47,7 @@ def test_a_run_leaves_what_the_documentation_names(trained: Run) -> None:
     assert load_json(trained.environment)["precision"] == "mixed_bfloat16"
 
 
-def test_a_finished_run_is_returned_as_it_is(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_run_is_returned_unchanged(trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_run(trained.folder)[1]
     before = trained.weights.stat().st_mtime_ns
     assert train(config, visible=False).summary == load_json(trained.summary("test"))
@@ -56,18 +58,18 @@ def test_a_finished_run_is_returned_as_it_is(trained: Run, capsys: pytest.Captur
         train(other, visible=False)
 
 
-def test_a_report_that_fails_is_told_and_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_report_only_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_report(Run(tmp_path / "gone"), visible=False)
     assert capsys.readouterr().err.startswith(f"warning: no report: {tmp_path}/gone: not a run folder")
 
 
-def test_inverted_masks_are_told_recorded_and_repaired_in_training_and_scoring(
+def test_inverted_masks_are_reported_recorded_and_repaired(
     tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw_phantoms(tmp_path / "data", 12, 7, inverted_fraction=1, palette_fraction=0, width_px=96, height_px=64)
     run = train(tiny(data={"root": str(tmp_path / "data")}, train={"epochs": 1, "batch_size": 6}), visible=False).run
-    told = capsys.readouterr().err
-    assert "warning: 12 of 12 masks were inverted and are repaired (data.repair_masks), the first: " in told
+    printed = capsys.readouterr().err
+    assert "warning: 12 of 12 masks were inverted and are repaired (data.repair_masks), the first: " in printed
     split, rows = load_json(run.split), load_csv(run.scores("test") / "per_image.csv")
     assert load_json(run.repaired) == sorted(split["train"] + split["val"])
     facts = {image["image_id"]: image for image in load_json(tmp_path / "data" / "phantoms.json")["images"]}
@@ -77,7 +79,7 @@ def test_inverted_masks_are_told_recorded_and_repaired_in_training_and_scoring(
     assert "9 of training and validation, 3 of those scored" in (run.report("test") / "report.html").read_text()
 
 
-def test_a_split_file_that_lets_lesions_leak_is_told(
+def test_split_file_with_leaking_lesions_is_reported(
     tiny: Any, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records = find_records(phantoms).records
@@ -87,14 +89,14 @@ def test_a_split_file_that_lets_lesions_leak_is_told(
     assert first.lesion_id == second.lesion_id
     split = {"train": [first.image_id], "val": [other.image_id], "test": [second.image_id]}
     save_json(tmp_path / "mine.json", split)
-    for group_by, told in (("lesion_id", 1), (None, 0)):
+    for group_by, warnings in (("lesion_id", 1), (None, 0)):
         config = tiny(data={"split_file": str(tmp_path / "mine.json"), "group_by": group_by})
         assert choose_split(config.data, tmp_path / f"{group_by}.json", records) == split
         line = f"images of 1 lesions are in more than one subset, the first: {first.lesion_id}"
-        assert capsys.readouterr().err.count(line) == told
+        assert capsys.readouterr().err.count(line) == warnings
 
 
-def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
+def test_user_error_is_one_line_with_status_2(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -109,7 +111,7 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"error: {tmp_path}: no folder of images; expected one of: images, ham10000_")
 
 
-def test_command_lays_overrides_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_applies_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.json").write_text("{}")
     taken: list[Any] = []
     monkeypatch.setattr("ham_keras.train.train", lambda config, **options: taken.append((config, options)))
@@ -122,10 +124,10 @@ def test_command_lays_overrides_over_the_file(tmp_path: Path, monkeypatch: pytes
         assert (config.train.epochs, config.run.name, options) == (7, "2024", {"overwrite": True})
 
 
-def test_fine_tuning_starts_from_another_run_at_another_size(
+def test_fine_tuning_starts_from_another_run_with_another_image_size(
     trained: Run, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a learning rate to speak of, the kernels stay those of the other run."""
+    """With a negligible learning rate, the kernels stay those of the other run."""
     source = tmp_path / "source"
     shutil.copytree(trained.folder, source)
     monkeypatch.chdir(tmp_path)
@@ -140,11 +142,11 @@ def test_fine_tuning_starts_from_another_run_at_another_size(
     for name, value in expected.items():
         if value.ndim == 4:
             np.testing.assert_allclose(found[name], value, atol=1e-9)
-    shutil.rmtree(source)  # a run that is trained needs it no more
+    shutil.rmtree(source)  # a finished run no longer needs it
     assert train(config, visible=False).run == run
 
 
-def test_a_wrong_start_is_told_before_anything_is_deleted(trained: Run, tiny: Any) -> None:
+def test_invalid_initial_weights_raise_before_anything_is_deleted(trained: Run, tiny: Any) -> None:
     before = trained.weights.stat().st_mtime_ns
     itself = load_run(trained.folder)[1]
     for source, line in (
@@ -157,7 +159,7 @@ def test_a_wrong_start_is_told_before_anything_is_deleted(trained: Run, tiny: An
     assert trained.weights.stat().st_mtime_ns == before
 
 
-# Kills its own process, as hard as the system can, at the step or just before the file that argv names.
+# Kills its own process with SIGKILL at the step, or just before writing the file, in argv.
 KILLED = """
 import os, signal, sys
 from ham_keras.train import main
@@ -194,7 +196,7 @@ DEEP: dict[str, Any] = {
     "model": {"deep_supervision": True},
 }
 
-# Each start goes on where the one before was killed: the third gets into epoch 2, the sixth into epoch 3.
+# Each start resumes where the previous one was killed: the third reaches epoch 2, the sixth epoch 3.
 PLACES = ("config.json", "step 1.2", "model.weights.h5", "history.csv", "resume.npz", "step 3.2")
 
 
@@ -202,7 +204,7 @@ PLACES = ("config.json", "step 1.2", "model.weights.h5", "history.csv", "resume.
 @pytest.mark.parametrize(
     ("sections", "places"), [(LONG, PLACES), (DEEP, ("resume.npz", "step 2.2"))], ids=["plain", "deep supervision"]
 )
-def test_killed_again_and_again_it_ends_with_the_same_weights(
+def test_run_killed_repeatedly_ends_with_the_same_weights(
     tiny_config: Any, tmp_path: Path, sections: dict[str, Any], places: Sequence[str]
 ) -> None:
     never_killed = train(tiny_config(tmp_path / "whole", **sections), visible=False).run

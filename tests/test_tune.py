@@ -1,4 +1,4 @@
-"""The command: what a search leaves, that a killed one goes on, and that workers share one."""
+"""The command: what a search writes, resuming a killed search, and searches shared by workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig
 from ham_keras.tune import main, tune
 
-# Stands in for a training: best at a rate of 1e-3; the second trial fails. `block` waits for its search to end.
+# Replaces training: best at a learning rate of 1e-3; the second trial fails. `block` waits for its search to end.
 FAKE = """
 import json, math, pathlib, sys
 mode, folder = sys.argv[1], pathlib.Path(sys.argv[2], "trials", f"trial_{sys.argv[3]}")
@@ -65,11 +65,11 @@ def save_config(folder: Path, config: TuneConfig) -> Path:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuner_module, "TRIAL", (sys.executable, "-c", FAKE, "well"))
+    monkeypatch.setattr(tuner_module, "TRIAL_COMMAND", (sys.executable, "-c", FAKE, "well"))
 
 
 @pytest.mark.usefixtures("fake")
-def test_what_a_search_leaves(phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_of_a_search(phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search = tune(tune_config(tmp_path, phantoms))
     rows = load_csv(search.leaderboard)
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
@@ -77,29 +77,29 @@ def test_what_a_search_leaves(phantoms: Path, tmp_path: Path, capsys: pytest.Cap
     assert scores == sorted(scores, reverse=True)
     assert (rows[4]["status"], rows[4]["error"], rows[4]["val_jaccard"]) == ("failed", "out of memory: OOM", "")
     assert all(path.stat().st_size > 5000 for path in search.pictures)
-    # `train` takes the best as it is.
+    # `train` can use the best config as it is.
     best = load_config(search.best_config)
     assert best.run.name == "tune-best" and best.data.root == str(phantoms)
     assert best.train.learning_rate == float(rows[0]["train.learning_rate"])
     assert best.augment.engine == rows[0]["augment.engine"]
     assert f"validation Jaccard {scores[0]:.4f} after 2 epochs" in best.description
-    # Weights are kept of the best trial alone.
+    # Only the weights of the best trial are kept.
     kept = [path.parent.name for path in search.trials.rglob("*.h5")]
     assert kept == [f"trial_{rows[0]['trial']}"] and not list(search.trials.rglob("resume.npz"))
-    told = capsys.readouterr().out
-    assert f"1  {rows[0]['trial']}" in told and "1     failed: out of memory: OOM" in told
-    # Once more: it is finished.
+    printed = capsys.readouterr().out
+    assert f"1  {rows[0]['trial']}" in printed and "1     failed: out of memory: OOM" in printed
+    # Running it again does nothing.
     before = search.best_config.stat().st_mtime_ns
     assert tune(tune_config(tmp_path, phantoms)) == search
     assert "is finished; --overwrite searches again" in capsys.readouterr().out
     assert search.best_config.stat().st_mtime_ns == before
 
 
-def test_a_search_without_one_completed_trial_says_why(
+def test_search_without_a_completed_trial_raises(
     phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuner_module, "TRIAL", (sys.executable, "-c", "raise SystemExit(3)"))
-    with pytest.raises(HamError, match=r"none of 5 trials completed: its process was ended with 3; see .*log\.txt"):
+    monkeypatch.setattr(tuner_module, "TRIAL_COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
+    with pytest.raises(HamError, match=r"none of 5 trials completed: its process exited with status 3; see .*log\.txt"):
         tune(tune_config(tmp_path, phantoms))
     assert not (tmp_path / "tune" / "best_config.json").exists()
 
@@ -115,7 +115,7 @@ def test_dry_run_lists_space_and_trials_and_needs_neither_data_nor_tensorflow(tm
     assert lines[-1] == "False" and list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_space_is_told_before_the_data_is_looked_for(tmp_path: Path) -> None:
+def test_invalid_space_raises_before_data_is_read(tmp_path: Path) -> None:
     path = tmp_path / "tune.json"
     path.write_text('{"space": {"train.lr": {"log": [1e-5, 1]}}, "data": {"root": "nowhere"}}')
     with pytest.raises(HamError, match=r"space: train\.lr: unknown key"):
@@ -123,16 +123,16 @@ def test_a_wrong_space_is_told_before_the_data_is_looked_for(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_where_it_was(phantoms: Path, tmp_path: Path) -> None:
-    """Real trainings; killed in the second epoch of the first trial."""
+def test_killed_search_is_resumed(phantoms: Path, tmp_path: Path) -> None:
+    """Real training; killed in the second epoch of the first trial."""
     path = save_config(tmp_path, tune_config(tmp_path, phantoms, search={"algorithm": "random_search", "trials": 2}))
     command = [sys.executable, "-u", "-m", "ham_keras.tune", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
         assert first.stdout is not None
-        told = iter(first.stdout.readline, "")
-        assert any(line.startswith("epoch 1/2") for line in told)
+        lines = iter(first.stdout.readline, "")
+        assert any(line.startswith("epoch 1/2") for line in lines)
         first.kill()
-        rest = first.stdout.read()  # ends when the trial's process, which holds the other end, has ended too
+        rest = first.stdout.read()  # returns after the trial's process, which has the same stdout, has ended
     assert "trial 0: validation" not in rest
     search = SearchFolder(tmp_path / "tune")
     assert load_json(search.trial("0") / "trial.json")["status"] == "RUNNING"
@@ -144,18 +144,18 @@ def test_a_killed_search_goes_on_where_it_was(phantoms: Path, tmp_path: Path) ->
     assert Run(search.trial(rows[0]["trial"])).weights.exists()
 
 
-# A search whose trials are FAKE, in the mode that argv names.
+# A search with FAKE trials, in the mode in argv.
 SHARED = f"""
 import sys
 from ham_keras.search import tuner
-tuner.TRIAL = (sys.executable, "-c", {FAKE!r}, sys.argv.pop(1))
+tuner.TRIAL_COMMAND = (sys.executable, "-c", {FAKE!r}, sys.argv.pop(1))
 from ham_keras.tune import main
 main(sys.argv[1:])
 """
 
 
 @pytest.mark.slow
-def test_a_chief_and_two_workers_share_a_search_though_one_is_killed(phantoms: Path, tmp_path: Path) -> None:
+def test_search_shared_by_a_chief_and_two_workers_survives_a_killed_worker(phantoms: Path, tmp_path: Path) -> None:
     path = save_config(tmp_path, tune_config(tmp_path, phantoms, search={"algorithm": "random_search", "trials": 6}))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -183,17 +183,17 @@ def test_a_chief_and_two_workers_share_a_search_though_one_is_killed(phantoms: P
     again = start("worker0", "well")
     started = {"again": again, "other": other, "chief": chief}
     try:
-        told = {name: process.communicate(timeout=300)[0] for name, process in started.items()}
+        output = {name: process.communicate(timeout=300)[0] for name, process in started.items()}
     finally:
         for process in started.values():
             process.kill()
     assert (again.returncode, other.returncode, chief.returncode) == (0, 0, 0)
     assert blocked.returncode == -signal.SIGKILL
-    # The worker that came back under its name got its trial again; nothing ran twice, nothing was lost.
-    ran = {name: re.findall(r"trial (\d+): train", told[name]) for name in ("again", "other")}
+    # The restarted worker got its trial back; no trial ran twice or was lost.
+    ran = {name: re.findall(r"trial (\d+): train", output[name]) for name in ("again", "other")}
     assert ran["again"][0] == taken
     assert sorted(ran["again"] + ran["other"]) == [str(number) for number in range(6)]
     search = SearchFolder(tmp_path / "tune")
     rows = load_csv(search.leaderboard)
     assert sorted(row["status"] for row in rows) == ["completed"] * 5 + ["failed"]
-    assert "train the best" in told["chief"] and search.best_config.exists()
+    assert "train the best" in output["chief"] and search.best_config.exists()

@@ -1,4 +1,4 @@
-"""The package installed from its wheel: it works in an empty folder, without the clone."""
+"""The package installed from its wheel works in an empty folder, without the clone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which the wheel, built of a copy of the sources, is installed."""
+    """A folder with the installed wheel, built from a copy of the sources."""
     place = tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         if (ROOT / name).is_dir():
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Runs a command line in a folder that was empty at first; returns what it printed, or its error."""
+    """Run a command in an initially empty folder; returns its output, or its error output if it should fail."""
     folder = tmp_path_factory.mktemp("empty")
     environment = {name: value for name, value in os.environ.items() if name != "HAM10000_ROOT"}
     environment |= {"PYTHONPATH": str(site), "PATH": f"{site / 'bin'}{os.pathsep}{os.environ['PATH']}"}
@@ -60,7 +60,7 @@ def run(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return run
 
 
-def test_the_wheel_holds_all_that_is_not_written_elsewhere(site: Path) -> None:
+def test_wheel_contains_all_package_files(site: Path) -> None:
     def files(folder: Path) -> set[str]:
         found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
         return {str(path) for path in found if "__pycache__" not in path.parts}
@@ -70,7 +70,7 @@ def test_the_wheel_holds_all_that_is_not_written_elsewhere(site: Path) -> None:
     assert "py.typed" in files(site / "ham_keras")
 
 
-def test_a_sample_is_trained_predicted_and_reported(site: Path, run: Any) -> None:
+def test_sample_is_trained_predicted_and_reported(site: Path, run: Any) -> None:
     assert run(sys.executable, "-c", "import ham_keras; print(ham_keras.__file__)").startswith(f"{site}/")
     assert run("ham-keras").startswith("usage: ham-keras COMMAND ...")
     run("ham-keras", "data.phantom", "data/phantoms", "--count", "16", "--width", "96", "--height", "64")

@@ -1,9 +1,9 @@
-"""Look for everything that is wrong or odd in a data folder, and say it in a table, JSON, CSV and pictures.
+"""Audit a data folder: report problems and oddities in a table, JSON, CSV and pictures.
 
     python -m ham_keras.data.audit path/to/ham10000
     python -m ham_keras.data.audit path/to/other --lesion-values 1 2
 
-The exit status is 1 when a file cannot be read; what is repaired or merely odd does not change it.
+The exit status is 1 if a file cannot be read, but not if files are only repaired or odd.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 
 def audit(root: Path | str, *, repair_masks: Repair = "auto", lesion_values: Sequence[int] | None = None) -> Audit:
-    """Read every pair below `root` as training does, and compare the images with each other.
+    """Read every pair in `root` as in training, and compare the images with each other.
 
     `repair_masks` and `lesion_values` are those of the config's data section.
 
     Raises:
-        HamError: no such folder, no pairs in it, two files that claim one id, or no mask with any of `lesion_values`.
+        HamError: no such folder, no pairs in it, two files with the same id, or no mask with any of `lesion_values`.
     """
-    # TensorFlow decodes what is audited, as it does in training.
+    # Images are decoded with TensorFlow, as in training.
     from ham_keras.data.inspection.folder import inspect_folder
 
     return inspect_folder(root, repair_masks, lesion_values)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 1 when a file cannot be read."""
+    """Run the command; returns 1 if a file cannot be read."""
     description = str(__doc__).partition("\n")[0]
     parser = argparse.ArgumentParser(program("data.audit"), description=description)
-    parser.add_argument("root", metavar="ROOT", help="data folder, in any layout the project reads")
-    parser.add_argument("--output", default="audit", metavar="DIR", help="default: %(default)s")
+    parser.add_argument("root", metavar="ROOT", help="data folder, in any supported layout")
+    parser.add_argument("--output", default="audit", metavar="DIR", help="output folder (default: %(default)s)")
     parser.add_argument(
         "--repair-masks", choices=get_args(Repair), default="auto", help="as data.repair_masks (default: %(default)s)"
     )

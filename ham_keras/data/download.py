@@ -2,9 +2,9 @@
 
     python -m ham_keras.data.download data/ham10000
 
-The images and the lesion masks of doi:10.7910/DVN/DBW86T and their metadata are fetched; the rest of that dataset
-(the test images of ISIC 2018 task 3 and the tables about them) is not. The same command after an interruption
-keeps every file that came whole, and starts again with the one that did not.
+Downloads the images, lesion masks and metadata of doi:10.7910/DVN/DBW86T, but not the rest of that dataset (the test
+images of ISIC 2018 task 3 and the tables about them). Run the same command again after an interruption: complete
+files are kept, and the incomplete one is downloaded again.
 """
 
 from __future__ import annotations
@@ -27,31 +27,38 @@ def download(
 ) -> None:
     """Download HAM10000 into `root`, in Dataverse's layout, each file verified against its known checksum.
 
-    Archives go to `root`/archives, are unpacked beside it and then removed, unless `keep_archives`. A zip that is
-    already there is used if its checksum is right. `other_release` takes files of other checksums than version 4.0's,
-    verified against those that the server names.
+    Archives are saved in `root`/archives, unpacked into `root` and then deleted, unless `keep_archives`. An existing
+    zip is used if its checksum is correct. `other_release` accepts files with other checksums than version 4.0's,
+    verified against the server's.
 
     Raises:
-        HamError: the server cannot be reached or sends something else, the disk is too small, or the folder holds
-            other files under the names that are needed.
+        HamError: the server cannot be reached or sends something else, the disk is too small, or `root` contains
+            other files with the required names.
     """
     get_ham10000(Path(root), server=server, keep_archives=keep_archives, retries=retries, other_release=other_release)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the status is the audit's, 1 when a file cannot be read."""
+    """Run the command; returns the audit's status, 1 if a file cannot be read."""
     parser = argparse.ArgumentParser(
         prog=program("data.download"),
         description=f"Download HAM10000 (3 GB, {LICENCE}) from Harvard Dataverse, verify, unpack and audit it.",
-        epilog="The same command again keeps and verifies what is there and fetches what is missing.",
+        epilog="Run it again to verify existing files and download missing ones.",
     )
     parser.add_argument("root", type=Path, metavar="OUT", help="data folder, e.g. data/ham10000")
     parser.add_argument("--server", default=SERVER, metavar="URL", help="a Dataverse server (default %(default)s)")
     parser.add_argument("--keep-archives", action="store_true", help="keep the zips in OUT/archives")
     parser.add_argument(
-        "--retries", type=int, choices=range(21), default=3, metavar="N", help="of what fails in passing (default 3)"
+        "--retries",
+        type=int,
+        choices=range(21),
+        default=3,
+        metavar="N",
+        help="retries after temporary failures (default 3)",
     )
-    parser.add_argument("--other-release", action="store_true", help="take files of other checksums than version 4.0's")
+    parser.add_argument(
+        "--other-release", action="store_true", help="accept files with other checksums than version 4.0's"
+    )
     args = parser.parse_args(argv)
     download(
         args.root,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ham_keras.data.encoded import BROKEN, open_image, reason, turn_upright
@@ -138,10 +139,15 @@ def resize_mask(lesion: Lesion, height_px: int, width_px: int) -> Lesion:
     """
     if lesion.shape == (height_px, width_px):
         return lesion
+    return (lesion_fraction(lesion, height_px, width_px) >= 0.5).astype(np.uint8)
+
+
+def lesion_fraction(lesion: Lesion, height_px: int, width_px: int) -> npt.NDArray[np.float32]:
+    """The fraction of each pixel of a resized {0, 1} mask that is lesion, float32 [height_px, width_px] in 0..1."""
     shrinks = height_px <= lesion.shape[0] and width_px <= lesion.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    area = cv2.resize(lesion.astype(np.float32), (width_px, height_px), interpolation=interpolation)
-    return (area >= 0.5).astype(np.uint8)
+    fraction = cv2.resize(lesion.astype(np.float32), (width_px, height_px), interpolation=interpolation)
+    return np.asarray(fraction, np.float32)
 
 
 def _ring(lesion: Lesion, depth_px: int) -> Lesion:

@@ -1,9 +1,9 @@
-"""Phantoms: drawn dermoscopy in the Kaggle layout, for tests, demonstrations and the data that ships.
+"""Draw phantoms: synthetic dermoscopy images in the Kaggle layout, for tests and demonstrations.
 
     python -m ham_keras.data.phantom data/phantoms --count 200 --seed 1
 
-Nothing of a real image is in them. The masks of lesion and hairs are what was drawn, so they are exact.
-The same arguments draw the same bytes, and image i is the same in every count.
+They contain nothing of a real image. The masks of lesion and hairs are exact. The same arguments draw the same bytes,
+and image i is the same for every count.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from ham_keras.errors import program, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line: draw a set, or say that it is there already."""
+    """Draw a set of phantoms, unless it already exists."""
     parser = argparse.ArgumentParser(program("data.phantom"), description="Draw dermoscopy phantoms.")
     parser.add_argument("root", type=Path, metavar="OUT", help="a new folder")
     for name, default, what in (
-        ("count", 40, "images"), ("seed", 0, "the same seed draws the same bytes"),
+        ("count", 40, "number of images"), ("seed", 0, "the same seed draws the same bytes"),
         ("inverted_fraction", 0.0, "share of masks that are saved inverted"),
         ("palette_fraction", 0.04, "share of masks with a reversed palette"),
-        ("width_px", 600, "of an image"), ("height_px", 450, "of an image"),
+        ("width_px", 600, "width of an image in pixels"), ("height_px", 450, "height of an image in pixels"),
     ):  # fmt: skip
         option = "--" + name.removesuffix("_px").replace("_", "-")
         help_text = f"{what} (default %(default)s)"
         parser.add_argument(option, dest=name, type=type(default), default=default, help=help_text)
     given = parser.parse_args(argv)
     drawn = draw_phantoms(**vars(given))
-    print(f"{given.root}: {given.count} phantoms {'drawn' if drawn else 'are there already, nothing to do'}")
+    print(f"{given.root}: {given.count} phantoms {'drawn' if drawn else 'already exist, nothing to do'}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from ham_keras.data.augmentation.batch import augment_batch, draw_key
 from ham_keras.data.encoded import read_encoded
 from ham_keras.data.images import decode_image, read_image
-from ham_keras.data.masks import resize_mask
+from ham_keras.data.masks import lesion_fraction
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
@@ -34,7 +34,7 @@ Pixels = npt.NDArray[np.uint8]
 THREADS = min(os.cpu_count() or 1, 16)
 DECODER_THREADS = 2 * THREADS  # each waits for Python's lock and for files
 PREFETCHED = 2  # batches
-CACHE_FORMAT = "2"  # increment it when decoding, or a step with the same description, gives other pixels
+CACHE_FORMAT = "3"  # increment it when decoding, or a step with the same description, gives other pixels
 
 
 def pipeline_options(threads: int = THREADS) -> tf.data.Options:
@@ -54,6 +54,7 @@ class Examples:
 
     Attributes:
         records: in the order of the indices.
+        soft_masks: whether training batches keep masks as fractions.
     """
 
     def __init__(self, records: Sequence[Record], settings: Data, *, visible: bool = True) -> None:
@@ -65,6 +66,7 @@ class Examples:
         self.records = list(records)
         self.height_px, self.width_px = settings.image_size
         self.steps = build_steps(settings)
+        self.soft_masks = settings.soft_masks
         self._fetch: Callable[[npt.NDArray[np.int64]], Pixels] | None = None
         if settings.cache == "memory":
             pixels = np.empty((len(self.records), *self._shape), np.uint8)
@@ -75,7 +77,7 @@ class Examples:
 
     @property
     def _shape(self) -> tuple[int, int, int]:
-        return self.height_px, self.width_px, 4  # RGB and mask
+        return self.height_px, self.width_px, 4  # RGB and the fraction that is lesion
 
     def subset(self, records: Sequence[Record]) -> Examples:
         """Examples of some of these records, without reading them again."""
@@ -88,7 +90,7 @@ class Examples:
         return part
 
     def batches(self, order: npt.NDArray[np.int64], batch_size: int, *others: npt.NDArray[Any]) -> tf.data.Dataset:
-        """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and mask in {0, 1}."""
+        """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and lesion fraction, 0..255."""
         dataset = tf.data.Dataset.from_tensor_slices((order, *others))
         if self._fetch is None:
             dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), DECODER_THREADS)
@@ -127,8 +129,9 @@ class Examples:
     def _read(self, index: np.int64) -> tuple[bytes, Pixels]:
         cv2.setNumThreads(0)
         record = self.records[index]
-        lesion = resize_mask(read_truth(record).lesion, self.height_px, self.width_px)
-        return read_encoded(record.image_path), lesion[..., None]
+        fraction = lesion_fraction(read_truth(record).lesion, self.height_px, self.width_px)
+        # One half is rounded to 128, so values of at least 128 are lesion, as in `resize_mask`.
+        return read_encoded(record.image_path), np.rint(255 * fraction).astype(np.uint8)[..., None]
 
     def _fill(self, store: Callable[[slice, Pixels], object], visible: bool) -> None:
         dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, DECODER_THREADS).batch(64)
@@ -183,7 +186,7 @@ def make_train_dataset(
     keys = np.array([draw_key(seed, epoch, image_id, "augment") for image_id in ids], np.int64)
     return (
         examples.batches(order.astype(np.int64), batch_size, keys[order])
-        .map(lambda pixels, key: augment_batch(pixels, key, settings), THREADS)
+        .map(lambda pixels, key: augment_batch(pixels, key, settings, soft_masks=examples.soft_masks), THREADS)
         .prefetch(PREFETCHED)
     )
 

@@ -1,4 +1,4 @@
-"""The demo page: what stands on it, and what happens when something on it is used."""
+"""The demo page: its layout and its event handlers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from ham_keras.config import Config
 from ham_keras.data.images import read_image
 from ham_keras.data.phantoms.photograph import draw_phantom
-from ham_keras.demo.photograph import Photograph, segment_photograph, show_photograph, thumbnail
+from ham_keras.demo.display import DisplayedImage, render_results, segment_for_display, thumbnail
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
-from ham_keras.prediction.predictor import Segmenter, count_pixels
+from ham_keras.prediction.predictor import Predictor, count_pixels
 from ham_keras.runs import Run
 from ham_keras.scores.bootstrap import show_interval
 from ham_keras.settings import Outline
 
 LARGEST_MB = 50  # of an uploaded file
 LARGEST_PIXELS = 80_000_000
-SESSIONS = 32  # that are remembered at once, the least recent is forgotten first
-KEPT_SECONDS = 1800  # that an image can be outlined anew
-AT_ONCE = 4  # answers in the making; the network itself is asked one after the other
-WAITING = 64
+SESSIONS = 32  # kept at once; the least recently used is dropped first
+KEPT_SECONDS = 1800  # how long an image can be post-processed again
+CONCURRENT_EVENTS = 4  # the network itself runs one image at a time
+QUEUE_SIZE = 64
 EXAMPLES = 6
 EXAMPLE_SEED = 11
 STYLE = Path(__file__).with_name("page.css")
@@ -34,95 +34,95 @@ CHOOSE_EXAMPLE = """element.addEventListener("click", event => {
   const button = event.target.closest("button");
   if (button) trigger("click", {index: Number(button.dataset.index)});
 });"""
-NOTHING_YET = '<div class="empty">Drop a dermoscopy image or choose a phantom:<br>its outline, the probability map and \
+NO_RESULTS = '<div class="empty">Drop a dermoscopy image or choose a phantom:<br>its outline, the probability map and \
 the measurements appear here.</div>'
-Answer = tuple[Photograph | None, Any, str]  # what is kept, a message, the results
+Outputs = tuple[DisplayedImage | None, Any, str]  # the image to keep, a message, the results
 
 
-class Desk:
-    """What the page asks for, of one network; images in memory, none on disk."""
+class EventHandlers:
+    """The page's event handlers for one network. Images are kept in memory, never on disk."""
 
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.segmenter = segmenter
-        self.network = threading.Lock()
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.lock = threading.Lock()
         self.examples = [draw_phantom(EXAMPLE_SEED, index, index, (600, 450))[0] for index in range(EXAMPLES)]
-        segmenter.answer(self.examples[0])  # the first answer takes the longest: nobody is to wait for it
+        predictor.predict_network(self.examples[0])  # the first call is slow because it traces the graph
 
-    def take_upload(self, upload: dict[str, Any], threshold: float, largest: bool, holes: bool) -> Answer:
-        """Read an uploaded file, delete it, and outline it."""
+    def open_upload(self, upload: dict[str, Any], threshold: float, largest: bool, holes: bool) -> Outputs:
+        """Read an uploaded file, delete it, and segment the image."""
         path, name = Path(upload["path"]), Path(upload["orig_name"] or upload["path"]).name
         try:
             image = read_upload(path)
         except HamError as error:
-            return None, show_message(str(error).replace(str(path), name)), NOTHING_YET
+            return None, render_message(str(error).replace(str(path), name)), NO_RESULTS
         finally:
             path.unlink(missing_ok=True)
         return self._segment(name, image, _outline(threshold, largest, holes))
 
-    def take_example(self, event: gr.EventData, threshold: float, largest: bool, holes: bool) -> Answer:
+    def open_example(self, event: gr.EventData, threshold: float, largest: bool, holes: bool) -> Outputs:
         index = int(event.index)
         return self._segment(f"phantom_{index + 1}.png", self.examples[index], _outline(threshold, largest, holes))
 
-    def outline(self, photograph: Photograph | None, threshold: float, largest: bool, holes: bool) -> str:
-        """Outline anew what the network has answered before."""
-        if photograph is None:
-            return NOTHING_YET
-        return show_photograph(photograph, _outline(threshold, largest, holes))
+    def update_outline(self, image: DisplayedImage | None, threshold: float, largest: bool, holes: bool) -> str:
+        """Post-process the kept probabilities again, without running the network."""
+        if image is None:
+            return NO_RESULTS
+        return render_results(image, _outline(threshold, largest, holes))
 
-    def _segment(self, name: str, image: np.ndarray, outline: Outline) -> Answer:
-        with self.network:
-            photograph = segment_photograph(self.segmenter, name, image)
-        return photograph, show_message(""), show_photograph(photograph, outline)
+    def _segment(self, name: str, pixels: np.ndarray, outline: Outline) -> Outputs:
+        with self.lock:
+            image = segment_for_display(self.predictor, name, pixels)
+        return image, render_message(""), render_results(image, outline)
 
 
 def _outline(threshold: float, largest: bool, holes: bool) -> Outline:
-    """What the controls say; mirror images are the network's matter and were averaged before."""
+    """The controls' settings. Mirror images are averaged earlier, when the network runs."""
     return Outline(threshold=threshold, keep_largest=largest, fill_holes=holes)
 
 
-def build_page(run: Run, config: Config, segmenter: Segmenter, *, local: bool) -> gr.Blocks:
-    """The page of a run; `local` where only this machine can reach it."""
-    desk, outline = Desk(segmenter), segmenter.outline
+def build_page(run: Run, config: Config, predictor: Predictor, *, local: bool) -> gr.Blocks:
+    """Build a run's page; `local` means reachable only from this machine."""
+    handlers, outline = EventHandlers(predictor), predictor.outline
     with gr.Blocks(title="Skin lesion outline", analytics_enabled=False, delete_cache=(60, 60)) as page:
-        photograph = gr.State(None, time_to_live=KEPT_SECONDS)
-        gr.HTML(show_head(run, config, local=local, tta=outline.tta))
+        image = gr.State(None, time_to_live=KEPT_SECONDS)
+        gr.HTML(render_header(run, config, local=local, tta=outline.tta))
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 drop = gr.File(label=f"Dermoscopy image, at most {LARGEST_MB} MB", height=150, elem_id="drop")
-                message = show_message("")
-                examples = gr.HTML(show_examples(desk.examples), js_on_load=CHOOSE_EXAMPLE)
+                message = render_message("")
+                examples = gr.HTML(render_examples(handlers.examples), js_on_load=CHOOSE_EXAMPLE)
                 threshold = gr.Slider(
                     0.01, 0.99, outline.threshold, step=0.01, label="Threshold",
-                    info=f"Lesion is where the probability is above it; the run was scored at "
+                    info=f"A pixel is lesion if its probability is above the threshold. The run was scored at "
                          f"{config.outline.threshold:g}.",
                 )  # fmt: skip
-                largest = gr.Checkbox(outline.keep_largest, label="Keep the largest part alone")
+                largest = gr.Checkbox(outline.keep_largest, label="Keep only the largest part")
                 holes = gr.Checkbox(outline.fill_holes, label="Fill holes")
             with gr.Column(scale=2, min_width=300):
-                results = gr.HTML(NOTHING_YET)
-        how = [threshold, largest, holes]
+                results = gr.HTML(NO_RESULTS)
+        controls = [threshold, largest, holes]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress_on": results, "scroll_to_output": True}
-        shown = [photograph, message, results]
-        # Without preprocessing, for which Gradio would leave an empty file behind.
-        drop.upload(desk.take_upload, [drop, *how], shown, preprocess=False, **quiet).then(
+        outputs = [image, message, results]
+        # Gradio's preprocessing would leave an empty file behind.
+        drop.upload(handlers.open_upload, [drop, *controls], outputs, preprocess=False, **quiet).then(
             lambda: None, None, drop, show_progress="hidden", api_visibility="private"
         )
-        examples.click(desk.take_example, how, shown, **quiet)
+        examples.click(handlers.open_example, controls, outputs, **quiet)
         gr.on(
-            [threshold.change, largest.change, holes.change], desk.outline, [photograph, *how], results,
+            [threshold.change, largest.change, holes.change], handlers.update_outline, [image, *controls], results,
             trigger_mode="always_last", show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
         def forget(request: gr.Request) -> None:
-            """Drop what Gradio keeps of a page that was closed, which it would for an hour."""
+            """Delete the state of a closed page, which Gradio would keep for an hour."""
             page.state_holder.session_data.pop(str(request.session_hash), None)
 
         page.unload(forget)
-    return page.queue(max_size=WAITING, default_concurrency_limit=AT_ONCE)
+    return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=CONCURRENT_EVENTS)
 
 
 def launch_page(page: gr.Blocks, host: str, port: int) -> str:
-    """Start serving; returns the address. What the environment or a later Gradio could switch on is off."""
+    """Start serving and return the address. Features that the environment could turn on are turned off."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400",
         block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_400",
@@ -139,18 +139,18 @@ def read_upload(path: Path) -> np.ndarray:
     """Read an uploaded file to uint8 RGB [H, W, 3].
 
     Raises:
-        HamError: it is broken, too large, or deleted: Gradio names uploads by their content, so who drops the same
-            file in the same instant shares it.
+        HamError: it is broken, too large, or already deleted: Gradio names uploads by content, so two pages that
+            upload the same file at the same moment share it.
     """
     if not path.exists():
-        raise HamError(f"{path}: another page was sent the same file in the same instant; drop it again")
+        raise HamError(f"{path}: another page uploaded the same file at the same moment; drop it again")
     if count_pixels(path) > LARGEST_PIXELS:
         raise HamError(f"{path}: has more than {LARGEST_PIXELS / 1e6:.0f} million pixels; make it smaller")
     return read_image(path)
 
 
-def show_head(run: Run, config: Config, *, local: bool, tta: bool = False) -> str:
-    """What network this is, how good it was, and what the page is not."""
+def render_header(run: Run, config: Config, *, local: bool, tta: bool = False) -> str:
+    """The page's header: the network, its test scores and the intended use."""
     height_px, width_px = config.data.image_size
     facts = [f"Run <b>{escape(run.folder.resolve().name)}</b>", f"network {width_px} × {height_px} px"]
     if tta:
@@ -162,20 +162,20 @@ def show_head(run: Run, config: Config, *, local: bool, tta: bool = False) -> st
             f"mean Jaccard {jaccard['mean']:.4f} (95 % interval {show_interval(jaccard['interval'])}) "
             f"on {summary['images']} test images"
         )
-    where = "Images stay on this machine" if local else "Images go to this page's server and no further"
+    where = "Images stay on this machine" if local else "Images are sent only to this page's server"
     return f"""<header class="head"><h1>Skin lesion outline</h1><p>{" · ".join(facts)}</p>
 <p class="notice"><b>Research use; not a medical device.</b> {where}; nothing is stored.</p></header>"""
 
 
-def show_examples(examples: list[np.ndarray]) -> str:
+def render_examples(examples: list[np.ndarray]) -> str:
     buttons = "".join(
         f'<button type="button" data-index="{index}" aria-label="Phantom {index + 1}">'
         f'<img src="{thumbnail(image, 180)}" alt=""></button>'
         for index, image in enumerate(examples)
     )
-    return f'<section class="examples"><h2>Or try a phantom: drawn, of no patient</h2><div>{buttons}</div></section>'
+    return f'<section class="examples"><h2>Or try a phantom, drawn by a program</h2><div>{buttons}</div></section>'
 
 
-def show_message(text: str) -> Any:
-    """What went wrong; nothing went wrong where the text is empty."""
+def render_message(text: str) -> Any:
+    """An error message, hidden if the text is empty."""
     return gr.HTML(f'<div class="alert" role="alert">{escape(text)}</div>' if text else "", visible=bool(text))

@@ -1,4 +1,4 @@
-"""Serve the demo page: what must hold before Gradio is imported, and what goes when the page ends."""
+"""Start and stop the server of the demo page."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "
 
 @contextmanager
 def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Outline | None = None) -> Iterator[str]:
-    """Show a run's page until the `with` block ends; yields its address.
+    """Serve a run's page until the `with` block ends; yields its address.
 
-    The page starts with `outline`, or with that of the run's config.
+    `outline` sets the page's initial post-processing; the default is that of the run's config.
 
-    Nothing but the answers to its own page leaves the process: no telemetry, no fonts or scripts from elsewhere, no
-    shared link. Uploads pass through a temporary folder of its own, which goes when the block ends.
+    The process sends nothing except responses to its page: no telemetry, no external fonts or scripts, no share link.
+    Uploads go to a temporary folder, which is deleted when the block ends.
 
     Raises:
-        HamError: not a run, no weights yet, Gradio is not installed, host or port cannot be had.
+        HamError: not a run, no weights yet, Gradio is not installed, host or port cannot be used.
     """
     run, config = load_trained_run(folder)
-    _need_port(host, port)
+    _check_port(host, port)
     with tempfile.TemporaryDirectory(prefix="ham_keras_app_", ignore_cleanup_errors=True) as uploads:
         os.environ.update(QUIET, GRADIO_TEMP_DIR=uploads)  # before Gradio is imported
-        _need_gradio()
-        # Gradio asks its own page whether it is there, which no proxy can tell.
+        _check_gradio()
+        # Gradio requests its own page to check that it is up, which must not go through a proxy.
         os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy", os.environ.get("NO_PROXY")), host)))
         from ham_keras.demo.page import build_page, launch_page
-        from ham_keras.prediction.predictor import load_segmenter
+        from ham_keras.prediction.predictor import load_predictor
 
-        page = build_page(run, config, load_segmenter(folder, outline), local=is_local(host))
+        page = build_page(run, config, load_predictor(folder, outline), local=is_local(host))
         try:
             yield launch_page(page, host, port)
         finally:
@@ -48,18 +48,18 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Ou
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine can reach a server at this address."""
+    """Whether a server at this address is reachable only from this machine."""
     return host == "localhost" or host.startswith("127.") or host == "::1"
 
 
-def _need_gradio() -> None:
+def _check_gradio() -> None:
     try:
         importlib.import_module("gradio")
     except ImportError:
         raise HamError("the demo page: gradio is not installed; pip install gradio") from None
 
 
-def _need_port(host: str, port: int) -> None:
+def _check_port(host: str, port: int) -> None:
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family) as probe:

@@ -1,4 +1,4 @@
-"""K-fold cross-validation: the folder it is kept in, its folds, and the scores of images no fold was trained on."""
+"""K-fold cross-validation: its folder, its folds and the out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ham_keras.scores.summary import summarise
 
 
 class CrossvalConfig(Config):
-    """A run's config and how many folds it is trained on."""
+    """A run config and the number of folds."""
 
-    folds: Annotated[int, Field(ge=2, le=100)] = Field(5, description="Parts of the images; each is left out once.")
+    folds: Annotated[int, Field(ge=2, le=100)] = Field(5, description="Number of folds; each is held out once.")
 
 
 @dataclass(frozen=True)
 class CrossvalFolder(WorkFolder):
-    """The paths of a cross-validation; below it each fold is a run folder."""
+    """The paths of a cross-validation folder; each fold is a run folder in it."""
 
     kind = "cross-validation"
     config_name = "crossval.json"
@@ -42,7 +42,7 @@ class CrossvalFolder(WorkFolder):
 
     @property
     def out_of_fold(self) -> Path:
-        """Scores and masks of each image by the fold that has not seen it; written last."""
+        """Out-of-fold scores and masks of all images; written last."""
         return self.folder / "oof"
 
     def fold(self, number: int) -> Run:
@@ -50,7 +50,7 @@ class CrossvalFolder(WorkFolder):
 
     @property
     def folds(self) -> list[Run]:
-        """The folds that were started."""
+        """The folds that have been started."""
         found = sorted(self.folder.glob("fold_*"), key=lambda path: int(path.name.rpartition("_")[2]))
         return [Run(path) for path in found]
 
@@ -60,18 +60,18 @@ class CrossvalFolder(WorkFolder):
 
 
 def open_crossval(config: CrossvalConfig, *, overwrite: bool = False) -> AbstractContextManager[CrossvalFolder]:
-    """Hold the folder of this config's cross-validation; see `WorkFolder.opened`."""
+    """Open the cross-validation folder of a config; see `WorkFolder.opened`."""
     return CrossvalFolder(Path(config.run.dir) / str(config.run.name)).opened(config, overwrite=overwrite)
 
 
 def draw_folds(config: CrossvalConfig, folder: CrossvalFolder, records: Sequence[Record]) -> list[Record]:
-    """Write the split of each fold, where there is none yet; returns the records of all folds.
+    """Write the split of each fold if it does not exist yet, and return the records of all folds.
 
-    Dealt are all images of the config's split. With `data.split_file` the images of its "test" are left out, so that
-    the folds together can be scored on them.
+    All images of the config's split are assigned to folds. With `data.split_file`, its "test" images are held out, so
+    that all folds can be scored on them.
 
     Raises:
-        HamError: as `select_subsets` and `make_folds`.
+        HamError: see `select_subsets` and `make_folds`.
     """
     sides = select_subsets(config.data, folder.split, list(records))
     kept = ("train", "val") if config.data.split_file is not None else ("train", "val", "test")
@@ -98,7 +98,7 @@ def save_out_of_fold(config: CrossvalConfig, folder: CrossvalFolder) -> dict[str
     """Write oof/ from the finished folds: per_image.csv, summary.json and masks/.
 
     Returns:
-        the content of summary.json: as `summarise`, and "folds": the mean Jaccard of each fold at the masks' own size,
+        The content of summary.json: as `summarise`, and "folds": the mean Jaccard of each fold at the masks' own size,
         their "mean" and their standard deviation "std".
     """
     rows: list[dict[str, Any]] = []
@@ -124,7 +124,7 @@ def _mean_jaccard(rows: Sequence[dict[str, Any]]) -> float:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name, or a copy where the file system has no links."""
+    """Hard-link a file, or copy it if the file system has no links."""
     with suppress(OSError):
         os.link(source, target)
         return

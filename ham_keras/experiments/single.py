@@ -1,4 +1,4 @@
-"""One run from records to report: what `train` does once, and `crossval` for each fold."""
+"""Train, score and report one run; used by `train`, and by `crossval` for each fold."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, warn
 from ham_keras.files import load_json, save_json
 from ham_keras.models.precision import choose_precision, describe_device
-from ham_keras.prediction.scoring import score_run
+from ham_keras.prediction.evaluation import evaluate_run
 from ham_keras.reports.pictures import save_curves
 from ham_keras.reports.single import report_run
 from ham_keras.runs import Run
 from ham_keras.scores.summary import describe_scoring, format_summary
-from ham_keras.training.loop import fit
+from ham_keras.training.loop import train_run
 
 
 def train_and_score(
@@ -32,29 +32,29 @@ def train_and_score(
     save_masks: bool = False,
     visible: bool = True,
 ) -> None:
-    """Train on the sides "train" and "val", or continue; then score "test", draw the curves, write the report.
+    """Train on "train" and "val", or resume; then score "test", plot the curves and write the report.
 
     Args:
-        cache: holds all these records already; without it they are read.
-        save_masks: keep the predicted masks of "test" as scores/test/masks.
+        cache: already holds all these records; if None, they are read.
+        save_masks: save the predicted masks of "test" as scores/test/masks.
 
     Raises:
-        HamError: a file cannot be read, weights cannot be had, or the loss is not a number.
+        HamError: a file cannot be read, weights are not available, or the loss is not finite.
     """
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(side)} {name}" for name, side in records.items())
     print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
-    progress = fit(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
+    progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)
     made_from = describe_scoring(str(config.data.root), "test", config)
-    summary = score_run(run, config, records["test"], "test", made_from, save_masks=save_masks, visible=visible)
+    summary = evaluate_run(run, config, records["test"], "test", made_from, save_masks=save_masks, visible=visible)
     print(f"\n{format_summary(summary, f'{run.folder}: test split')}")
-    run.resume_state.unlink()  # without it the run counts as finished: no report that fails can cost its results
+    run.resume_state.unlink()  # marks the run as finished, even if the report fails
     write_report(run, visible=visible)
 
 
 def write_report(run: Run, *, visible: bool = True) -> None:
-    """Write a finished run's report, or warn why there is none: it can be written again at any time."""
+    """Write a finished run's report, or warn if it fails: it can be written later."""
     try:
         print(f"report: {report_run(run.folder, visible=visible)}")
     except (HamError, OSError) as error:
@@ -62,7 +62,7 @@ def write_report(run: Run, *, visible: bool = True) -> None:
 
 
 def _record_environment(run: Run, precision: str, device: str) -> str:
-    """Record what this start runs on; returns the precision of the first start, which later ones keep."""
+    """Record the environment of this start; returns the precision of the first start, which resumed runs keep."""
     now = describe_environment(device, precision)
     if run.environment.exists() and run.resume_state.exists():
         first: dict[str, Any] = load_json(run.environment)

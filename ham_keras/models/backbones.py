@@ -1,20 +1,20 @@
-"""The encoders that work, by the name `model.backbone` takes, and what input each was made for.
+"""Supported encoders by their `model.backbone` name, with the input preprocessing of each.
 
-TensorFlow is not imported here.
+This module does not import TensorFlow.
 """
 
 from __future__ import annotations
 
-# Mean and standard deviation that an encoder expects to be taken off RGB in 0..255, and whether it wants
-# BGR. Those of the first group normalise by themselves. From segmentation_models' get_preprocessing.
+# Mean and standard deviation that normalise RGB in 0..255 for an encoder, and whether it expects BGR. Encoders with
+# NONE normalise their input themselves. Values from segmentation_models' get_preprocessing.
 NONE = None
 TORCH = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), False)
 CAFFE = ((103.939, 116.779, 123.68), (1.0, 1.0, 1.0), True)
 UNIT = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5), False)
 
-# Each builds, runs on any multiple of 32 and reloads its weights with every architecture under Keras 3;
-# tests/models/test_unet.py makes this list. DenseNets do not build: their layer names contain "/". Of senet154 and
-# seresnext101 each network takes minutes to build, layer by layer in hundreds of groups, so they stay out.
+# With every architecture under Keras 3, these build, run at any multiple of 32 and reload their weights;
+# tests/models/test_build.py checks the list. DenseNets do not build: their layer names contain "/". senet154 and
+# seresnext101 are excluded because they take minutes to build, with hundreds of groups per layer.
 PREPROCESSING = {
     "resnet18": NONE,
     "resnet34": NONE,

@@ -1,4 +1,4 @@
-"""From settings to a network: the architecture, its encoder's weights, preprocessing before and a sigmoid behind it."""
+"""Build a network from its settings: architecture, encoder weights, preprocessing and sigmoid."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ IMAGE_NORMALIZATION = "bn_data"  # the ResNets' first layer
 
 
 def build_model(settings: Model) -> keras.Model:
-    """Build the network as it is used: float32 RGB [N, H, W, 3] in 0..255 to float32 probability [N, H, W, 1].
+    """Build the inference network: float32 RGB [N, H, W, 3] in 0..255 to float32 probability [N, H, W, 1].
 
-    H and W are any multiples of 32. The last convolution is linear and followed by a float32 sigmoid, so the output
+    H and W are multiples of 32. The last convolution is linear and followed by a float32 sigmoid, so the output
     is float32 under mixed precision too.
 
     Raises:
-        HamError: the encoder's weights cannot be had or do not fit.
+        HamError: the encoder weights are not available or do not fit.
     """
     model = build_training_model(settings)
     return lesion_model(model) if isinstance(model, SupervisedModel) else model
 
 
 def build_training_model(settings: Model) -> keras.Model:
-    """Build the network as it is trained: a SupervisedModel where the architecture has side outputs.
+    """Build the network for training: a SupervisedModel if the architecture has side outputs.
 
     Raises:
-        HamError: as `build_model`; the architecture does not know deep supervision.
+        HamError: see `build_model`; also if the architecture does not support deep supervision.
     """
     network = build_network(settings)
     name = f"{settings.architecture}_{settings.backbone}"
@@ -42,9 +42,9 @@ def build_training_model(settings: Model) -> keras.Model:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = settings.batchnorm_momentum
         if layer.name == IMAGE_NORMALIZATION:
-            # The next BatchNormalization cancels this offset, except at the border: training it is wasted work, a
+            # The next BatchNormalization cancels this offset, except at the border, so training it is wasted work: a
             # gradient over the whole image.
-            layer.hold_offset()
+            layer.freeze_offset()
     if settings.encoder_weights is not None:
         load_encoder_weights(inner, lambda weights: build_encoder(settings.backbone, weights), settings.encoder_weights)
     image, logits = inner.input, inner.output
@@ -59,10 +59,10 @@ def build_training_model(settings: Model) -> keras.Model:
 
 
 def build_network(settings: Model) -> Network:
-    """What the architecture returns, with random weights.
+    """Build the architecture with random weights.
 
     Raises:
-        HamError: the architecture does not know deep supervision.
+        HamError: the architecture does not support deep supervision.
     """
     network: Network = ARCHITECTURES.get(settings.architecture)(settings)
     if settings.deep_supervision and not network.sides:
@@ -71,25 +71,25 @@ def build_network(settings: Model) -> Network:
 
 
 def lesion_model(model: keras.Model) -> keras.Model:
-    """The network that everything but training uses: the same layers and weights, the lesion's probability alone."""
+    """Return the inference network: the same layers and weights, with the lesion probability as the only output."""
     if not isinstance(model, SupervisedModel):
         return keras.Model(model.inputs, model.outputs, name=model.name)
     inner = next((layer for layer in model.layers if isinstance(getattr(layer, "output", None), dict)), None)
     if inner is None:
         return keras.Model(model.input, model.output[LESION], name=model.name)
-    # Of a nested network not only the output but the network itself must be without the side outputs' layers.
+    # Rebuild the nested network too, so that it does not contain the layers of the side outputs.
     (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     logits = keras.Model(inner.input, inner.output[LESION])(normalized)
     return keras.Model(model.input, to_probability(logits), name=model.name)
 
 
 def to_probability(logits: tf.Tensor, name: str = "probability") -> tf.Tensor:
-    """Float32 probability of logits in any precision."""
+    """Convert logits of any precision to float32 probability."""
     return keras.layers.Activation("sigmoid", dtype="float32", name=name)(logits)
 
 
 def preprocess(image: tf.Tensor, backbone: str) -> tf.Tensor:
-    """Float32 RGB 0..255 as this backbone's ImageNet weights were trained on it, in float32."""
+    """Normalise float32 RGB 0..255 the way the backbone's ImageNet weights were trained; returns float32."""
     expected = PREPROCESSING[backbone]
     if expected is None:
         return image

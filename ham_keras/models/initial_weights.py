@@ -1,4 +1,4 @@
-"""Start from weights that were trained before: those of another run, or of a file."""
+"""Start training from existing weights: those of another run, or a weights file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KEY = "model.initial_weights"
 
 
 def with_initial_weights(config: AnyConfig, *, overwrite: bool = False) -> AnyConfig:
-    """The config with the absolute path of `model.initial_weights`, checked where training would start from it.
+    """Make `model.initial_weights` an absolute path, and check it if training would start from it.
 
-    A run that was started needs it no more, unless `overwrite` deletes that run.
+    A run that has started no longer needs these weights, unless `overwrite` deletes the run.
 
     Raises:
-        HamError: no such run or file, it is this run itself, or of another architecture or backbone.
+        HamError: the run or file does not exist, is this run itself, or has another architecture or backbone.
     """
     if config.model.initial_weights is None:
         return config
@@ -35,10 +35,10 @@ def with_initial_weights(config: AnyConfig, *, overwrite: bool = False) -> AnyCo
 
 
 def find_weights(source: Path, settings: Model) -> Path:
-    """The weights file of a run's folder, or the file itself.
+    """Return the weights file of a run folder, or the file itself.
 
     Raises:
-        HamError: no such run or file; a run without weights, or of another architecture or backbone.
+        HamError: the run or file does not exist, or the run has no weights or another architecture or backbone.
     """
     if source.is_file():
         if not source.name.endswith(".weights.h5"):
@@ -60,10 +60,10 @@ def find_weights(source: Path, settings: Model) -> Path:
 
 
 def load_initial_weights(model: keras.Model, settings: Model) -> None:
-    """Load `settings.initial_weights` into a network as `build_model` makes it, and so into what shares its layers.
+    """Load `settings.initial_weights` into a network from `build_model` or `lesion_model`.
 
     Raises:
-        HamError: as `find_weights`; the file is of another network, or damaged.
+        HamError: see `find_weights`; also if the file is damaged or belongs to another network.
     """
     path = find_weights(Path(str(settings.initial_weights)).expanduser(), settings)
     try:

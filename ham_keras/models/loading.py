@@ -1,4 +1,4 @@
-"""The network of a run, for everything but training."""
+"""Load the trained network of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def load_model(run: Run, config: Config) -> keras.Model:
     """Build the run's network in float32 and load its best weights.
 
     Raises:
-        HamError: the run has no weights yet, or they are of another network.
+        HamError: the run has no weights yet, or they belong to another network.
     """
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")

@@ -1,4 +1,4 @@
-"""Which arithmetic to train in, and on how many devices."""
+"""Choose the precision and the devices to train with."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def choose_precision(name: str) -> str:
-    """The Keras dtype policy for `train.precision`; "auto" looks at the machine.
+    """Return the Keras dtype policy for `train.precision`; "auto" depends on the hardware.
 
-    auto: mixed_float16 where every GPU has tensor cores; mixed_bfloat16 on a CPU with bf16
-    instructions; float32 elsewhere. Half precision is for training: everything else is float32.
+    auto: mixed_float16 if every GPU has tensor cores; mixed_bfloat16 on a CPU with bf16 instructions; float32
+    otherwise. Only training uses half precision.
     """
     if name != "auto":
         return name
@@ -30,7 +30,7 @@ def choose_precision(name: str) -> str:
 
 
 def cpu_flags() -> set[str]:
-    """Instruction sets that Linux reports of the first core; empty on other systems."""
+    """Return the instruction sets that Linux reports for the first core; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -40,23 +40,23 @@ def cpu_flags() -> set[str]:
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Build layers under this Keras dtype policy, then put the former one back."""
-    former = keras.config.dtype_policy()
+    """Set the Keras dtype policy, and restore the previous one on exit."""
+    previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(former)
+        keras.config.set_dtype_policy(previous)
 
 
 def build_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
-    """MirroredStrategy over these devices, or over all GPUs where there are several; else the default."""
+    """Return a MirroredStrategy over these devices, or over all GPUs if there are several; otherwise the default."""
     names = devices or [device.name for device in tf.config.list_logical_devices("GPU")]
     return tf.distribute.MirroredStrategy(list(names)) if len(names) > 1 else tf.distribute.get_strategy()
 
 
 def describe_device() -> str:
-    """What the run is computed on, for environment.json."""
+    """Return the names of the GPUs, or "CPU", for environment.json."""
     gpus = tf.config.list_physical_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
     return ", ".join(names) or "CPU"

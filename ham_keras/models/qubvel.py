@@ -1,4 +1,4 @@
-"""What is taken from qubvel's segmentation_models; this module is its only importer."""
+"""Everything used from qubvel's segmentation_models; no other module imports that package."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ham_keras.models.layers.batchnorm import BatchNormalization
 from ham_keras.models.layers.convolution import Conv2D
 from ham_keras.settings import Model
 
-os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # read at its first import; "keras" fails under Keras 3
-with contextlib.redirect_stdout(io.StringIO()):  # it prints a line
+os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # read on import; "keras" fails under Keras 3
+with contextlib.redirect_stdout(io.StringIO()):  # importing it prints a line
     import segmentation_models
     from segmentation_models.models.fpn import FPN
     from segmentation_models.models.linknet import Linknet
@@ -24,13 +24,13 @@ with contextlib.redirect_stdout(io.StringIO()):  # it prints a line
 
 __all__ = ["FPN", "KERAS", "Linknet", "Unet", "build_encoder", "build_segmenter", "segmentation_models"]
 
-# What segmentation_models builds networks of.
+# The modules and layers that segmentation_models builds networks with.
 KERAS = {name: getattr(tf.keras, name) for name in ("backend", "models", "utils")}
 KERAS["layers"] = SimpleNamespace(**{**vars(keras.layers), "BatchNormalization": BatchNormalization, "Conv2D": Conv2D})
 
 
 def build_segmenter(function: Callable[..., keras.Model], settings: Model) -> keras.Model:
-    """One of segmentation_models' networks with random weights: float32 [N, H, W, 3] to logits [N, H, W, 1]."""
+    """Build a segmentation_models network with random weights: float32 [N, H, W, 3] to logits [N, H, W, 1]."""
     return function(
         settings.backbone,
         input_shape=(None, None, 3),
@@ -43,7 +43,7 @@ def build_segmenter(function: Callable[..., keras.Model], settings: Model) -> ke
 
 
 def build_encoder(backbone: str, weights: str | None) -> keras.Model:
-    """The encoder alone, without its classifier; weights are "imagenet" (downloads) or None."""
+    """Build the encoder without its classifier; weights are "imagenet" (downloaded) or None (random)."""
     return segmentation_models.Backbones.get_backbone(
         backbone, include_top=False, weights=weights, input_shape=(None, None, 3), **KERAS
     )

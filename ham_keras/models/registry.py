@@ -1,9 +1,9 @@
-"""Architectures and losses by name; the names are known without importing TensorFlow.
+"""Architectures and losses by name; listing the names does not import TensorFlow.
 
     @ARCHITECTURES.register("unet")
     def build_unet(settings: Model) -> Network: ...
 
-is all that adds one: config, JSON Schema, reference and tests take the names from here.
+adds an architecture. Config, JSON Schema, reference and tests read the names from here.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Registry:
-    """Functions registered by decorator in one module or package, or by a user's own code at run time.
+    """Functions registered with a decorator, in a module or package of the source or by user code at run time.
 
     Args:
         variable: the name of this registry in the sources, e.g. "LOSSES".
-        place: the module or package whose files register, e.g. "ham_keras.training.losses". Its sources are parsed, not
-            imported; `get` imports the one file that a name is in.
+        location: the module or package that registers functions, e.g. "ham_keras.training.losses". Its source is
+            parsed, not imported; `get` imports only the file that registers the requested name.
     """
 
-    def __init__(self, variable: str, place: str) -> None:
+    def __init__(self, variable: str, location: str) -> None:
         self.variable = variable
-        self.place = place
+        self.location = location
         self._functions: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Function], Function]:
-        """Decorator: the function is found by this name.
+        """Return a decorator that registers a function under this name.
 
         Raises:
-            ValueError: another function has this name.
+            ValueError: another function is registered under this name.
         """
 
-        def registered(function: Function) -> Function:
-            former = self._functions.setdefault(name, function)
-            if (former.__module__, former.__qualname__) != (function.__module__, function.__qualname__):
-                raise ValueError(f"{name!r} is registered already, by {former.__module__}.{former.__qualname__}")
-            self._functions[name] = function  # of a module that was loaded again
+        def decorator(function: Function) -> Function:
+            existing = self._functions.setdefault(name, function)
+            if (existing.__module__, existing.__qualname__) != (function.__module__, function.__qualname__):
+                raise ValueError(f"{name!r} is already registered by {existing.__module__}.{existing.__qualname__}")
+            self._functions[name] = function  # the new one, if its module was reloaded
             return function
 
-        return registered
+        return decorator
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         return sorted({*self._modules, *self._functions})
 
     def get(self, name: str) -> Callable[..., Any]:
-        """The function of this name; imports its module.
+        """Return the function registered under this name; imports its module.
 
         Raises:
             ValueError: the name is unknown.
@@ -65,30 +65,30 @@ class Registry:
         return self._functions[name]
 
     def check(self, name: str) -> str:
-        """The name itself.
+        """Return the name if it is registered.
 
         Raises:
-            ValueError: the name is unknown; names the nearest one.
+            ValueError: the name is unknown; suggests the closest one.
         """
         return check_name(name, self.names(), "is unknown")
 
     @cached_property
     def _modules(self) -> dict[str, str]:
-        """Names in the sources, with their modules."""
+        """Names registered in the source, with their modules."""
         return {name: module for module, path in self._sources() for name in _registered_in(path, self.variable)}
 
     def _sources(self) -> Iterator[tuple[str, Path]]:
-        spec = importlib.util.find_spec(self.place)
-        assert spec is not None and spec.origin is not None, self.place
-        yield self.place, Path(spec.origin)
+        spec = importlib.util.find_spec(self.location)
+        assert spec is not None and spec.origin is not None, self.location
+        yield self.location, Path(spec.origin)
         for folder in spec.submodule_search_locations or ():
             for path in sorted(Path(folder).glob("*.py")):
                 if path.stem != "__init__":
-                    yield f"{self.place}.{path.stem}", path
+                    yield f"{self.location}.{path.stem}", path
 
 
 def _registered_in(path: Path, variable: str) -> Iterator[str]:
-    """The names in `@VARIABLE.register("name")` decorators of a file's functions."""
+    """Yield the names in the `@VARIABLE.register("name")` decorators of a file."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         for decorator in node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else ():
             match decorator:
@@ -99,15 +99,15 @@ def _registered_in(path: Path, variable: str) -> Iterator[str]:
 
 
 def check_name(name: str, known: list[str], problem: str) -> str:
-    """The name itself, where it is known.
+    """Return the name if it is known.
 
     Raises:
-        ValueError: with the problem, the nearest of the known names and all of them.
+        ValueError: states the problem, the closest known name and all known names.
     """
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, 1, 0.7)
-    hint = f"did you mean {near[0]}? " if near else ""
+    closest = difflib.get_close_matches(name, known, 1, 0.7)
+    hint = f"did you mean {closest[0]}? " if closest else ""
     raise ValueError(f"{problem}; {hint}known are {', '.join(known)}")
 
 

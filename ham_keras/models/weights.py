@@ -1,4 +1,4 @@
-"""Load an encoder's weights into a network: ImageNet's, downloaded once, or those of a file."""
+"""Load encoder weights into a network: ImageNet weights, downloaded once, or weights from a file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ KEY = "model.encoder_weights"
 def load_encoder_weights(
     network: keras.Model, build_encoder: Callable[[str | None], keras.Model], weights: str
 ) -> None:
-    """Copy encoder weights into the layers of `network` that correspond.
+    """Copy encoder weights into the matching layers of `network`.
 
     Args:
         network: contains the encoder's layers.
-        build_encoder: takes "imagenet" or None to the encoder alone, with such weights.
-        weights: "imagenet", or the path of an .h5 file of the encoder without its top.
+        build_encoder: builds the encoder alone, with "imagenet" or random (None) weights.
+        weights: "imagenet", or the path of an .h5 file with weights of the encoder without its top.
 
     Raises:
-        SettingError: no network and no file in the Keras cache, no such file, or it is of another encoder; `network`
-            does not contain the encoder.
+        SettingError: the weights are not in the Keras cache and cannot be downloaded, the file does not exist or is of
+            another encoder, or `network` does not contain the encoder.
     """
     if weights == "imagenet":
         try:
@@ -52,10 +52,10 @@ def load_encoder_weights(
 
 
 def _layers_by_rank(model: keras.Model) -> dict[tuple[str, int], keras.Layer]:
-    """Layers with weights by (name without its number, rank of that number).
+    """Return the layers with weights by (name without its number, rank of that number).
 
-    Keras numbers layers without a name of their own on and on: "conv2d_7" of one encoder is "conv2d_177" of
-    the next one built, but both are its eighth. No decoder has such layers.
+    Keras keeps counting when it names layers: "conv2d_7" in one encoder is "conv2d_177" in the next, but each is the
+    eighth of its encoder. No decoder has such layers.
     """
     groups: dict[str, list[tuple[int, keras.Layer]]] = defaultdict(list)
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""Find the image files that a prediction is asked for, and name each."""
+"""Find the image files to predict and give each an id."""
 
 from __future__ import annotations
 
@@ -15,47 +15,46 @@ from PIL import Image
 from ham_keras.data.folders import describe_unread, is_image_file, is_unread, key, looks_like_mask, walk_files
 from ham_keras.data.layouts import PHOTOGRAPH_ENDING, SUFFIXES, without_mask_ending
 from ham_keras.errors import HamError
-from ham_keras.prediction.folder import BESIDE_MASKS, Predictions
+from ham_keras.prediction.folder import BESIDE_MASKS, PredictionFolder
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The images to predict, with their ids, and the files beside them that are left out."""
+    """The images to predict, with their ids, and the files that are skipped."""
 
     ids: dict[Path, str]
     masks: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
-        """One counted line for each kind of file that is left out."""
+        """One line per kind of skipped file, with their number."""
         lines = []
         if self.masks:
-            lines.append(f"{len(self.masks)} files are left out as masks of other images, the first: {self.masks[0]}")
+            lines.append(f"{len(self.masks)} files are skipped as masks of other images, the first: {self.masks[0]}")
         if self.unread:
             lines.append(describe_unread(self.unread))
         return lines
 
 
-def find_inputs(inputs: Sequence[Path | str], output: Predictions) -> Inputs:
-    """The image files that inputs name, sorted within each.
+def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Inputs:
+    """Find the image files in `inputs`: files, folders or globs; sorted within each.
 
-    An id is the name of a file without its ending. Where names repeat, the folders below each input, or else those
-    that the files do not share, come before it: "p1/DSC0001". Not among the images are masks beside their images,
-    told by name and pixels, and masks, overlays and
-    probabilities of `output`.
+    An id is the file name without suffix. If names repeat, the folders below each input, or else those that the files
+    do not share, are prepended: "p1/DSC0001". Masks of other images, recognised by name and pixels, are skipped, and
+    so are masks, overlays and probabilities of `output`.
 
     Raises:
-        HamError: an input names none, or two files of one folder have one name.
+        HamError: an input contains no image, or two files in a folder have the same name.
     """
     found: dict[Path, Path] = {}
     below: dict[Path, str] = {}
     unread: dict[Path, Path] = {}
     for given in map(str, inputs):
         base, files = _files_of(given)
-        images = [path for path in files if not _is_other_kind(path, given) and not output.is_product(path)]
+        images = [path for path in files if not _is_other_kind(path, given) and not output.is_output(path)]
         others = [path for path in files if is_unread(path) and path not in images]
         if not images:
-            line = f"{given}: no image there; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
+            line = f"{given}: no image found; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
             raise HamError(f"{line}; {describe_unread(others)}" if others else line)
         for path in images:
             if found.setdefault(path.resolve(), path) is path:
@@ -67,7 +66,7 @@ def find_inputs(inputs: Sequence[Path | str], output: Predictions) -> Inputs:
 
 
 def _files_of(given: str) -> tuple[Path, list[Path]]:
-    """The files that an input names, and the folder that it names them in."""
+    """Return the base folder of an input and its files."""
     path = Path(given)
     if path.is_dir():
         return path, [file for file in walk_files(path) if not _is_beside_masks(file)]
@@ -79,16 +78,17 @@ def _files_of(given: str) -> tuple[Path, list[Path]]:
 
 
 def _is_other_kind(path: Path, given: str) -> bool:
-    return not is_image_file(path) and str(path) != str(Path(given))  # what is named itself is read, whatever it is
+    return not is_image_file(path) and str(path) != str(Path(given))  # a file given by name is always read
 
 
 def _is_beside_masks(path: Path) -> bool:
-    """An overlay or probabilities, of any folder of predictions."""
-    return any(parent.name in BESIDE_MASKS and Predictions(parent.parent).settings.exists() for parent in path.parents)
+    """Whether a file is an overlay or probabilities in any folder of predictions."""
+    parents = [parent for parent in path.parents if parent.name in BESIDE_MASKS]
+    return any(PredictionFolder(parent.parent).settings.exists() for parent in parents)
 
 
 def _masks_among(images: Sequence[Path]) -> set[Path]:
-    """Files that are named like the mask of another, or just as another, and look like one."""
+    """Find files that look like masks and are named like another image, or like another image's mask."""
     by_name: dict[str, list[Path]] = {}
     for path in images:
         by_name.setdefault(key(path.stem), []).append(path)
@@ -103,7 +103,7 @@ def _masks_among(images: Sequence[Path]) -> set[Path]:
 
 
 def _is_mask(path: Path) -> bool:
-    """Whether a file that is named like a mask is one, and no close-up; by its name where it cannot be read."""
+    """Whether a file named like a mask is one and not a close-up. An unreadable file is judged by its name."""
     sure_name = PHOTOGRAPH_ENDING.search(key(path.stem)) is None
     if sure_name and _has_one_channel(path):
         return True
@@ -113,14 +113,14 @@ def _is_mask(path: Path) -> bool:
 
 def _has_one_channel(path: Path) -> bool:
     try:
-        with Image.open(path) as image:  # reads the head alone
+        with Image.open(path) as image:  # reads only the header
             return image.mode in {"1", "L", "P"}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
 
 
 def _name(images: Sequence[Path], below: Mapping[Path, str]) -> dict[Path, str]:
-    """The shortest ids that tell all images apart, on any file system."""
+    """Return the shortest ids that are unique on any file system."""
     shared = os.path.commonpath([os.path.abspath(path.parent) for path in images]) if images else ""
     for ids in (
         {path: path.stem for path in images},
@@ -128,8 +128,8 @@ def _name(images: Sequence[Path], below: Mapping[Path, str]) -> dict[Path, str]:
         {path: Path(os.path.relpath(path.parent, shared), path.stem).as_posix() for path in images},
     ):
         counts = Counter(key(image_id) for image_id in ids.values())
-        twice = [path for path in images if counts[key(ids[path])] > 1]
-        if not twice:
+        repeated = [path for path in images if counts[key(ids[path])] > 1]
+        if not repeated:
             return ids
-    first, second = [path for path in twice if key(ids[path]) == key(ids[twice[0]])][:2]
-    raise HamError(f"{first} and {second}: their masks would have one name; rename one, or use another -o for it")
+    first, second = [path for path in repeated if key(ids[path]) == key(ids[repeated[0]])][:2]
+    raise HamError(f"{first} and {second}: their masks would have the same name; rename one, or use another -o for it")

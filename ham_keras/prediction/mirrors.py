@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of a network's answers to an image and its mirror images."""
+"""Test-time augmentation: average the network's output over an image and its mirror images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ MIRRORS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of [N, H
 
 
 def average_mirrors(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, *, tta: bool) -> tf.Tensor:
-    """The network's probabilities [N, H, W, 1] of images [N, H, W, 3]; with `tta` the mean over `MIRRORS`.
+    """Return probabilities [N, H, W, 1] of images [N, H, W, 3]; with `tta`, the mean over `MIRRORS`.
 
-    Each answer is mirrored back before the mean is taken.
+    Each output is mirrored back before averaging.
     """
     if not tta:
         return network(images)
-    answers = [tf.reverse(network(tf.reverse(images, axes)), axes) for axes in MIRRORS]
-    return tf.add_n(answers) / len(MIRRORS)
+    outputs = [tf.reverse(network(tf.reverse(images, axes)), axes) for axes in MIRRORS]
+    return tf.add_n(outputs) / len(MIRRORS)

@@ -1,4 +1,4 @@
-"""From photographs to masks: the one way that scores, predictions, reports and the demo page share."""
+"""From images to masks, for scores, predictions, reports and the demo page alike."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ham_keras.data.images import read_image, resize_probability
 from ham_keras.errors import HamError
 from ham_keras.models.loading import load_model
 from ham_keras.prediction.mirrors import average_mirrors
-from ham_keras.prediction.outline import Lesion, Probability, outline_lesion
+from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
 from ham_keras.preprocessing.steps import build_steps
 from ham_keras.runs import load_run
 from ham_keras.settings import Data, Outline
 
 BATCH_SIZE = 16
-BATCH_PIXELS = 64_000_000  # that the photographs of a batch hold together, so that large ones do not fill the memory
+BATCH_PIXELS = 64_000_000  # over all original images of a batch, to limit memory
 THREADS = min(os.cpu_count() or 1, 8)
 
 T = TypeVar("T")
@@ -33,69 +33,70 @@ Batch = list[tuple[Path, "Future[Any]"]]
 
 
 @dataclass(frozen=True)
-class Segmented:
-    """A photograph and its lesion.
+class Prediction:
+    """An image with its predicted probabilities and mask.
 
     Attributes:
         image: uint8 RGB [H, W, 3].
-        answer: float32 [h, w, 1], 0..1, the network's probabilities at its own size.
-        probability: float32 [H, W], the answer, resized to the image.
-        lesion: uint8 [H, W] in {0, 1}.
+        network_probability: float32 [h, w, 1], 0..1, at the network's size.
+        probability: float32 [H, W], `network_probability` resized to the image.
+        mask: uint8 [H, W] in {0, 1}.
     """
 
     image: np.ndarray
-    answer: np.ndarray
+    network_probability: np.ndarray
     probability: Probability
-    lesion: Lesion
+    mask: Mask
 
 
-Finish = Callable[[Path, Segmented], T]
+Finish = Callable[[Path, Prediction], T]
 Network = Callable[..., tf.Tensor]
 
 
-class Segmenter:
-    """A network and how its probabilities become masks. One object may be called from several threads."""
+class Predictor:
+    """A network with its preprocessing and post-processing. Safe to call from several threads."""
 
     def __init__(self, network: Network, settings: Data, outline: Outline) -> None:
         """Wrap a network.
 
         Args:
-            network: a Keras model, or another function that takes float32 images [N, h, w, 3], 0..255, and
+            network: a Keras model, or another function from float32 images [N, h, w, 3], 0..255, and
                 `training=False` to probabilities [N, h, w, 1].
-            settings: of the data that it was trained on: the preprocessing, and the network's size.
+            settings: the data settings it was trained with: preprocessing and the network's size.
+            outline: the post-processing.
         """
         self.outline = outline
         self.steps = build_steps(settings)
         height_px, width_px = settings.image_size
 
         @tf.function(input_signature=[tf.TensorSpec([None, height_px, width_px, 3], tf.uint8)])
-        def answers(images: tf.Tensor) -> tf.Tensor:
+        def predict_batch(images: tf.Tensor) -> tf.Tensor:
             pixels = tf.cast(images, tf.float32)
             return average_mirrors(lambda each: network(each, training=False), pixels, tta=outline.tta)
 
-        self._network = answers
+        self._predict_batch = predict_batch
 
-    def segment(self, image: np.ndarray) -> Segmented:
-        """Outline the lesion of one image, uint8 RGB [H, W, 3]."""
-        return self._outline(image, self.answer(image))
+    def predict(self, image: np.ndarray) -> Prediction:
+        """Segment one image, uint8 RGB [H, W, 3]."""
+        return self._postprocess(image, self.predict_network(image))
 
-    def answer(self, image: np.ndarray) -> np.ndarray:
-        """The network's own answer to one image, uint8 RGB [H, W, 3]: float32 [h, w, 1], 0..1, at its own size."""
+    def predict_network(self, image: np.ndarray) -> np.ndarray:
+        """Return the probabilities of one image, uint8 RGB [H, W, 3], at the network's size: float32 [h, w, 1]."""
         return self._probabilities([self._preprocess(image)])[0]
 
-    def segment_files(self, paths: Iterable[Path], finish: Finish[T]) -> Iterator[tuple[Path, T | HamError]]:
-        """Yield, in their order, each file and what `finish` makes of it, or the HamError that says why it is broken.
+    def predict_files(self, paths: Iterable[Path], finish: Finish[T]) -> Iterator[tuple[Path, T | HamError]]:
+        """Yield each file, in order, with the result of `finish`, or with a HamError if it cannot be read.
 
-        Reading and finishing run in threads beside the network. Never more than three batches are held.
+        Images are read and finished in threads while the network runs. At most three batches are in memory.
         """
         with ThreadPoolExecutor(THREADS) as threads:
 
             def start_finishing(batch: Batch) -> Batch:
                 read = {path: future.result() for path, future in batch if not future.exception()}
                 small = [pair[1] for pair in read.values()]
-                answers = dict(zip(read, self._probabilities(small) if small else (), strict=True))
+                outputs = dict(zip(read, self._probabilities(small) if small else (), strict=True))
                 return [
-                    (path, threads.submit(self._finish, finish, path, read[path][0], answers[path]))
+                    (path, threads.submit(self._finish, finish, path, read[path][0], outputs[path]))
                     if path in read
                     else (path, future)
                     for path, future in batch
@@ -115,37 +116,37 @@ class Segmenter:
         image = read_image(path)
         return image, self._preprocess(image)
 
-    def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, answer: np.ndarray) -> T:
-        return finish(path, self._outline(image, answer))
+    def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, network_probability: np.ndarray) -> T:
+        return finish(path, self._postprocess(image, network_probability))
 
     def _probabilities(self, small: Sequence[np.ndarray]) -> np.ndarray:
-        return self._network(np.stack(small)).numpy()
+        return self._predict_batch(np.stack(small)).numpy()
 
     def _preprocess(self, image: np.ndarray) -> np.ndarray:
         return self.steps(image).numpy()
 
-    def _outline(self, image: np.ndarray, answer: np.ndarray) -> Segmented:
-        probability = enlarge(answer, *image.shape[:2])
-        return Segmented(image, answer, probability, outline_lesion(probability, self.outline))
+    def _postprocess(self, image: np.ndarray, network_probability: np.ndarray) -> Prediction:
+        probability = resize_to_image(network_probability, *image.shape[:2])
+        return Prediction(image, network_probability, probability, postprocess(probability, self.outline))
 
 
-def load_segmenter(folder: Path | str, outline: Outline | None = None) -> Segmenter:
-    """A run's network with its best weights, in float32; `outline` defaults to that of the run's config.
+def load_predictor(folder: Path | str, outline: Outline | None = None) -> Predictor:
+    """Load a run's network with its best weights, in float32. `outline` defaults to that of the run's config.
 
     Raises:
         HamError: not a run, or no weights yet.
     """
     run, config = load_run(folder)
-    return Segmenter(load_model(run, config), config.data, outline or config.outline)
+    return Predictor(load_model(run, config), config.data, outline or config.outline)
 
 
-def enlarge(answer: np.ndarray, height_px: int, width_px: int) -> Probability:
-    """A network's answer, float32 [h, w, 1], as probabilities [height_px, width_px] of an image of that size."""
-    return resize_probability(answer[None], height_px, width_px)[0, ..., 0].numpy()
+def resize_to_image(network_probability: np.ndarray, height_px: int, width_px: int) -> Probability:
+    """Resize probabilities from the network's size, float32 [h, w, 1], to [height_px, width_px]."""
+    return resize_probability(network_probability[None], height_px, width_px)[0, ..., 0].numpy()
 
 
 def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
-    """Files in batches of at most `BATCH_SIZE` of them and, but for a single one, of `BATCH_PIXELS`."""
+    """Yield batches of at most `BATCH_SIZE` files and `BATCH_PIXELS` pixels; a larger file is a batch by itself."""
     batch: list[Path] = []
     pixels = 0
     for path in paths:
@@ -160,13 +161,13 @@ def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
 
 
 def count_pixels(path: Path) -> int:
-    """How many pixels the head of a file promises; 0 where it cannot be read, which is told when it is."""
+    """Return the number of pixels in the file's header, or 0 if that is unreadable: reading the image reports it."""
     head = read_head(path)
     return 0 if head is None else math.prod(head.stored_size)
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """The items, each drawn while the one before it is still with the caller."""
+    """Yield the items, fetching each before the previous one is yielded."""
     waiting: deque[T] = deque()
     for item in items:
         waiting.append(item)

@@ -1,4 +1,4 @@
-"""Prediction in several processes: `predict` on Ray Data, on this machine or on a cluster."""
+"""Prediction in several processes with Ray Data, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.errors import HamError
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.settings import Outline
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray would report its use to its makers
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage statistics to its developers
 
-BLOCK = 64  # images that a worker is handed at a time, and that are done again if it dies
-CORES_OF_A_WORKER = 2  # that the network keeps busy
+BLOCK = 64  # images that a worker gets at a time, and that are repeated if it dies
+CORES_PER_WORKER = 2  # that the network keeps busy
 
 
 class Worker:
-    """A process of Ray's: the network, loaded once, for any number of blocks of files."""
+    """A Ray worker process: loads the network once, then processes blocks of files."""
 
     def __init__(self, folder: str, outline: Outline, output: str, probability_bits: int | None) -> None:
-        from ham_keras.prediction.predictor import load_segmenter
+        from ham_keras.prediction.predictor import load_predictor
 
-        self.segmenter = load_segmenter(folder, outline)
-        self.predictions = Predictions(Path(output), probability_bits)
+        self.predictor = load_predictor(folder, outline)
+        self.predictions = PredictionFolder(Path(output), probability_bits)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
-        """Predict a block's files, {"path": [N], "image_id": [N]}, to texts {"path": [N], "row": [N], "error": [N]}.
+        """Predict a block of files, {"path": [N], "image_id": [N]}; returns {"path": [N], "row": [N], "error": [N]}.
 
-        A row is JSON, for it holds "" beside numbers; of row and error one is "". An error without a path is the
-        worker's own, not a file's.
+        Rows are JSON because they mix "" and numbers. Either row or error is "". An error without a path concerns the
+        worker, not a file.
         """
         self.predictions.ids.update(zip(map(Path, block["path"]), map(str, block["image_id"]), strict=True))
         try:
-            results = list(self.segmenter.segment_files(map(Path, block["path"]), self.predictions.save))
+            results = list(self.predictor.predict_files(map(Path, block["path"]), self.predictions.save))
         except OSError as error:
             return {"path": [""], "row": [""], "error": [f"{error.filename}: {error.strerror}"]}
         return {
@@ -47,22 +47,21 @@ class Worker:
         }
 
 
-def segment_on_ray(
-    folder: Path, outline: Outline, paths: Sequence[Path], predictions: Predictions, workers: int | None = None
+def predict_on_ray(
+    folder: Path, outline: Outline, paths: Sequence[Path], predictions: PredictionFolder, workers: int | None = None
 ) -> Iterator[tuple[Path, Any]]:
-    """As `Segmenter.segment_files` with `Predictions.save`, in `workers` processes; in any order.
+    """Run `Predictor.predict_files` with `PredictionFolder.save` in `workers` processes; yields in any order.
 
-    By default there is one for each two cores of the cluster. A worker that dies is replaced and its block done
-    again.
+    The default is one worker per two cores of the cluster. If a worker dies, it is replaced and its block repeated.
 
     Raises:
-        HamError: the extra `ray` is not installed, the cluster that RAY_ADDRESS names does not answer, or a worker
-            cannot write.
+        HamError: the extra `ray` is not installed, the cluster at RAY_ADDRESS does not respond, or a worker cannot
+            write.
     """
     with _ray() as ray:
-        workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // CORES_OF_A_WORKER)
+        workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // CORES_PER_WORKER)
         blocks = -(-len(paths) // BLOCK)
-        # Absolute paths, for a worker has a working folder of its own.
+        # Absolute paths: workers have a different working directory.
         named = {str(path.absolute()): path for path in paths}
         items = [{"path": name, "image_id": predictions.id_of(path)} for name, path in named.items()]
         output = str(predictions.folder.absolute())
@@ -73,16 +72,16 @@ def segment_on_ray(
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
             num_cpus=1,
         )
-        for answer in dataset.iter_rows():
-            error = answer["error"]
-            if not answer["path"]:
+        for result in dataset.iter_rows():
+            error = result["error"]
+            if not result["path"]:
                 raise HamError(f"a worker of Ray: {error}")
-            yield named[answer["path"]], HamError(error) if error else json.loads(answer["row"])
+            yield named[result["path"]], HamError(error) if error else json.loads(result["row"])
 
 
 @contextmanager
 def _ray() -> Iterator[Any]:
-    """Ray, connected for the `with` block where it was not before."""
+    """Connect to Ray for the `with` block, unless already connected."""
     try:
         import ray
         import ray.data
@@ -99,7 +98,7 @@ def _ray() -> Iterator[Any]:
     except ConnectionError as error:
         address = os.environ.get("RAY_ADDRESS")
         raise HamError(
-            f"RAY_ADDRESS: {address}: {error}; a cluster that wants a token also needs RAY_AUTH_MODE=token"
+            f"RAY_ADDRESS: {address}: {error}; a cluster with token authentication also needs RAY_AUTH_MODE=token"
         ) from None
     try:
         yield ray

@@ -1,4 +1,4 @@
-"""A trained run as an object: its network, config and scores, and images segmented one by one or many."""
+"""A trained run as a Python object: its network, config and scores, and methods that segment images."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ham_keras.data.images import read_image
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.outline import measure
-from ham_keras.prediction.predictor import Segmented, load_segmenter
+from ham_keras.prediction.measurements import measure_mask
+from ham_keras.prediction.predictor import Prediction, load_predictor
 from ham_keras.runs import load_trained_run
 
 
@@ -30,7 +30,7 @@ class Segmentation:
     Attributes:
         mask: uint8 [H, W] in {0, 1}.
         probability: float32 [H, W], 0..1.
-        measurements: what predictions.csv says of an image, see `prediction.outline.measure`.
+        measurements: the image's columns of predictions.csv, see `prediction.measurements.measure_mask`.
     """
 
     mask: npt.NDArray[np.uint8]
@@ -39,23 +39,23 @@ class Segmentation:
 
 
 class TrainedRun:
-    """A run folder with weights, opened for use; `ham_keras.load` makes it.
+    """A run folder with weights, as returned by `ham_keras.load`.
 
-    Images are segmented in float32 with the outline of the run's config. Research use; not a medical device.
+    Images are segmented in float32 with the post-processing of the run's config. Research use; not a medical device.
 
     Attributes:
         run: the paths of the run folder.
-        config: what it was trained with.
+        config: the config it was trained with.
     """
 
     def __init__(self, folder: Path | str) -> None:
         """Load the run's best weights.
 
         Raises:
-            HamError: not a run, no weights yet, or weights of another network.
+            HamError: not a run, no weights yet, or weights of a different network.
         """
         self.run, self.config = load_trained_run(folder)
-        self._segmenter = load_segmenter(folder, self.config.outline)
+        self._predictor = load_predictor(folder, self.config.outline)
 
     def __repr__(self) -> str:
         settings, size = self.config.model, "x".join(map(str, self.config.data.image_size))
@@ -65,13 +65,13 @@ class TrainedRun:
     def model(self) -> keras.Model:
         """A copy of the network in float32: RGB 0..255 [N, h, w, 3] to probability [N, h, w, 1].
 
-        It is the caller's: what is done to it does not change what `segment` returns.
+        Changing it does not affect `segment`.
         """
         return load_model(self.run, self.config)
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """The run's scores by name, e.g. "test": the content of each scores/<name>/summary.json."""
+        """The content of each scores/<name>/summary.json, by name, e.g. "test"."""
         return {
             path.parent.name: load_json(path) for path in sorted(self.run.scores("*").parent.glob("*/summary.json"))
         }
@@ -79,29 +79,29 @@ class TrainedRun:
     def segment(self, image: npt.NDArray[np.uint8] | Image.Image | Path | str) -> Segmentation:
         """Segment the lesion of one image: uint8 RGB [H, W, 3], a PIL image or a file.
 
-        A file and a PIL image are turned as their EXIF says; an array is taken as it is.
+        EXIF orientation is applied to files and PIL images.
 
         Raises:
-            HamError: an array of another type or shape, or an image that is missing or broken.
+            HamError: an array of a different type or shape, or an image that is missing or broken.
         """
-        return _measured(self._segmenter.segment(_pixels(image)))
+        return _measured(self._predictor.predict(_pixels(image)))
 
     def segment_many(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, Segmentation | HamError]]:
-        """Yield each file, in their order, with its segmentation, or with the error of one that cannot be read.
+        """Yield each file, in order, with its segmentation, or with a HamError if it cannot be read.
 
-        Files are read beside the network and given to it in batches; a few batches are held at a time.
+        Files are read while the network runs, in batches; at most a few batches are in memory.
 
         Raises:
-            HamError: one path in place of several.
+            HamError: a single path instead of several.
         """
         if isinstance(paths, str | Path):
             raise HamError(f"{paths}: expected several image files; for one call segment()")
-        return self._segmenter.segment_files(map(Path, paths), lambda _, segmented: _measured(segmented))
+        return self._predictor.predict_files(map(Path, paths), lambda _, prediction: _measured(prediction))
 
 
-def _measured(segmented: Segmented) -> Segmentation:
-    mask, probability = segmented.lesion, segmented.probability
-    return Segmentation(mask, probability, measure(mask, probability))
+def _measured(prediction: Prediction) -> Segmentation:
+    mask, probability = prediction.mask, prediction.probability
+    return Segmentation(mask, probability, measure_mask(mask, probability))
 
 
 def _pixels(image: Any) -> npt.NDArray[np.uint8]:
@@ -109,7 +109,7 @@ def _pixels(image: Any) -> npt.NDArray[np.uint8]:
         return read_image(image)
     try:
         pixels = np.asarray(to_rgb(ImageOps.exif_transpose(image)) if isinstance(image, Image.Image) else image)
-    except (OSError, ValueError) as error:  # ValueError: also of lists that are no array
+    except (OSError, ValueError) as error:  # ValueError: e.g. ragged lists
         raise HamError(f"image: not readable ({error})") from None
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise HamError(

@@ -1,4 +1,4 @@
-"""A JSON Schema of settings as Markdown: every key with what it takes, its default and what it is for."""
+"""Render a JSON Schema of settings as Markdown tables of keys, types, defaults and descriptions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Schema = Mapping[str, Any]
 
 
 def settings_tables(schema: Schema, leave_out: Collection[str] = ()) -> str:
-    """One table for each section of the schema but those left out, keys by their dotted path.
+    """One table for each section of the schema except those in `leave_out`, with dotted keys.
 
-    Keys that stand outside any section come first.
+    Keys outside any section are first.
     """
     known = schema.get("$defs", {})
     sections: dict[str, list[str]] = {"": []}
@@ -22,7 +22,7 @@ def settings_tables(schema: Schema, leave_out: Collection[str] = ()) -> str:
         target = known.get(_target(field), {})
         title = f"## {key}\n\n{target['description']}\n\n" if "description" in target else f"## {key}\n\n"
         sections.setdefault(title if target else "", []).extend(_rows(key, field, known))
-    head = "| key | takes | default | |\n|---|---|---|---|\n"
+    head = "| key | type | default | description |\n|---|---|---|---|\n"
     return "\n".join(title + head + "".join(rows) for title, rows in sections.items() if rows)
 
 
@@ -42,7 +42,7 @@ def _rows(key: str, field: Schema, known: Mapping[str, Schema]) -> Iterator[str]
 
 
 def _without_nulls(value: Any) -> Any:
-    """Sections without the keys that are left out of them."""
+    """Sections without keys that are null."""
     if not isinstance(value, dict):
         return value
     return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
@@ -53,7 +53,7 @@ def _target(field: Schema) -> str:
 
 
 def describe_type(field: Schema) -> str:
-    """What a key takes, in words: "whole number, at least 1, or `null`"."""
+    """The type of a key in words, e.g. "whole number, at least 1, or `null`"."""
     if "anyOf" in field:
         first, *others = field["anyOf"]
         kinds = [describe_type(first)]

@@ -1,4 +1,4 @@
-"""What was trained on what: the facts of a run that a reader of its scores asks for, in words."""
+"""The facts of a run that a report lists: data, network, training and machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ham_keras.config import Config
 from ham_keras.files import load_csv, load_json
-from ham_keras.reports.scorings import Scoring
+from ham_keras.reports.scored_set import ScoredSet
 from ham_keras.runs import Run
 from ham_keras.scores.summary import outline_in_words
 from ham_keras.settings import Augment, Train
@@ -25,38 +25,38 @@ DIAGNOSES = {
 }
 
 
-def describe(scoring: Scoring) -> Facts:
-    """The facts of a scored run, each section's as {label: text}."""
-    run, config = scoring.run, scoring.config
+def describe_set(scored: ScoredSet) -> Facts:
+    """Describe a scored set and its run: {section: {label: text}}."""
+    run, config = scored.run, scored.config
     environment = load_json(run.environment) if run.environment.exists() else {}
     return {
-        "Data": _data(scoring),
+        "Data": _data(scored),
         "Network": _network(config),
         "Training": _training(run, config.train, config.augment),
         "Machine": _machine(environment),
     }
 
 
-def _data(scoring: Scoring) -> dict[str, str]:
-    config, split = scoring.config.data, load_json(scoring.run.split)
+def _data(scored: ScoredSet) -> dict[str, str]:
+    config, split = scored.config.data, load_json(scored.run.split)
     height, width = config.image_size
     if config.split_file is not None:
-        made = f"read from {config.split_file}"
+        source = f"read from {config.split_file}"
     else:
-        by = "by lesion, so that no lesion stands on two sides" if config.group_by else "by image"
+        by = "by lesion, so that no lesion is in two splits" if config.group_by else "by image"
         shares = " / ".join(f"{share:.1%}" for share in config.split.model_dump().values())
-        made = f"drawn {by}, seed {config.seed}: {shares} of " + (f"{config.sample:,}" if config.sample else "all")
-    repaired = len(load_json(scoring.run.repaired)) if scoring.run.repaired.exists() else 0
-    flipped = sum(int(row["mask_repaired"]) for row in scoring.rows.values())
+        source = f"drawn {by}, seed {config.seed}: {shares} of " + (f"{config.sample:,}" if config.sample else "all")
+    repaired = len(load_json(scored.run.repaired)) if scored.run.repaired.exists() else 0
+    flipped = sum(int(row["mask_repaired"]) for row in scored.rows.values())
     return {
         "Trained and validated on": str(config.root),
         "Images": ", ".join(f"{len(split[name]):,} {name}" for name in ("train", "val", "test")),
-        "Split": made,
+        "Split": source,
         "Inverted masks repaired": f"{repaired} of training and validation, {flipped} of those scored",
         "Size for the network": f"{height}x{width} px",
-        "Scored on": f"{scoring.summary['data']}, "
-        + (f"{scoring.summary['split']} split" if scoring.summary["split"] else "all images"),
-        "Lesion": outline_in_words(scoring.config.outline),
+        "Scored on": f"{scored.summary['data']}, "
+        + (f"{scored.summary['split']} split" if scored.summary["split"] else "all images"),
+        "Lesion": outline_in_words(scored.config.outline),
     }
 
 
@@ -64,7 +64,7 @@ def _network(config: Config) -> dict[str, str]:
     return {
         "Architecture": config.model.architecture,
         "Backbone": config.model.backbone + (", frozen" if config.model.encoder_freeze else ""),
-        "Encoder's first weights": config.model.encoder_weights or "random",
+        "Encoder's initial weights": config.model.encoder_weights or "random",
     }
 
 
@@ -98,7 +98,7 @@ def _augmentation(augment: Augment) -> str:
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, str]:
     if not environment:
-        return {"Not recorded": "environment.json is not there"}
+        return {"Not recorded": "environment.json is missing"}
     packages = environment["packages"]
     named = {name: packages[name] for name in ("ham-keras", "tensorflow", "keras", "numpy") if packages.get(name)}
     return {

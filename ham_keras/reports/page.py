@@ -1,4 +1,4 @@
-"""Write a report: its template filled in, its pictures inside it, and the files beside it, whole or not at all."""
+"""Write a report: a page with embedded pictures, and the files that belong to it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ PAGE, CONTENT, MEASURES = "report.html", "report.json", "failure_measures.csv"
 
 @contextmanager
 def new_report(folder: Path) -> Iterator[Path]:
-    """A new folder to write a report into; its files take the places of those in `folder` when the block ends.
+    """Yield a new folder to write a report into; its files replace those in `folder` when the block ends.
 
-    The page, which holds its pictures itself, is replaced last, in one step: whatever ends this, a page that was
-    there before stays there. Then what only the report before had is deleted, as its report.json names it.
+    The page embeds its pictures and is replaced last, in one step, so an interruption never leaves a damaged page.
+    Finally, files listed in the previous report.json that the new report does not have are deleted.
 
     Raises:
-        HamError: `folder` holds something else, or another process writes there.
+        HamError: `folder` contains other files, or another process is writing to it.
     """
     if folder.exists() and not folder.is_dir():
         raise HamError(f"{folder}: not a folder; choose --output DIR")
-    strangers = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.exists() else []
-    before = _files(folder)
-    if strangers and not before and not (folder / PAGE).exists():
-        raise HamError(f"{folder}: holds {strangers[0].name} and no report; choose --output DIR, a new folder")
+    others = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.exists() else []
+    previous = _files(folder)
+    if others and not previous and not (folder / PAGE).exists():
+        raise HamError(f"{folder}: contains {others[0].name} but no report; choose a new folder with --output DIR")
     with locked(folder, instead="choose --output DIR"):
         part = folder / ".part"
         shutil.rmtree(part, ignore_errors=True)
@@ -46,14 +46,14 @@ def new_report(folder: Path) -> Iterator[Path]:
             written = sorted(path.name for path in part.iterdir() if path.name != PAGE)
             for name in [*written, PAGE]:
                 os.replace(part / name, folder / name)
-            for name in before - {*written, PAGE}:
+            for name in previous - {*written, PAGE}:
                 (folder / name).unlink(missing_ok=True)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
 
 def _files(folder: Path) -> set[str]:
-    """What the report that lies in a folder consists of; nothing where there is none."""
+    """Return the file names of the report in a folder; empty if there is none."""
     try:
         names = load_json(folder / CONTENT)["files"]
         return {name for name in names if Path(name).name == name}
@@ -62,9 +62,10 @@ def _files(folder: Path) -> set[str]:
 
 
 def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Mapping[str, Any]) -> None:
-    """Write report.html from a template of the package and `view`, and `content` as report.json.
+    """Render a template with `view` as report.html, and save `content` as report.json.
 
-    The template embeds pictures by their names in `folder`. All text is escaped: ids, paths and names are not ours.
+    The template embeds pictures by their names in `folder`. All text is escaped, since ids, paths and names are user
+    input.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ham_keras.reports"),

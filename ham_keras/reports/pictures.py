@@ -24,14 +24,14 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG whole or not at all."""
+    """Save a figure as a PNG, atomically."""
     with replacing(path) as part:
         figure.savefig(part, dpi=110, bbox_inches="tight", facecolor="white")
-    figure.clear()  # figure and canvas hold each other; megabytes would wait for the garbage collector
+    figure.clear()  # figure and canvas reference each other, so megabytes would wait for the garbage collector
 
 
 def save_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw loss and Jaccard of training and validation over the epochs."""
+    """Plot training and validation loss and Jaccard by epoch."""
     figure = Figure(figsize=(5.6, 6.4), layout="constrained")
     loss, jaccard = figure.subplots(2, 1, sharex=True)
     epochs = [row["epoch"] for row in history]
@@ -51,7 +51,7 @@ def save_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def best_median_worst(rows: Sequence[Mapping[str, Any]], each: int = 3) -> dict[str, list[Mapping[str, Any]]]:
-    """The `each` rows with the highest, the middle and the lowest native Jaccard, without overlap."""
+    """Return the `each` best, median and worst rows by Jaccard at the masks' size, without overlap."""
     ordered = sorted(rows, key=lambda row: (-float(row["jaccard_native"]), str(row["image_id"])))
     each = max(1, min(each, len(ordered) // 3))
     middle = max(each, (len(ordered) - each) // 2)
@@ -59,15 +59,15 @@ def best_median_worst(rows: Sequence[Mapping[str, Any]], each: int = 3) -> dict[
     return groups if len(ordered) >= 3 else {"best": ordered}
 
 
-Lesion = npt.NDArray[np.uint8]
-Case = tuple[str, Pixels, Lesion, Lesion, float | None]
+Mask = npt.NDArray[np.uint8]
+Case = tuple[str, Pixels, Mask, Mask, float | None]
 
 
 def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("truth", "prediction")) -> None:
-    """Draw cases as rows of image and two masks, both outlined on the image too.
+    """Draw each case as a row: the image with the outlines of two masks, then the masks.
 
-    Each case: its caption, uint8 RGB [H, W, 3], two masks uint8 [H, W] in {0, 1}, and the Jaccard index of
-    the two, or None where there is none to tell.
+    A case is a caption, an image, uint8 RGB [H, W, 3], two masks, uint8 [H, W] in {0, 1}, and their Jaccard index or
+    None.
     """
     figure = Figure(figsize=(9, 2.35 * len(cases)))
     grid = np.atleast_2d(figure.subplots(len(cases), 3))
@@ -75,11 +75,11 @@ def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("tr
         axes[0].imshow(outlined(outlined(image, first, TRUTH), second, PREDICTION))
         axes[0].set_title(caption, fontsize=9, loc="left")
         score = "" if jaccard is None else f", Jaccard {jaccard:.4f}"
-        for ax, lesion, title, colour in (
+        for ax, mask, title, colour in (
             (axes[1], first, titles[0], TRUTH),
             (axes[2], second, titles[1] + score, PREDICTION),
         ):
-            ax.imshow(lesion, cmap="gray", vmin=0, vmax=1)
+            ax.imshow(mask, cmap="gray", vmin=0, vmax=1)
             ax.set_title(title, fontsize=9, color=colour)
         for ax in axes:
             ax.set_axis_off()
@@ -87,8 +87,8 @@ def save_cases(cases: Sequence[Case], path: Path, titles: tuple[str, str] = ("tr
     save_figure(figure, path)
 
 
-def outlined(image: Pixels, lesion: Lesion, colour: str) -> Pixels:
-    """An image, uint8 RGB [H, W, 3], with a mask, uint8 {0, 1} of any size, outlined on it in a light halo."""
+def outlined(image: Pixels, mask: Mask, colour: str) -> Pixels:
+    """Draw the outline of a mask, uint8 {0, 1} of any size, with a white halo on an image, uint8 RGB [H, W, 3]."""
     red, green, blue = ImageColor.getrgb(colour)[:3]
     thickness_px = max(1, round(max(image.shape[:2]) * OUTLINE_FRACTION))
-    return draw_outline(image, resize_mask(lesion, *image.shape[:2]), thickness_px, (red, green, blue), WHITE)
+    return draw_outline(image, resize_mask(mask, *image.shape[:2]), thickness_px, (red, green, blue), WHITE)

@@ -1,4 +1,4 @@
-"""Pictures of many images' scores at once: how Jaccard is distributed, and what it depends on."""
+"""Plots of the scores of many images: the distribution of Jaccard, and what it depends on."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ham_keras.scores.scores import THRESHOLD
 
 Rows = Sequence[Mapping[str, Any]]
 
-# Light and dark enough to be told apart in grey, too.
+# Distinguishable in greyscale too.
 POINTS, LINE, MARK = "#7a9cc6", "#12355b", "#c1440e"
-WIDTH_IN = 5.6  # of every picture: side by side on a desk, and letters that can be read on a phone
+WIDTH_IN = 5.6  # two fit side by side on a desktop, and the text is readable on a phone
 BINS = np.linspace(0, 1, 41)
 SIZE_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 WINDOW_SHARE, SMALLEST_WINDOW = 0.1, 5  # of the running median
 
 
 def column(rows: Rows, name: str) -> np.ndarray:
-    """A column of numbers."""
+    """Return a column as numbers."""
     return np.array([row[name] for row in rows], float)
 
 
 def save_distribution(rows: Rows, path: Path) -> None:
-    """Draw the histogram of Jaccard and, below it, the share of images that stay under each value."""
+    """Plot the histogram of Jaccard and, below it, the cumulative share of images."""
     values = column(rows, "jaccard_native")
     figure = Figure(figsize=(WIDTH_IN, 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -43,7 +43,7 @@ def save_distribution(rows: Rows, path: Path) -> None:
     below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for axes in (above, below):
         axes.grid(alpha=0.3)
-        axes.axvline(THRESHOLD, color=MARK, ls=":", lw=1.8, label=f"{THRESHOLD}: {_share_below(values)} lie below")
+        axes.axvline(THRESHOLD, color=MARK, ls=":", lw=1.8, label=f"{THRESHOLD}: {_share_below(values)} below")
     above.legend(loc="upper left")
     save_figure(figure, path)
 
@@ -53,10 +53,10 @@ def _share_below(values: np.ndarray) -> str:
 
 
 def running_median(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Medians of x and y over a window that slides along x, a tenth of all points wide but 5 at least.
+    """Return medians of x and y over a window sliding along x: a tenth of all points, at least 5.
 
     Returns:
-        the medians, one less than window each than there are points; empty where there are fewer than a window.
+        len(x) - window + 1 medians of each; empty if there are fewer points than the window.
     """
     order = np.argsort(x, kind="stable")
     window = max(SMALLEST_WINDOW, round(WINDOW_SHARE * len(x)))
@@ -67,17 +67,17 @@ def running_median(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def save_by_size(rows: Rows, path: Path) -> None:
-    """Draw Jaccard against lesion size, on a logarithmic axis, with a running median."""
+    """Plot Jaccard against lesion size, on a logarithmic axis, with a running median."""
     fraction, jaccard = column(rows, "lesion_fraction"), column(rows, "jaccard_native")
-    there = fraction > 0  # an empty mask has no place on the axis
+    positive = fraction > 0  # a logarithmic axis cannot show empty masks
     figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(fraction[there], jaccard[there], s=12, color=POINTS, alpha=0.7, linewidths=0)
-    axes.plot(*running_median(fraction[there], jaccard[there]), color=LINE, lw=2, label="running median")
+    axes.scatter(fraction[positive], jaccard[positive], s=12, color=POINTS, alpha=0.7, linewidths=0)
+    axes.plot(*running_median(fraction[positive], jaccard[positive]), color=LINE, lw=2, label="running median")
     axes.axhline(THRESHOLD, color=MARK, ls=":", lw=1.8, label=f"{THRESHOLD}")
     axes.set(xscale="log", xlabel="lesion, % of the image", ylabel="Jaccard", ylim=(-0.02, 1.02))
     axes.set_title("Jaccard against lesion size")
-    axes.set_xticks([tick for tick in SIZE_TICKS if tick >= min(fraction[there], default=1) / 2])
+    axes.set_xticks([tick for tick in SIZE_TICKS if tick >= min(fraction[positive], default=1) / 2])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.3)
@@ -86,9 +86,9 @@ def save_by_size(rows: Rows, path: Path) -> None:
 
 
 def save_by_diagnosis(rows: Rows, groups: Mapping[str, Any], path: Path) -> None:
-    """Draw each diagnosis' Jaccard: every image, the quartiles, and the mean with its interval.
+    """Plot Jaccard by diagnosis: every image, the quartiles, and the mean with its interval.
 
-    `groups` are a summary's "by_diagnosis".
+    `groups` is "by_diagnosis" of a summary.
     """
     values: defaultdict[str, list[float]] = defaultdict(list)
     for row in rows:
@@ -117,20 +117,20 @@ def save_by_diagnosis(rows: Rows, groups: Mapping[str, Any], path: Path) -> None
         manage_ticks=False,
     )
     axes.axvline(THRESHOLD, color=MARK, ls=":", lw=1.8)
-    axes.set_yticks(range(len(names)), [f"{_plain(name)}\nn = {len(values[name])}" for name in names])
+    axes.set_yticks(range(len(names)), [f"{_escape(name)}\nn = {len(values[name])}" for name in names])
     axes.set(xlabel="Jaccard (box: quartiles; diamond: mean, 95 % interval)", xlim=(-0.02, 1.02))
     axes.set(title="Jaccard by diagnosis", ylim=(-0.6, len(names) - 0.4))
     axes.grid(alpha=0.3, axis="x")
     save_figure(figure, path)
 
 
-def _plain(text: str) -> str:
-    """Text that matplotlib does not read as mathematics."""
+def _escape(text: str) -> str:
+    """Escape dollar signs, which matplotlib reads as mathematics."""
     return text.replace("$", r"\$")
 
 
 def save_pairs(first: np.ndarray, second: np.ndarray, path: Path) -> None:
-    """Draw each image's Jaccard in B against that in A, and how often each difference occurs."""
+    """Plot each image's Jaccard in B against A, and the histogram of the differences."""
     figure = Figure(figsize=(WIDTH_IN, 7.6), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3, 1.2))
     above.scatter(first, second, s=12, color=POINTS, alpha=0.7, linewidths=0)

@@ -1,4 +1,4 @@
-"""The report of one scored run."""
+"""The report of one scored set of a run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.files import load_csv, save_csv
-from ham_keras.reports.cases import EACH, LEGEND, draw_cases
-from ham_keras.reports.facts import DIAGNOSES, describe
-from ham_keras.reports.failures import GROUPS, measure_all, measure_rows, members, score_groups
+from ham_keras.reports.cases import CASES_PER_KIND, LEGEND, draw_cases
+from ham_keras.reports.facts import DIAGNOSES, describe_set
+from ham_keras.reports.failures import GROUPS, group_members, measure_records, measurement_rows, score_groups
 from ham_keras.reports.page import MEASURES, PAGE, new_report, save_page
 from ham_keras.reports.pictures import best_median_worst, save_curves
 from ham_keras.reports.plots import save_by_diagnosis, save_by_size, save_distribution
-from ham_keras.reports.scorings import Scoring, load_scoring
+from ham_keras.reports.scored_set import ScoredSet, load_scored_set
 from ham_keras.scores.scores import SCORES
 
 View = dict[str, Any]
@@ -29,46 +29,52 @@ def report_run(
     """Write the report of scores/<name>/ of a run into reports/<name>/, or into `output`; returns the page.
 
     Raises:
-        HamError: not a run, not scored, images or weights are not those that were scored.
+        HamError: not a run, not scored, or images or weights have changed since.
     """
-    scoring = load_scoring(folder, name, data_root=data_root)
-    target = Path(output) if output is not None else scoring.run.report(name)
+    scored = load_scored_set(folder, name, data_root=data_root)
+    target = Path(output) if output is not None else scored.run.report(name)
     with new_report(target) as part:
-        write_report(scoring, part, visible=visible)
+        write_report(scored, part, visible=visible)
     return target / PAGE
 
 
-def write_report(scoring: Scoring, folder: Path, *, visible: bool = True) -> None:
-    """Write all files of one scoring's report into a new folder."""
-    rows = list(scoring.rows.values())
-    measured = measure_all(list(scoring.records.values()), visible=visible)
-    save_csv(folder / MEASURES, measure_rows(measured))
-    groups = members(measured)
-    scored = score_groups(rows, groups, resamples=scoring.config.score.bootstrap_resamples)
+def write_report(scored: ScoredSet, folder: Path, *, visible: bool = True) -> None:
+    """Write all files of a scored set's report into a new folder."""
+    rows = list(scored.rows.values())
+    measured = measure_records(list(scored.records.values()), visible=visible)
+    save_csv(folder / MEASURES, measurement_rows(measured))
+    groups = group_members(measured)
+    group_scores = score_groups(rows, groups, resamples=scored.config.score.bootstrap_resamples)
 
-    history: list[View] = [{key: float(value) for key, value in row.items()} for row in load_csv(scoring.run.history)]
+    history: list[View] = [{key: float(value) for key, value in row.items()} for row in load_csv(scored.run.history)]
     save_curves(history, folder / "curves.png")
     save_distribution(rows, folder / "distribution.png")
     save_by_size(rows, folder / "size.png")
-    save_by_diagnosis(rows, scoring.summary["by_diagnosis"], folder / "diagnosis.png")
+    save_by_diagnosis(rows, scored.summary["by_diagnosis"], folder / "diagnosis.png")
 
-    chosen = {kind: [row["image_id"] for row in kept] for kind, kept in best_median_worst(rows, EACH).items()}
+    chosen = {kind: [row["image_id"] for row in kept] for kind, kept in best_median_worst(rows, CASES_PER_KIND).items()}
     if "worst" in chosen:
         chosen["worst"].reverse()
     for group, ids in groups.items():
-        chosen[group] = sorted(ids, key=lambda image_id: (scoring.jaccard(image_id), image_id))
-        del chosen[group][EACH:]
-    cards = draw_cases(scoring, chosen, folder)
+        chosen[group] = sorted(ids, key=lambda image_id: (scored.jaccard(image_id), image_id))
+        del chosen[group][CASES_PER_KIND:]
+    cards = draw_cases(scored, chosen, folder)
     view: View = {
-        "run": scoring.run.folder.resolve().name,
-        "scoring": scoring,
-        "facts": describe(scoring),
+        "run": scored.run.folder.resolve().name,
+        "scored": scored,
+        "facts": describe_set(scored),
         "scores": SCORES,
         "cases": {kind: cards[kind] for kind in ("best", "median", "worst") if kind in cards},
-        "groups": [{"group": GROUPS[name], "cards": cards[name], **scored[name]} for name in GROUPS],
-        "ungrouped": len(scoring.rows.keys() - set().union(*groups.values())),
+        "groups": [{"group": GROUPS[name], "cards": cards[name], **group_scores[name]} for name in GROUPS],
+        "ungrouped": len(scored.rows.keys() - set().union(*groups.values())),
         "diagnoses": DIAGNOSES,
         "legend": LEGEND,
     }
-    content = {"run": view["run"], "set": scoring.name, "summary": scoring.summary, "groups": scored, "cases": chosen}
+    content = {
+        "run": view["run"],
+        "set": scored.name,
+        "summary": scored.summary,
+        "groups": group_scores,
+        "cases": chosen,
+    }
     save_page("report.html", folder, content, view)

@@ -1,4 +1,4 @@
-"""Intervals of means over images, by resampling lesions."""
+"""Bootstrap intervals of means over images, resampling lesions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """95 % percentile interval of the mean of `values`, resampling whole groups (lesions).
 
-    Images of one lesion are alike, so resampling images alone would claim too narrow an interval.
+    Images of one lesion are correlated, so resampling images would make the interval too narrow.
     For a paired comparison, pass the differences. Efron and Tibshirani, An Introduction to the
     Bootstrap (1993), chapter 13.
     """
@@ -32,12 +32,12 @@ def bootstrap_interval(
 
 
 def show_interval(interval: Sequence[float] | None) -> str:
-    """An interval as text; of one lesion there is none."""
+    """Format an interval, which is None if there is only one lesion."""
     return f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "one lesion only"
 
 
 def spread(values: Floats, lesions: Sequence[str], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
-    """{"mean", "median", "interval"} of the values; the interval is None where all are of one lesion."""
+    """{"mean", "median", "interval"} of the values; the interval is None if all are of one lesion."""
     interval = list(bootstrap_interval(values, lesions, resamples=resamples, seed=seed))
     return {
         "mean": float(values.mean()),

@@ -1,4 +1,4 @@
-"""Two scorings of the same images, image by image."""
+"""Paired comparison of two sets of scores of the same images."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ RESAMPLES = 10000
 
 
 def pair_scores(ours: Path | str, theirs: Path | str, score: str = "jaccard_native") -> dict[str, Any]:
-    """Mean and 95 % interval of a score in both files and of the difference, ours minus theirs.
+    """Mean and 95 % interval of a score in two files and of the difference, ours minus theirs.
 
-    Lesions are resampled, the same ones on both sides; lesion ids are those of the first file.
+    Lesions are resampled, the same ones for both files; lesion ids are read from the first.
 
     Returns:
         {"score", "images", "lesions", "ours", "theirs", "difference"}, the last three
         {"mean", "interval"}.
 
     Raises:
-        HamError: a file or column is missing, or the files are not of the same images.
+        HamError: a file or column is missing, or the files do not contain the same images.
     """
     first, second = read_scores(ours, ("lesion_id", score)), read_scores(theirs, (score,))
     if first.keys() != second.keys():
-        apart = sorted(first.keys() ^ second.keys())
+        unpaired = sorted(first.keys() ^ second.keys())
         raise HamError(
-            f"{ours} and {theirs}: {len(apart)} images stand in one file only, the first: {apart[0]}; "
+            f"{ours} and {theirs}: {len(unpaired)} images are in one file only, the first: {unpaired[0]}; "
             f"score both runs on the same images"
         )
     lesions = [row["lesion_id"] for row in first.values()]
@@ -51,7 +51,7 @@ def read_scores(path: Path | str, columns: Sequence[str] = ("jaccard_native",)) 
     """The rows of a per_image.csv by image id.
 
     Raises:
-        HamError: the file cannot be read, or lacks one of the columns.
+        HamError: the file cannot be read, or a column is missing.
     """
     try:
         rows = load_csv(Path(path))

@@ -1,8 +1,8 @@
-"""The field's scores of one image, from its confusion counts.
+"""Segmentation scores of one image, from its confusion counts.
 
-The definitions are those of the ISIC challenge's own scorer (isic-challenge-scoring): an image without
-any lesion, predicted empty, has Jaccard and Dice 1; a ratio over nothing is 1; the threshold Jaccard
-keeps values of at least 0.65 and zeroes the rest; the mean is over images.
+The definitions are those of the official ISIC challenge scorer (isic-challenge-scoring): Jaccard and Dice are 1
+if mask and prediction are both empty; a ratio with denominator 0 is 1; the threshold Jaccard is the Jaccard, or 0
+below 0.65; means are over images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ THRESHOLD = 0.65
 
 
 def count(truth: npt.NDArray[Any], lesion: npt.NDArray[Any]) -> tuple[int, int, int, int]:
-    """Count (tp, fp, fn, tn) of a prediction against a mask, two arrays of one shape; nonzero is lesion.
+    """Count (tp, fp, fn, tn) of a prediction against a mask of the same shape; nonzero is lesion.
 
     Raises:
         ValueError: the shapes differ.

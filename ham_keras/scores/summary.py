@@ -14,26 +14,26 @@ from ham_keras.scores.bootstrap import show_interval, spread
 from ham_keras.scores.scores import SCORES, THRESHOLD
 from ham_keras.settings import Outline
 
-SIZE_EDGES = (0.05, 0.10, 0.20, 0.40)  # lesion fractions of the image that part the size groups
+SIZE_EDGES = (0.05, 0.10, 0.20, 0.40)  # lesion fractions of the image between the size groups
 
 
 def describe_scoring(
     root: Path | str, split: str | None, config: Config, masks: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What scores depend on besides the network: the images and their outline. Part of summary.json.
+    """What scores depend on besides the network: images and post-processing. Part of summary.json.
 
-    `masks` are the settings by which masks were read, where they are not the run's own.
+    `masks` are the settings for reading masks, if they override the run's.
     """
     return {"data": str(root), "split": split, **config.outline.model_dump(), "masks": masks}
 
 
 def scored_outline(summary: Mapping[str, Any]) -> Outline:
-    """The outline that a summary's masks had; the summaries of earlier versions say only the threshold."""
+    """The post-processing of a summary's masks; summaries of earlier versions only have the threshold."""
     return Outline(**{name: summary[name] for name in Outline.model_fields if name in summary})
 
 
 def outline_in_words(outline: Outline) -> str:
-    """E.g. "probability > 0.5, mirror images averaged, holes filled"."""
+    """Post-processing in words, e.g. "probability > 0.5, mirror images averaged, holes filled"."""
     options = {
         "mirror images averaged": outline.tta,
         "holes filled": outline.fill_holes,
@@ -43,7 +43,7 @@ def outline_in_words(outline: Outline) -> str:
 
 
 def size_group(lesion_fraction: float) -> str:
-    """The name of the size group that a lesion fraction of the image (0..1) falls into."""
+    """The name of the size group of a lesion fraction of the image (0..1)."""
     edges = (0.0, *SIZE_EDGES, 1.0)
     place = int(np.searchsorted(SIZE_EDGES, lesion_fraction, side="right"))
     return f"{edges[place]:.0%} to {edges[place + 1]:.0%}"
@@ -57,8 +57,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
 
     Returns:
         {"images", "lesions", "native": {score: {"mean", "median", "interval"}, ..., "below_0.65"},
-        "network": {...}, "by_diagnosis": {name: {...}}, "by_size": {name: {...}}}; the groups give images
-        and the native Jaccard. Intervals are 95 % bootstraps over lesions, None where there is one lesion only.
+        "network": {...}, "by_diagnosis": {name: {...}}, "by_size": {name: {...}}}; groups have images
+        and the native Jaccard. Intervals are 95 % bootstraps over lesions, None if there is only one lesion.
     """
     lesions = [str(row["lesion_id"]) for row in rows]
     summary: dict[str, Any] = {"images": len(rows), "lesions": len(set(lesions))}
@@ -80,7 +80,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
 def _by_group(
     rows: Sequence[Mapping[str, Any]], name_of: Callable[[Mapping[str, Any]], str], resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Images and native Jaccard of rows that lie side by side because they are of one group."""
+    """Number of images and native Jaccard of each group; rows must be sorted by group."""
     groups: dict[str, Any] = {}
     for name, members in itertools.groupby(rows, name_of):
         group = list(members)
@@ -95,7 +95,7 @@ def _by_group(
 
 
 def format_summary(summary: Mapping[str, Any], title: str) -> str:
-    """A summary as a table in plain text."""
+    """Format a summary as a plain-text table."""
     lines = [f"{title}: {summary['images']} images of {summary['lesions']} lesions"]
     if "threshold" in summary:
         lines.append(f"lesion: {outline_in_words(scored_outline(summary))}")

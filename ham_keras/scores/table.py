@@ -1,4 +1,4 @@
-"""A table of results: one row a run, in a JSON file, printed as Markdown."""
+"""A table of results: one row per run, stored as JSON and printed as Markdown."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Row = dict[str, Any]
 
 
 def row_of_run(folder: Path | str, split: str | None = None) -> Row:
-    """What a finished run reached on its test split, at the masks' own size.
+    """The results of a finished run on its test split, at the masks' own size.
 
     Raises:
-        HamError: not a run, or not scored yet.
+        HamError: the folder is not a run, or the run is not finished.
     """
     run, config = load_run(folder)
     if not run.finished:
-        raise HamError(f"{folder}: not finished yet; train it to its end first")
+        raise HamError(f"{folder}: not finished yet; finish training first")
     environment, summary = load_json(run.environment), load_json(run.summary("test"))
     seconds = sum(float(row["seconds"]) for row in load_csv(run.history))
     data = config.data
@@ -41,23 +41,23 @@ def row_of_run(folder: Path | str, split: str | None = None) -> Row:
 
 
 def row_of_scores(per_image: Path | str, lesions: Path | str) -> Row:
-    """The same of a per_image.csv made elsewhere, with the lesion ids of a run that scored the same images.
+    """The results in a per_image.csv made elsewhere, with the lesion ids of a run scored on the same images.
 
     Raises:
-        HamError: the two are not of the same images.
+        HamError: the two do not contain the same images.
     """
     values = {image_id: float(row["jaccard_native"]) for image_id, row in read_scores(per_image).items()}
     run, config = load_run(lesions)
     known = read_scores(run.scores("test") / "per_image.csv", ("lesion_id",))
     if values.keys() != known.keys():
-        raise HamError(f"{per_image} and {lesions}: not of the same images")
+        raise HamError(f"{per_image} and {lesions}: do not contain the same images")
     names = [known[image_id]["lesion_id"] for image_id in values]
     interval = bootstrap_interval(list(values.values()), names, resamples=config.score.bootstrap_resamples)
     return {"images": len(values), "mean": sum(values.values()) / len(values), "interval": list(interval)}
 
 
 def add_row(table: Path, row: Row) -> None:
-    """Put a row into the table, in the place of one of the same name."""
+    """Add a row to the table, replacing a row of the same name."""
     rows = load_table(table) if table.exists() else []
     names = [old["name"] for old in rows]
     if row["name"] in names:

@@ -1,4 +1,4 @@
-"""The folder of a search: its paths, and which process does what in it."""
+"""The folder of a search: its paths, and the role of each process that shares it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class SearchFolder(WorkFolder):
 
     @property
     def trials(self) -> Path:
-        """KerasTuner's folder; below it each trial is a run folder."""
+        """KerasTuner's folder, with one run folder per trial."""
         return self.folder / "trials"
 
     def trial(self, trial_id: str) -> Path:
         return self.trials / f"trial_{trial_id}"
 
     def outcome(self, trial_id: str) -> Path:
-        """How the trial ended, see `trials.run_trial`."""
+        """Result of a trial, see `trial.train_trial`."""
         return self.trial(trial_id) / "outcome.json"
 
     @property
@@ -46,7 +46,7 @@ class SearchFolder(WorkFolder):
 
     @property
     def best_config(self) -> Path:
-        """Written last: where it is, the search is finished."""
+        """Written last: the search is finished if this file exists."""
         return self.folder / "best_config.json"
 
     @property
@@ -57,15 +57,15 @@ class SearchFolder(WorkFolder):
 
 
 def tuner_id() -> str:
-    """What KerasTuner calls this process."""
+    """Return KerasTuner's name for this process."""
     return os.environ.get("KERASTUNER_TUNER_ID", "tuner0")
 
 
 def role() -> Role:
-    """What KERASTUNER_* make of this process, as KerasTuner reads them.
+    """Return the role that the KERASTUNER_* environment variables give this process.
 
     Raises:
-        HamError: some of the three variables are missing.
+        HamError: only some of the three variables are set.
     """
     names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
     missing = [name for name in names if not os.environ.get(name)]
@@ -77,15 +77,15 @@ def role() -> Role:
 
 
 def open_search(config: TuneConfig, *, overwrite: bool = False) -> AbstractContextManager[SearchFolder]:
-    """Hold the folder of this config's search; see `WorkFolder.opened`.
+    """Open and lock the folder of a search; see `WorkFolder.opened`.
 
-    A worker waits until its chief has made the folder, and never deletes anything.
+    A worker waits until the chief has created the folder, and never deletes anything.
     """
     search = SearchFolder(Path(config.run.dir) / str(config.run.name))
     if role() != "worker":
         return search.opened(config, overwrite=overwrite)
     if not search.config.exists():
-        print(f"{search.folder}: waiting for the chief to make it")
+        print(f"{search.folder}: waiting for the chief to create it")
     while not search.config.exists():
         time.sleep(0.5)
     return search.opened(config, lock=f".{tuner_id()}.lock")

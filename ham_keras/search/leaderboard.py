@@ -1,4 +1,4 @@
-"""What a search found so far, read from its trials' folders: table, CSV, pictures."""
+"""Leaderboard of a search, read from its trial folders: printed table, CSV and figures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Row = dict[str, Any]
 
 
 def read_leaderboard(search: SearchFolder, config: TuneConfig) -> list[Row]:
-    """One row for each trial, the best validation Jaccard first, those without one last.
+    """Return one row per trial, best validation Jaccard first, trials without one last.
 
-    `epochs` are those that the weights have been trained for, by the trials that it continues too; `seconds` and
-    `memory_mb` (the most) are of the trial's own process.
+    `epochs` includes the epochs of the trials that this trial continues. `seconds` and `memory_mb` (peak) only cover
+    the trial's own process.
     """
     rows = [_read_trial(path, search, config) for path in sorted(search.trials.glob("trial_*/trial.json"))]
     rows.sort(key=lambda row: (row["val_jaccard"] is None, -(row["val_jaccard"] or 0), row["trial"]))
@@ -53,7 +53,7 @@ def _read_trial(path: Path, search: SearchFolder, config: TuneConfig) -> Row:
 
 
 def save_leaderboard(search: SearchFolder, config: TuneConfig) -> list[Row]:
-    """Write leaderboard.csv and the pictures; returns the rows."""
+    """Write leaderboard.csv and the figures; returns the rows."""
     rows = read_leaderboard(search, config)
     if rows:
         save_csv(search.leaderboard, rows)
@@ -63,12 +63,12 @@ def save_leaderboard(search: SearchFolder, config: TuneConfig) -> list[Row]:
     return rows
 
 
-def print_leaderboard(rows: Sequence[Row], config: TuneConfig, most: int = 10) -> None:
-    """Print the best rows, and what the failed ones failed of."""
+def print_leaderboard(rows: Sequence[Row], config: TuneConfig, limit: int = 10) -> None:
+    """Print the best rows, and the errors of failed trials."""
     keys = list(config.space)
     widths = {key: max([len(key), *(len(_show(row[key])) for row in rows)]) + 2 for key in keys}
     print(f"{'rank':>4}  {'trial':6}{'Jaccard':>8}{'epochs':>8}" + "".join(f"{key:>{widths[key]}}" for key in keys))
-    for row in [row for row in rows if row["val_jaccard"] is not None][:most]:
+    for row in [row for row in rows if row["val_jaccard"] is not None][:limit]:
         print(
             f"{row['rank']:>4}  {row['trial']:6}{row['val_jaccard']:8.4f}{row['epochs']:>8}"
             + "".join(f"{_show(row[key]):>{widths[key]}}" for key in keys)
@@ -83,7 +83,7 @@ def _show(value: Any) -> str:
 
 
 def save_objective(rows: Sequence[Row], path: Path) -> None:
-    """Draw the objective over the trials in their order, with the best so far; failed ones lie at the bottom."""
+    """Plot the objective of each trial in order, with the best so far; failed trials are marked at the bottom."""
     rows = sorted(rows, key=lambda row: row["trial"])
     figure = Figure(figsize=(9, 4.2))
     axes = figure.subplots()
@@ -107,7 +107,7 @@ def save_objective(rows: Sequence[Row], path: Path) -> None:
 
 
 def save_parameters(rows: Sequence[Row], config: TuneConfig, path: Path) -> None:
-    """Draw the objective against each parameter, on a logarithmic axis where the space is logarithmic."""
+    """Plot the objective against each hyperparameter, on a log axis if its range is logarithmic."""
     rows = [row for row in rows if row["val_jaccard"] is not None]
     columns = min(3, len(config.space))
     lines = -(-len(config.space) // columns)
@@ -116,13 +116,13 @@ def save_parameters(rows: Sequence[Row], config: TuneConfig, path: Path) -> None
     for axes in grid[len(config.space) :]:
         axes.set_axis_off()
     for axes, (key, space) in zip(grid, config.space.items(), strict=False):
-        places = _place(axes, [row[key] for row in rows], space)
+        positions = _x_positions(axes, [row[key] for row in rows], space)
         points = axes.scatter(
-            places, [row["val_jaccard"] for row in rows], c=[row["epochs"] for row in rows], s=36, zorder=3
+            positions, [row["val_jaccard"] for row in rows], c=[row["epochs"] for row in rows], s=36, zorder=3
         )
         if rows:
-            axes.scatter(places[:1], [rows[0]["val_jaccard"]], s=130, facecolors="none", edgecolors=PREDICTION)
-        axes.set(xlabel=key, title=f"{key}: best ringed" if key == next(iter(config.space)) else key)
+            axes.scatter(positions[:1], [rows[0]["val_jaccard"]], s=130, facecolors="none", edgecolors=PREDICTION)
+        axes.set(xlabel=key, title=f"{key}: best circled" if key == next(iter(config.space)) else key)
         axes.grid(alpha=0.3)
     for axes in grid[::columns]:
         axes.set_ylabel("mean validation Jaccard")
@@ -131,8 +131,8 @@ def save_parameters(rows: Sequence[Row], config: TuneConfig, path: Path) -> None
     save_figure(figure, path)
 
 
-def _place(axes: Axes, values: Sequence[Any], space: Range) -> list[float]:
-    """Prepare the x axis for this range; returns where the values stand on it."""
+def _x_positions(axes: Axes, values: Sequence[Any], space: Range) -> list[float]:
+    """Set up the x axis for a range; returns the positions of the values on it."""
     if space.choice is not None:
         axes.set_xticks(range(len(space.choice)), [str(choice) for choice in space.choice])
         axes.set_xlim(-0.5, len(space.choice) - 0.5)

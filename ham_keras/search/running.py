@@ -1,4 +1,4 @@
-"""Run a search's trials, and keep what the best of them found."""
+"""Run the trials of a search, and save the config of the best one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ham_keras.search.folder import SearchFolder, role
 from ham_keras.search.space import TuneConfig, describe_search, trial_config
 
 
-def run_trials(config: TuneConfig, search: SearchFolder) -> None:
-    """Run trials until the search's algorithm is done, continuing where it was interrupted.
+def run_search(config: TuneConfig, search: SearchFolder) -> None:
+    """Run trials until the search is complete; continues an interrupted search.
 
     Raises:
-        HamError: a user's fault in the data, or one that every trial would meet.
+        HamError: the data has an error, or every trial would fail with the same one.
     """
     sides = select_subsets(config.data, search.split, read_records(config.data), ("train", "val"))
     print(f"{search.folder}: {describe_search(config)}; {len(sides['train'])} train, {len(sides['val'])} val images")
 
-    # From here on TensorFlow is needed; errors of the user's come before it, without the wait.
+    # Import TensorFlow only now, so that user errors are reported without the delay.
     from keras_tuner.errors import FatalError
 
     from ham_keras.models.precision import choose_precision, describe_device
@@ -44,7 +44,11 @@ def run_trials(config: TuneConfig, search: SearchFolder) -> None:
 
 
 def save_best(config: TuneConfig, search: SearchFolder, rows: Sequence[dict[str, Any]]) -> None:
-    """Write best_config.json, and free the disk of all weights but the best trial's."""
+    """Write best_config.json, and delete the weights of all trials except the best.
+
+    Raises:
+        HamError: no trial completed.
+    """
     completed = [row for row in rows if row["val_jaccard"] is not None]
     if not completed:
         first = next((row["error"] for row in rows if row["error"]), "no trial ended")

@@ -1,4 +1,4 @@
-"""What a search varies: its settings, checked before anything runs, and the config of each trial."""
+"""The search space: its settings, checks before the first trial, and the config of each trial."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ham_keras.errors import HamError
 from ham_keras.settings import Section, Seed
 
 Number = int | float
-Ends = Annotated[list[Number], Field(min_length=2, max_length=2)]
+Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
 
-# Trials that see other images or another measure cannot be compared.
-NOT_SEARCHED = (
+# Trials with different images or scores cannot be compared.
+NOT_SEARCHABLE = (
     "$schema", "description", "run", "outline", "score", "data.root", "data.split", "data.split_file", "data.sample",
     "data.group_by", "data.seed",
 )  # fmt: skip
 
 
 class Range(Section):
-    """The values a key may take: exactly one of `log`, `linear` and `choice`."""
+    """The possible values of a key: exactly one of `log`, `linear` and `choice`."""
 
-    log: Ends | None = Field(None, description="[lowest, highest], drawn evenly on a logarithmic scale.")
-    linear: Ends | None = Field(None, description="[lowest, highest], drawn evenly.")
+    log: Bounds | None = Field(None, description="[lowest, highest], sampled uniformly on a log scale.")
+    linear: Bounds | None = Field(None, description="[lowest, highest], sampled uniformly.")
     choice: Annotated[list[Any], Field(min_length=1)] | None = Field(None, description="One of these values.")
 
     @model_validator(mode="after")
@@ -40,7 +40,7 @@ class Range(Section):
         if self.log is not None and self.lowest <= 0:
             raise ValueError(f"log: expected more than 0, got {self.lowest}")
         if self.choice is not None and len({json.dumps(value) for value in self.choice}) < len(self.choice):
-            raise ValueError("choice: a value stands there twice")
+            raise ValueError("choice: a value occurs twice")
         return self
 
     @property
@@ -53,17 +53,17 @@ class Range(Section):
 
     @property
     def numeric(self) -> bool:
-        """All values are numbers, which have an order that a search can use."""
+        """Whether all values are numbers; a search can use their order."""
         return self.choice is None or all(type(value) in (int, float) for value in self.choice)
 
     def encode(self, value: Any) -> int | float | str:
-        """A choice as KerasTuner holds it: numbers of one type, all else as JSON text."""
+        """Encode a choice for KerasTuner: numbers get the same type, everything else becomes JSON text."""
         if not self.numeric:
             return json.dumps(value)
         return float(value) if any(isinstance(other, float) for other in self.choice or []) else int(value)
 
     def decode(self, value: int | float | str) -> Any:
-        """A value that KerasTuner drew, which may have been through float32 on its way to a worker."""
+        """Decode a value sampled by KerasTuner, which sends float32 to workers."""
         if isinstance(value, str):
             return json.loads(value)
         if self.choice is not None:
@@ -83,11 +83,12 @@ class Search(Section):
         "bayesian_optimization: a Gaussian process proposes each trial; random_search.",
     )
     trials: Annotated[int, Field(ge=1)] = Field(
-        20, description="How many, for bayesian_optimization and random_search; hyperband's follow from train.epochs."
+        20,
+        description="Number of trials; hyperband computes it from train.epochs instead.",
     )
-    factor: Annotated[int, Field(ge=2)] = Field(3, description="hyperband: one trial in `factor` goes on.")
-    iterations: Annotated[int, Field(ge=1)] = Field(1, description="hyperband: how often all of it is done.")
-    seed: Seed = Field(0, description="Draws the trials' values.")
+    factor: Annotated[int, Field(ge=2)] = Field(3, description="hyperband: one in `factor` trials continues.")
+    iterations: Annotated[int, Field(ge=1)] = Field(1, description="hyperband: number of full runs of the algorithm.")
+    seed: Seed = Field(0, description="Seed for sampling the values.")
 
 
 DEFAULT_SPACE = {
@@ -97,16 +98,16 @@ DEFAULT_SPACE = {
 
 
 class TuneConfig(Config):
-    """A search: the config that its trials share, and what they vary. No trial trains for more than `train.epochs`."""
+    """Config of a search: the settings all trials share, and the search space. `train.epochs` limits each trial."""
 
     search: Search = Search()
     space: Annotated[dict[str, Range], Field(min_length=1)] = Field(
-        DEFAULT_SPACE, description="Dotted keys of the config, e.g. train.learning_rate, and their values."
+        DEFAULT_SPACE, description="Dotted keys of the config, e.g. train.learning_rate, and their possible values."
     )
 
 
 def trial_config(config: TuneConfig, values: Mapping[str, Any], name: str | None = None) -> Config:
-    """The search's config with these values in the place of the keys; `name` is its run.name.
+    """Return the config of a trial: the config of the search with these values; `name` becomes run.name.
 
     Raises:
         HamError: a key is unknown or its value is not allowed.
@@ -125,14 +126,14 @@ def trial_config(config: TuneConfig, values: Mapping[str, Any], name: str | None
 
 
 def check_space(config: TuneConfig) -> None:
-    """Try every choice, both ends of every range and a value between them in the config model.
+    """Validate every choice, and both bounds and an inner value of every range, against the config.
 
     Raises:
-        HamError: names the key, and what is wrong with it.
+        HamError: names the invalid key and the problem.
     """
     for key, values in config.space.items():
-        if any(key == barred or key.startswith(f"{barred}.") for barred in NOT_SEARCHED):
-            raise HamError(f"space: {key}: cannot be searched: its trials could not be compared")
+        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in NOT_SEARCHABLE):
+            raise HamError(f"space: {key}: cannot be searched: trials would not be comparable")
         if key == "train.epochs" and config.search.algorithm == "hyperband":
             raise HamError(f"space: {key}: hyperband sets the epochs of each trial; search with random_search")
         if any(isinstance(value, dict) for value in values.choice or ()):
@@ -140,76 +141,76 @@ def check_space(config: TuneConfig) -> None:
         for value in [values.lowest, values.highest] if values.choice is None else values.choice:
             trial_config(config, {key: value})
         if values.choice is None:
-            inner = min(values.lowest + 1, values.highest) if is_whole(config, key) else _between(values)
+            inner = min(values.lowest + 1, values.highest) if is_integer(config, key) else _non_integer(values)
             trial_config(config, {key: inner})
     if config.search.algorithm == "hyperband":
-        drawn, different = count_drawn(config), count_different(config)
-        if different < 2 * drawn:
+        sampled, combinations = count_sampled(config), count_combinations(config)
+        if combinations < 2 * sampled:
             raise HamError(
-                f"space: holds {different:g} different trials, and hyperband draws {drawn}; where there are fewer than "
-                f"twice as many it ends before its rounds are full: use random_search, or fewer train.epochs"
+                f"space: has {combinations:g} combinations, but hyperband samples {sampled} trials and needs at least "
+                f"twice as many combinations to fill its rounds; use random_search, or fewer train.epochs"
             )
 
 
-def is_whole(config: TuneConfig, key: str) -> bool:
-    """The key is drawn from a range between whole numbers and takes no others."""
+def is_integer(config: TuneConfig, key: str) -> bool:
+    """Return whether a key has a range with integer bounds and only accepts integers."""
     values = config.space[key]
-    if values.choice is not None or not all(isinstance(end, int) for end in (values.lowest, values.highest)):
+    if values.choice is not None or not all(isinstance(bound, int) for bound in (values.lowest, values.highest)):
         return False
     try:
-        trial_config(config, {key: _between(values)})
+        trial_config(config, {key: _non_integer(values)})
     except HamError:
         return True
     return False
 
 
-def _between(values: Range) -> float:
-    """A number of the range that is not whole."""
+def _non_integer(values: Range) -> float:
+    """Return a number inside the range that is not an integer."""
     middle = (
         math.sqrt(values.lowest) * math.sqrt(values.highest) if values.log else (values.lowest + values.highest) / 2
     )
     return middle if middle != int(middle) else middle + (values.highest - middle) / math.pi
 
 
-def count_different(config: TuneConfig) -> float:
-    """How many different trials the space holds; infinite where a range is continuous."""
+def count_combinations(config: TuneConfig) -> float:
+    """Return the number of different trials in the space; infinite if a range is continuous."""
     count = 1.0
     for key, values in config.space.items():
         if values.choice is not None:
             count *= len(values.choice)
         else:
-            count *= values.highest - values.lowest + 1 if is_whole(config, key) else math.inf
+            count *= values.highest - values.lowest + 1 if is_integer(config, key) else math.inf
     return count
 
 
 def count_trials(config: TuneConfig) -> tuple[int, int]:
-    """How many trials, and how many epochs of all together; fewer where the space holds fewer different values."""
-    search, most = config.search, config.train.epochs
+    """Return the maximum number of trials and of epochs over all trials; a small space can have fewer."""
+    search, max_epochs = config.search, config.train.epochs
     if search.algorithm != "hyperband":
-        return search.trials, search.trials * most
-    rounds = [one for bracket in hyperband_brackets(most, search.factor) for one in bracket]
+        return search.trials, search.trials * max_epochs
+    rounds = [one for bracket in hyperband_brackets(max_epochs, search.factor) for one in bracket]
     trials = sum(size for size, _ in rounds)
     return trials * search.iterations, sum(size * epochs for size, epochs in rounds) * search.iterations
 
 
-def count_drawn(config: TuneConfig) -> int:
-    """How many trials Hyperband draws; the others continue some of them."""
+def count_sampled(config: TuneConfig) -> int:
+    """Return the number of trials that Hyperband samples; its other trials continue these."""
     brackets = hyperband_brackets(config.train.epochs, config.search.factor)
     return sum(bracket[0][0] for bracket in brackets) * config.search.iterations
 
 
-def hyperband_brackets(most: int, factor: int) -> list[list[tuple[int, int]]]:
-    """The rounds of each bracket as (trials, epochs that each is trained in this round), as KerasTuner sizes them.
+def hyperband_brackets(max_epochs: int, factor: int) -> list[list[tuple[int, int]]]:
+    """Return the rounds of each bracket as (trials, epochs per trial in this round), with the sizes of KerasTuner.
 
-    Bracket b starts with ceil(e / (b + 1) * factor**b) trials of most / factor**b epochs, where e is
-    ceil(1 + log(most, factor)); in each round one trial in `factor` goes on.
+    Bracket b starts with ceil(e / (b + 1) * factor**b) trials of max_epochs / factor**b epochs, where e is
+    ceil(1 + log(max_epochs, factor)). In each round, one in `factor` trials continues.
     """
-    last_size = math.ceil(1 + math.log(most, factor))
+    last_size = math.ceil(1 + math.log(max_epochs, factor))
     brackets: list[list[tuple[int, int]]] = []
-    while most / factor ** len(brackets) >= 1:
+    while max_epochs / factor ** len(brackets) >= 1:
         number, trained, rounds = len(brackets), 0, []
         for power in range(number, -1, -1):
-            until = math.ceil(most / factor**power)
+            until = math.ceil(max_epochs / factor**power)
             rounds.append((math.ceil(last_size / (number + 1) * factor**power), until - trained))
             trained = until
         brackets.append(rounds)
@@ -217,6 +218,6 @@ def hyperband_brackets(most: int, factor: int) -> list[list[tuple[int, int]]]:
 
 
 def describe_search(config: TuneConfig) -> str:
-    """Algorithm and size of a search, e.g. "hyperband, at most 23 trials and 75 epochs in all"."""
+    """Describe algorithm and size of a search, e.g. "hyperband, at most 23 trials and 75 epochs in all"."""
     trials, epochs = count_trials(config)
     return f"{config.search.algorithm}, at most {trials} trials and {epochs} epochs in all"

@@ -1,9 +1,9 @@
-"""One trial of a search, in a process of its own: the same model, pipeline and loop as a run's.
+"""One trial of a search in a separate process, with the model, pipeline and training loop of a run.
 
     python -m ham_keras.search.trial runs/tune 0003
 
-The search starts it. A process for each trial gives back all its memory (TensorFlow 2.21 keeps a trained network's
-variables, 240 MB for each ResNet18 U-Net), and where the system kills it for memory the search goes on.
+The search starts this process. When it ends, all memory of the trial is freed (TensorFlow 2.21 keeps the variables of
+trained networks, 240 MB for each ResNet18 U-Net). If the system kills it for lack of memory, the search continues.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ham_keras.training.loop import build_compiled_model, steps_per_epoch, train
 
 
 class TrialModel(keras_tuner.HyperModel):
-    """Builds and trains the network of one trial; batch size, like every other key, is the trial's own."""
+    """Builds and trains the network of one trial; any key can differ between trials, also the batch size."""
 
     def __init__(self, config: TuneConfig, search: SearchFolder, records: Mapping[str, Sequence[Record]]) -> None:
         super().__init__()
@@ -45,43 +45,43 @@ class TrialModel(keras_tuner.HyperModel):
         self.search = search
         self.records = records
 
-    def config_of(self, hp: keras_tuner.HyperParameters, name: str | None = None) -> Config:
+    def config_for(self, hp: keras_tuner.HyperParameters, name: str | None = None) -> Config:
         values = {key: space.decode(hp.values[key]) for key, space in self.config.space.items()}
         return trial_config(self.config, values, name)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        config = self.config_of(hp)
+        config = self.config_for(hp)
         steps = steps_per_epoch(config.train.batch_size, len(self.records["train"]), tf.distribute.get_strategy())
         return build_compiled_model(config, choose_precision(config.train.precision), steps)
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *, folder: Path) -> dict[str, float]:
-        """Train in the trial's folder, going on from where it was killed, or from the trial that it continues."""
-        config, run = self.config_of(hp, folder.name), Run(folder)
+        """Train in the trial's folder; continues after a kill, or from the trial that this one extends."""
+        config, run = self.config_for(hp, folder.name), Run(folder)
         save_text(run.config, to_json(config))
         save_text(run.split, self.search.split.read_text())
         if "tuner/trial_id" in hp.values:
-            former = Run(self.search.trial(hp.values["tuner/trial_id"]))
-            if former.weights.exists() and not run.weights.exists():  # its best may stay the best
+            previous = Run(self.search.trial(hp.values["tuner/trial_id"]))
+            if previous.weights.exists() and not run.weights.exists():  # they may remain the best
                 with replacing(run.weights) as part:
-                    shutil.copyfile(former.weights, part)
-            if former.resume_state.exists():
-                os.replace(former.resume_state, run.resume_state)
+                    shutil.copyfile(previous.weights, part)
+            if previous.resume_state.exists():
+                os.replace(previous.resume_state, run.resume_state)
         train, val = (Examples(self.records[side], config.data, visible=False) for side in ("train", "val"))
         epochs = hp.values.get("tuner/epochs")
         return {"val_jaccard": train_model(model, config, run, train, val, epochs=epochs, visible=False).best_jaccard}
 
 
-def run_trial(search: SearchFolder, trial_id: str) -> dict[str, Any]:
-    """Train one trial and tell how it ended.
+def train_trial(search: SearchFolder, trial_id: str) -> dict[str, Any]:
+    """Train one trial and return its outcome.
 
     Returns:
-        what stands in outcome.json: `val_jaccard`, the best, or the `error` that the trial failed of; `fatal` where
-        that error would meet every trial; `seconds`, and `memory_mb`, the most that was held (Linux).
+        the content of outcome.json: the best `val_jaccard`, or the `error` of a failed trial; whether the error is
+        `fatal`, so that every trial would fail; `seconds`, and the peak memory `memory_mb` (Linux).
     """
     start = time.perf_counter()
     outcome: dict[str, Any] = {"val_jaccard": None, "error": None, "fatal": False}
     try:
-        outcome |= _train(search, trial_id)
+        outcome |= _build_and_train(search, trial_id)
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         outcome["error"] = f"out of memory: {_first_line(error)}"
     except DivergedError as error:
@@ -94,7 +94,7 @@ def run_trial(search: SearchFolder, trial_id: str) -> dict[str, Any]:
     return outcome | {"seconds": round(time.perf_counter() - start, 1), "memory_mb": _peak_memory_mb()}
 
 
-def _train(search: SearchFolder, trial_id: str) -> dict[str, Any]:
+def _build_and_train(search: SearchFolder, trial_id: str) -> dict[str, Any]:
     config = load_config_as(TuneConfig, search.config)
     trial = keras_tuner.engine.trial.Trial.load(str(search.trial(trial_id) / "trial.json"))
     hp, split = trial.hyperparameters, load_split(search.split)
@@ -110,9 +110,9 @@ def _train(search: SearchFolder, trial_id: str) -> dict[str, Any]:
 
 
 def _depends_on_values(error: HamError, model: TrialModel, hp: keras_tuner.HyperParameters) -> bool:
-    """Another trial's values may do: these do not go together, or the network itself is searched."""
+    """Return whether other values could avoid the error: these are inconsistent, or select the failing network."""
     try:
-        model.config_of(hp)
+        model.config_for(hp)
     except HamError:
         return True
     if not isinstance(error, SettingError):
@@ -134,7 +134,7 @@ def _peak_memory_mb() -> int | None:
 
 
 def end_with_parent() -> None:
-    """End this process when standard input closes, as it does when the search that started it is killed."""
+    """Exit when standard input closes, which happens when the parent process is killed."""
 
     def watch() -> None:
         sys.stdin.read()
@@ -146,4 +146,4 @@ def end_with_parent() -> None:
 if __name__ == "__main__":
     end_with_parent()
     this_search, this_trial = SearchFolder(Path(sys.argv[1])), sys.argv[2]
-    save_json(this_search.outcome(this_trial), run_trial(this_search, this_trial))
+    save_json(this_search.outcome(this_trial), train_trial(this_search, this_trial))

@@ -1,4 +1,4 @@
-"""KerasTuner's algorithms and its loop over trials, made to survive what happens to long searches."""
+"""KerasTuner's oracles and tuner, extended so that long searches survive interruptions and failed trials."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import keras_tuner
 from ham_keras.errors import warn
 from ham_keras.files import load_json, save_json
 from ham_keras.search.folder import SearchFolder
-from ham_keras.search.space import TuneConfig, is_whole
+from ham_keras.search.space import TuneConfig, is_integer
 
 OBJECTIVE = "val_jaccard"
-MOST_STARTS = 5
-TRIAL = (sys.executable, "-m", "ham_keras.search.trial")  # what runs one, and ends by writing its outcome
+MAX_STARTS = 5
+TRIAL_COMMAND = (sys.executable, "-m", "ham_keras.search.trial")  # runs a trial and writes its outcome.json
 
 
-class Durable(keras_tuner.Oracle):
-    """What every algorithm here does beyond KerasTuner's own.
+class ResumableOracle(keras_tuner.Oracle):
+    """Adds fault tolerance to KerasTuner's oracles.
 
-    Its files are whole at any moment, a trial that was interrupted goes on, one in which the search itself ended
-    again and again is a failed trial, and no number of failed trials in a row ends a search.
+    Files are written atomically, and an interrupted trial continues. A trial during which the search itself ended
+    repeatedly counts as failed. Consecutive failed trials do not end a search.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,9 +45,9 @@ class Durable(keras_tuner.Oracle):
         if trial.status != "RUNNING":
             return trial
         self.starts[trial.trial_id] += 1
-        if self.starts[trial.trial_id] > MOST_STARTS:
+        if self.starts[trial.trial_id] > MAX_STARTS:
             trial.status = "FAILED"
-            trial.message = f"the search ended in it {MOST_STARTS} times"
+            trial.message = f"the search ended {MAX_STARTS} times during this trial"
             self.end_trial(trial)
             return self.create_trial(tuner_id)
         self.save()
@@ -56,10 +56,10 @@ class Durable(keras_tuner.Oracle):
     @keras_tuner.synchronized
     def end_trial(self, trial: Any) -> None:
         super().end_trial(trial)
-        self.save()  # KerasTuner saved while the trial was still counted as running
+        self.save()  # KerasTuner saves while the trial still counts as running
         try:
             self.after_trial()
-        except OSError as error:  # it must not reach a chief's server, whose lock it would keep
+        except OSError as error:  # if this reached the chief's server, the lock would never be released
             warn(f"{error.filename}: {error.strerror}")
 
     def get_state(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Durable(keras_tuner.Oracle):
         super().set_state(state)
         self.starts = Counter(state["starts"])
         for trial_id in set(self.trials) - set(self.start_order):
-            del self.trials[trial_id]  # killed before it was entered: it never ran
+            del self.trials[trial_id]  # it never ran: the search was killed before recording its start
 
     def save(self) -> None:
         save_json(Path(self._get_oracle_fname()), self.get_state())
@@ -78,9 +78,9 @@ class Durable(keras_tuner.Oracle):
         save_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
 
-class HyperbandOracle(Durable, keras_tuner.oracles.HyperbandOracle):
+class HyperbandOracle(ResumableOracle, keras_tuner.oracles.HyperbandOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """The next trial's values. A failed trial counts as the worst; KerasTuner would wait for it and skip rounds."""
+        """Sample the next trial. Failed trials count as the worst; KerasTuner would wait for them and skip rounds."""
         failed = [trial for trial in self.trials.values() if trial.status == "FAILED"]
         for trial in failed:
             trial.status, trial.score = "COMPLETED", -1.0
@@ -91,18 +91,19 @@ class HyperbandOracle(Durable, keras_tuner.oracles.HyperbandOracle):
                 trial.status, trial.score = "FAILED", None
 
 
-class BayesianOptimizationOracle(Durable, keras_tuner.oracles.BayesianOptimizationOracle):
+class BayesianOptimizationOracle(ResumableOracle, keras_tuner.oracles.BayesianOptimizationOracle):
     pass
 
 
-class RandomSearchOracle(Durable, keras_tuner.oracles.RandomSearchOracle):
+class RandomSearchOracle(ResumableOracle, keras_tuner.oracles.RandomSearchOracle):
     pass
 
 
-def build_oracle(config: TuneConfig) -> Durable:
-    """The algorithm that `search` asks for, over the search's space."""
+def build_oracle(config: TuneConfig) -> ResumableOracle:
+    """Build the oracle for the algorithm and space of the config."""
     search = config.search
-    shared = {"hyperparameters": build_hyperparameters(config), "seed": search.seed + 1}  # 0 would be drawn anew
+    # KerasTuner replaces a seed of 0 by a random one.
+    shared = {"hyperparameters": build_hyperparameters(config), "seed": search.seed + 1}
     if search.algorithm == "hyperband":
         return HyperbandOracle(
             max_epochs=config.train.epochs, factor=search.factor, hyperband_iterations=search.iterations, **shared
@@ -113,22 +114,22 @@ def build_oracle(config: TuneConfig) -> Durable:
 
 
 def build_hyperparameters(config: TuneConfig) -> keras_tuner.HyperParameters:
-    """The space in KerasTuner's terms; `Range.decode` turns its values into the config's."""
+    """Convert the space to KerasTuner; `Range.decode` converts sampled values back."""
     space = keras_tuner.HyperParameters()
     for key, values in config.space.items():
         if values.choice is not None:
             space.Choice(key, [values.encode(value) for value in values.choice])
         else:
-            draw = space.Int if is_whole(config, key) else space.Float
-            draw(key, values.lowest, values.highest, sampling="log" if values.log else "linear")
+            add = space.Int if is_integer(config, key) else space.Float
+            add(key, values.lowest, values.highest, sampling="log" if values.log else "linear")
     return space
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """Starts a process for each trial until the algorithm has no more, and tells of each.
+    """Runs each trial of the search in a new process, and prints its values and result.
 
-    A trial that runs out of memory or diverges, or whose values do not go together, is a failed trial. A HamError
-    of another kind, such as a broken image, would meet every trial and ends the search.
+    A trial fails if it runs out of memory, diverges or has inconsistent values. Any other HamError, such as a broken
+    image, would affect every trial and ends the search.
     """
 
     def __init__(self, config: TuneConfig, search: SearchFolder) -> None:
@@ -136,42 +137,43 @@ class SearchTuner(keras_tuner.Tuner):
         self.config = config
         self.folder = search
         self.waiting = False
-        self.save()  # from here on it can be continued
+        self.save()  # from now on the search can be continued
 
     def _populate_initial_space(self) -> None:
-        """The space is known; KerasTuner would build a network to find it."""
+        """Does nothing: the space is known. KerasTuner would build a network to discover it."""
 
     def pre_create_trial(self) -> None:
         if self.waiting:
-            time.sleep(1)  # the algorithm waits for trials of other workers
+            time.sleep(1)  # the oracle is waiting for trials of other workers
         self.waiting = True
 
     def on_trial_begin(self, trial: Any) -> None:
         self.waiting = False
         values = trial.hyperparameters.values
-        told = ", ".join(f"{key} {space.decode(values[key])}" for key, space in self.config.space.items())
+        description = ", ".join(f"{key} {space.decode(values[key])}" for key, space in self.config.space.items())
         if "tuner/epochs" in values:
-            told += f", epochs {values['tuner/initial_epoch'] + 1} to {values['tuner/epochs']}"
+            description += f", epochs {values['tuner/initial_epoch'] + 1} to {values['tuner/epochs']}"
         if "tuner/trial_id" in values:
-            told += f" of trial {values['tuner/trial_id']}"
-        print(f"trial {trial.trial_id}: {told}", flush=True)
+            description += f" of trial {values['tuner/trial_id']}"
+        print(f"trial {trial.trial_id}: {description}", flush=True)
 
     def run_trial(self, trial: Any, **_: Any) -> dict[str, float]:
-        place = self.folder.outcome(trial.trial_id)
-        place.unlink(missing_ok=True)
-        command = [*TRIAL, str(self.folder.folder), trial.trial_id]
-        # The trial ends itself when its standard input closes: when this process is no more.
+        outcome_path = self.folder.outcome(trial.trial_id)
+        outcome_path.unlink(missing_ok=True)
+        command = [*TRIAL_COMMAND, str(self.folder.folder), trial.trial_id]
+        # The trial exits when its standard input closes, which happens when this process ends.
         with (
-            open(place.with_name("log.txt"), "a") as log,
+            open(outcome_path.with_name("log.txt"), "a") as log,
             subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log) as process,
         ):
             status = process.wait()
-        if place.exists():
-            outcome = load_json(place)
+        if outcome_path.exists():
+            outcome = load_json(outcome_path)
         else:
-            reason = "killed by the system, out of memory?" if status == -signal.SIGKILL else f"ended with {status}"
-            outcome = {"error": f"its process was {reason}; see {log.name}", "fatal": False}
-            save_json(place, outcome)
+            killed = status == -signal.SIGKILL
+            reason = "was killed by the system (out of memory?)" if killed else f"exited with status {status}"
+            outcome = {"error": f"its process {reason}; see {log.name}", "fatal": False}
+            save_json(outcome_path, outcome)
         if outcome["fatal"]:
             raise keras_tuner.errors.FatalError(outcome["error"])
         if outcome["error"]:

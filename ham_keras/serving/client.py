@@ -18,11 +18,11 @@ from ham_keras.errors import HamError
 from ham_keras.files import save_bytes
 
 BUSY = (429, 503)
-LONGEST_MESSAGE = 300  # characters of a server's own words
+LONGEST_MESSAGE = 300  # characters of a server's error message
 
 
 class Client:
-    """A server's model, asked file by file."""
+    """A client for one model of a server."""
 
     def __init__(
         self,
@@ -33,12 +33,14 @@ class Client:
         retries: int = 5,
         threads: int = 4,
     ) -> None:
-        """`url` is the model's, e.g. http://localhost:8501/v1/models/lesion, with or without :predict.
+        """Connect to a model.
 
-        Lesion is where the probability is above `threshold`, or above the model's own when None.
+        Args:
+            url: of the model, e.g. http://localhost:8501/v1/models/lesion, with or without :predict.
+            threshold: a pixel is lesion if its probability is above it; None uses the model's own.
 
         Raises:
-            HamError: the address is no http address.
+            HamError: `url` does not start with http:// or https://.
         """
         if not url.startswith(("http://", "https://")):
             raise HamError(f"{url}: expected the model's address, e.g. http://localhost:8501/v1/models/lesion")
@@ -46,9 +48,9 @@ class Client:
         self.threshold = threshold
         self.timeout_seconds = timeout_seconds
         self.threads = threads
-        again = Retry(
+        retry = Retry(
             total=retries,
-            read=False,  # a request that ran out of time is not sent again
+            read=False,  # requests that time out are not retried
             backoff_factor=0.5,
             status_forcelist=BUSY,
             allowed_methods=None,
@@ -56,13 +58,13 @@ class Client:
         )
         self.session = requests.Session()
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, HTTPAdapter(pool_maxsize=threads, max_retries=again))
+            self.session.mount(scheme, HTTPAdapter(pool_maxsize=threads, max_retries=retry))
 
     def segment(self, path: Path | str) -> bytes:
-        """The lesion's mask of one image file: a PNG of 0 and 255 at the image's own size.
+        """Return the mask of one image file: a PNG of 0 and 255 at the image's size.
 
         Raises:
-            HamError: the file cannot be read, the server cannot be reached, or it refuses the image.
+            HamError: the file cannot be read, the server cannot be reached, or it rejects the image.
         """
         encoded = base64.b64encode(read_encoded(path)).decode("ascii")
         instance: dict[str, Any] = {"image_bytes": {"b64": encoded}}
@@ -73,45 +75,45 @@ class Client:
         try:
             response = self.session.post(self.url, json=request, timeout=self.timeout_seconds)
         except requests.Timeout:
-            raise HamError(f"{path}: no answer from {self.url} in {self.timeout_seconds:g} seconds") from None
+            raise HamError(f"{path}: no response from {self.url} within {self.timeout_seconds:g} seconds") from None
         except requests.RequestException as error:
             raise HamError(f"{path}: {self.url} cannot be reached: {type(error).__name__}") from None
         if not response.ok:
-            raise HamError(f"{path}: {self.url} answers {response.status_code}: {_words(response)}")
+            raise HamError(f"{path}: {self.url} returned {response.status_code}: {_error_message(response)}")
         try:
             return base64.b64decode(response.json()["predictions"][0]["mask_bytes"]["b64"], validate=True)
         except (ValueError, KeyError, IndexError, TypeError, binascii.Error):
-            raise HamError(f"{path}: {self.url} answers something else than masks; is it such a model?") from None
+            raise HamError(f"{path}: {self.url} returned no mask; is it a model exported by ham_keras?") from None
 
     def segment_files(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, bytes | HamError]]:
-        """Yield each file with its mask, or with what went wrong, in their order."""
+        """Yield each file, in order, with its mask or the error."""
 
-        def ask(path: Path | str) -> tuple[Path, bytes | HamError]:
+        def segment(path: Path | str) -> tuple[Path, bytes | HamError]:
             try:
                 return Path(path), self.segment(path)
             except HamError as error:
                 return Path(path), error
 
         with ThreadPoolExecutor(self.threads) as pool:
-            yield from pool.map(ask, paths)
+            yield from pool.map(segment, paths)
 
 
-def _words(response: requests.Response) -> str:
+def _error_message(response: requests.Response) -> str:
     try:
-        words = str(response.json()["error"])
+        message = str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
-        words = response.text
-    return " ".join(words.split())[:LONGEST_MESSAGE]
+        message = response.text
+    return " ".join(message.split())[:LONGEST_MESSAGE]
 
 
-def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, tell: Callable[[str], Any]) -> int:
-    """Write <id>_segmentation.png for each file, whole or not at all; returns how many files failed."""
+def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, report: Callable[[str], Any]) -> int:
+    """Write <id>_segmentation.png for each file and report errors; returns how many files failed."""
     folder.mkdir(parents=True, exist_ok=True)
     failed = 0
     for path, result in results:
         if isinstance(result, HamError):
             failed += 1
-            tell(f"error: {result}")
+            report(f"error: {result}")
             continue
         save_bytes(folder / f"{path.stem}_segmentation.png", result)
     return failed

@@ -1,4 +1,4 @@
-"""How an exported network is written: as a SavedModel, for ONNX Runtime or for OpenVINO."""
+"""Write an exported network: as a SavedModel, for ONNX Runtime or for OpenVINO."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Writer = Callable[[keras.Model, Config, Path, str], None]
 
 
 def write_saved_model(model: keras.Model, config: Config, folder: Path, name: str) -> None:
-    """Signatures around the frozen network, and warm-up requests for TensorFlow Serving."""
+    """Write a SavedModel: signatures around the frozen network, with warm-up requests for TensorFlow Serving."""
     signatures = build_signatures(model, config.data, config.outline)
     tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
     requests = folder / "assets.extra" / "tf_serving_warmup_requests"
@@ -29,22 +29,22 @@ def write_saved_model(model: keras.Model, config: Config, folder: Path, name: st
 
 
 def write_onnx(model: keras.Model, config: Config, folder: Path, name: str) -> None:
-    """`<name>.onnx`, through Keras' own export and tf2onnx.
+    """Write `<name>.onnx` with Keras' export and tf2onnx.
 
     Raises:
         HamError: tf2onnx is not installed.
     """
-    _need("tf2onnx", "onnx", "onnx tf2onnx")
+    _require("tf2onnx", "onnx", "onnx tf2onnx")
     _keras_export(model, config, folder / f"{name}.onnx", "onnx")
 
 
 def write_openvino(model: keras.Model, config: Config, folder: Path, name: str) -> None:
-    """`<name>.xml` and `<name>.bin`, OpenVINO's IR, through Keras' own export.
+    """Write `<name>.xml` and `<name>.bin`, OpenVINO's IR, with Keras' export.
 
     Raises:
         HamError: openvino is not installed.
     """
-    _need("openvino", "openvino", "openvino")
+    _require("openvino", "openvino", "openvino")
     _keras_export(model, config, folder / f"{name}.xml", "openvino")
 
 
@@ -55,7 +55,7 @@ WRITERS: dict[str, Writer] = {
 }
 
 
-def _need(module: str, form: str, packages: str) -> None:
+def _require(module: str, form: str, packages: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError:
@@ -67,5 +67,5 @@ def _keras_export(model: keras.Model, config: Config, path: Path, form: str) -> 
     images = keras.InputSpec(shape=(None, *config.data.image_size, 3), dtype="float32", name="images")
     options: dict[str, Any] = {"format": form, "input_signature": [images], "verbose": False}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras looks for np.object, tf2onnx needs it
+        warnings.simplefilter("ignore", FutureWarning)  # Keras accesses np.object, for tf2onnx
         keras.Model(model.inputs, model.outputs).export(str(path), **options)

@@ -1,4 +1,4 @@
-"""What metadata.json says of an exported network."""
+"""The content of metadata.json, which describes an exported network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LICENCE = (
 )
 
 
-def describe_service(run: Run, config: Config, form: str = "saved_model") -> dict[str, Any]:
-    """The content of metadata.json: every input and output, how the network came to be and what it reached.
+def describe_export(run: Run, config: Config, form: str = "saved_model") -> dict[str, Any]:
+    """Return the content of metadata.json: inputs and outputs, how the network was trained, and its scores.
 
-    Each signature's `left_to_the_caller` lists, in order, what makes its answers the masks that `predict` writes.
+    Each signature's `left_to_the_caller` lists, in order, the steps from its outputs to the masks of `predict`.
     """
     from ham_keras.preprocessing.steps import build_steps
 
@@ -31,7 +31,7 @@ def describe_service(run: Run, config: Config, form: str = "saved_model") -> dic
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
         "format": form,
-        "signatures": _signatures(config) if form == "saved_model" else _network_alone(config),
+        "signatures": _signatures(config) if form == "saved_model" else _network_signature(config),
         "preprocessing": build_steps(config.data).describe(),
         "outline": config.outline.model_dump(),
         "threshold": config.outline.threshold,
@@ -45,45 +45,45 @@ def describe_service(run: Run, config: Config, form: str = "saved_model") -> dic
 
 def _signatures(config: Config) -> dict[str, Any]:
     height_px, width_px = config.data.image_size
-    files = {"dtype": "string", "shape": ["N"], "holds": "JPEG or PNG files; EXIF turns are ignored"}
+    files = {"dtype": "string", "shape": ["N"], "holds": "JPEG or PNG files; EXIF orientation is ignored"}
     masks = {"dtype": "string", "shape": ["N"], "holds": "PNG files at each image's size: 255 lesion, 0 skin"}
     threshold = {"dtype": "float32", "shape": ["N"], "range": [0, 1], "meaning": "lesion is where probability > this"}
     small = {**PROBABILITY, "shape": ["N", height_px, width_px]}
-    answers = {"outputs": {"probability": small, "mask_bytes": masks}, "left_to_the_caller": []}
-    after = _after_the_network(config.outline)
+    common = {"outputs": {"probability": small, "mask_bytes": masks}, "left_to_the_caller": []}
+    steps = _postprocessing_steps(config.outline)
     return {
         "serving_default": {
             "inputs": {"images": {"dtype": "uint8", "shape": ["N", "H", "W", 3], **RGB}},
             "outputs": {"probability": {**PROBABILITY, "shape": ["N", "H", "W"]}},
-            "left_to_the_caller": after[1:],
+            "left_to_the_caller": steps[1:],
         },
-        "serve_bytes": {"inputs": {"image_bytes": files}, **answers},
-        "serve_bytes_threshold": {"inputs": {"image_bytes": files, "threshold": threshold}, **answers},
+        "serve_bytes": {"inputs": {"image_bytes": files}, **common},
+        "serve_bytes_threshold": {"inputs": {"image_bytes": files, "threshold": threshold}, **common},
         "serve_network": {
-            "inputs": {"images": _resized(config)},
+            "inputs": {"images": _network_input(config)},
             "outputs": {"probability": small},
-            "left_to_the_caller": ["preprocessing", *after],
+            "left_to_the_caller": ["preprocessing", *steps],
         },
     }
 
 
-def _network_alone(config: Config) -> dict[str, Any]:
-    """Of the formats that hold the network alone."""
+def _network_signature(config: Config) -> dict[str, Any]:
+    """The only signature of formats that contain just the network."""
     output = {**PROBABILITY, "shape": ["N", *config.data.image_size, 1], "name": "the first output"}
     mirrors = ["tta"] if config.outline.tta else []
     return {
         "network": {
-            "inputs": {"images": _resized(config)},
+            "inputs": {"images": _network_input(config)},
             "outputs": {"probability": output},
-            "left_to_the_caller": ["preprocessing", *mirrors, *_after_the_network(config.outline)],
+            "left_to_the_caller": ["preprocessing", *mirrors, *_postprocessing_steps(config.outline)],
         }
     }
 
 
-def _resized(config: Config) -> dict[str, Any]:
+def _network_input(config: Config) -> dict[str, Any]:
     return {"dtype": "float32", "shape": ["N", *config.data.image_size, 3], **RGB}
 
 
-def _after_the_network(outline: Outline) -> list[str]:
-    cleaned = [name for name in ("fill_holes", "keep_largest") if getattr(outline, name)]
-    return ["resize bilinearly to the image", "threshold", *cleaned]
+def _postprocessing_steps(outline: Outline) -> list[str]:
+    optional = [name for name in ("fill_holes", "keep_largest") if getattr(outline, name)]
+    return ["resize bilinearly to the image", "threshold", *optional]

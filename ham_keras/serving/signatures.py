@@ -1,12 +1,12 @@
-"""What an exported network answers: the four signatures of a SavedModel, with the run's outline in them.
+"""The four signatures of an exported SavedModel, with the run's post-processing.
 
-`serving_default`        uint8 images of any one size to probabilities of that size
-`serve_bytes`            encoded files to probabilities of the network's size and masks, PNG-encoded, of each file's own
-`serve_bytes_threshold`  the same, with the threshold of each file
-`serve_network`          float32 images of the network's size to probabilities of it
+`serving_default`        uint8 images of equal, arbitrary size to probabilities of that size
+`serve_bytes`            encoded files to probabilities at the network's size and PNG masks at each file's own size
+`serve_bytes_threshold`  the same, with a threshold for each file
+`serve_network`          float32 images at the network's size to probabilities at that size
 
-The threshold has a signature of its own because TensorFlow Serving's REST API takes no request that leaves an input
-out, not even one with a default: an optional input of `serve_bytes` would refuse all who do not send it.
+The threshold needs a separate signature because TensorFlow Serving's REST API rejects requests that omit an input, even
+one with a default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from ham_keras.data.images import decode_image, resize_probability
 from ham_keras.prediction.mirrors import average_mirrors
 from ham_keras.preprocessing.steps import Steps, build_steps
-from ham_keras.serving.outline import outline_lesion
+from ham_keras.serving.postprocessing import postprocess
 from ham_keras.settings import Data, Outline
 
 Network = Callable[[tf.Tensor], tf.Tensor]
@@ -28,7 +28,7 @@ Signature = Callable[..., dict[str, tf.Tensor]]
 
 
 def build_signatures(model: keras.Model, settings: Data, outline: Outline) -> dict[str, Signature]:
-    """The signatures by name, around one frozen copy of the model's weights."""
+    """Build the signatures, by name, around one frozen copy of the model's weights."""
     height_px, width_px = settings.image_size
     network, steps = freeze(model, height_px, width_px, tta=outline.tta), build_steps(settings)
     return {
@@ -39,10 +39,10 @@ def build_signatures(model: keras.Model, settings: Data, outline: Outline) -> di
 
 
 def freeze(model: keras.Model, height_px: int, width_px: int, *, tta: bool) -> Network:
-    """The model with its weights as constants, so that BatchNormalization is folded into the convolutions.
+    """Turn the weights into constants, so that BatchNormalization is folded into the convolutions.
 
-    Takes float32 RGB [N, height_px, width_px, 3] in 0..255 to float32 probability [N, height_px, width_px]; with `tta`
-    the mean over mirror images.
+    Returns a function from float32 RGB [N, height_px, width_px, 3], 0..255, to probabilities, float32
+    [N, height_px, width_px]; with `tta`, the mean over mirror images.
     """
 
     @tf.function(input_signature=[tf.TensorSpec([None, height_px, width_px, 3], tf.float32)])
@@ -54,7 +54,7 @@ def freeze(model: keras.Model, height_px: int, width_px: int, *, tta: bool) -> N
 
 
 def serve_images(network: Network, steps: Steps) -> Signature:
-    """Takes `images`, uint8 RGB [N, H, W, 3] of any size, to `probability`, float32 [N, H, W]."""
+    """Map `images`, uint8 RGB [N, H, W, 3] of any size, to `probability`, float32 [N, H, W]."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")])
     def signature(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -68,45 +68,45 @@ def serve_images(network: Network, steps: Steps) -> Signature:
 def serve_bytes(
     network: Network, steps: Steps, height_px: int, width_px: int, outline: Outline
 ) -> dict[str, Signature]:
-    """The two signatures that take `image_bytes`, JPEG or PNG strings [N].
+    """Build the two signatures that take `image_bytes`, JPEG or PNG strings [N].
 
-    `serve_bytes_threshold` also takes `threshold`, float32 [N], which replaces the outline's. Both give
-    `probability`, float32 [N, height_px, width_px], and `mask_bytes`, strings [N]: a PNG of 0 and 255 at the size of
-    each image. One string that is no image fails the request, with INVALID_ARGUMENT.
+    `serve_bytes_threshold` also takes `threshold`, float32 [N], which overrides the config's. Both return
+    `probability`, float32 [N, height_px, width_px], and `mask_bytes`, strings [N]: PNG files of 0 and 255 at each
+    image's size. A string that is not an image fails the whole request with INVALID_ARGUMENT.
     """
 
-    def read(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = decode_image(encoded)
         return steps(image), tf.shape(image)[:2]
 
-    def draw(item: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def encode_mask(item: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         probability, size, threshold = item
         native = resize_probability(probability[None, ..., None], size[0], size[1])[0, ..., 0]
-        lesion = outline_lesion(native, outline, threshold)
-        return tf.io.encode_png(tf.where(lesion, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))[..., None])
+        mask = postprocess(native, outline, threshold)
+        return tf.io.encode_png(tf.where(mask, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))[..., None])
 
-    def answer(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
+    def segment(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = tf.TensorSpec([height_px, width_px, 3], tf.uint8)
-        images, sizes = tf.map_fn(read, image_bytes, fn_output_signature=(pixels, tf.TensorSpec([2], tf.int32)))
+        images, sizes = tf.map_fn(decode, image_bytes, fn_output_signature=(pixels, tf.TensorSpec([2], tf.int32)))
         probability = network(tf.cast(images, tf.float32))
-        masks = tf.map_fn(draw, (probability, sizes, threshold), fn_output_signature=tf.string)
+        masks = tf.map_fn(encode_mask, (probability, sizes, threshold), fn_output_signature=tf.string)
         return {"probability": probability, "mask_bytes": masks}
 
     files = tf.TensorSpec([None], tf.string, "image_bytes")
 
     @tf.function(input_signature=[files])
-    def at_the_outlines_threshold(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(image_bytes, tf.fill(tf.shape(image_bytes), tf.constant(outline.threshold, tf.float32)))
+    def with_default_threshold(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return segment(image_bytes, tf.fill(tf.shape(image_bytes), tf.constant(outline.threshold, tf.float32)))
 
     @tf.function(input_signature=[files, tf.TensorSpec([None], tf.float32, "threshold")])
-    def at_any_threshold(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(image_bytes, threshold)
+    def with_given_threshold(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
+        return segment(image_bytes, threshold)
 
-    return {"serve_bytes": at_the_outlines_threshold, "serve_bytes_threshold": at_any_threshold}
+    return {"serve_bytes": with_default_threshold, "serve_bytes_threshold": with_given_threshold}
 
 
 def serve_network(network: Network, height_px: int, width_px: int) -> Signature:
-    """Takes `images`, float32 RGB [N, height_px, width_px, 3] in 0..255, to `probability`, float32 of that size."""
+    """Map `images`, float32 RGB [N, height_px, width_px, 3] in 0..255, to `probability`, float32 of that size."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, height_px, width_px, 3], tf.float32, "images")])
     def signature(images: tf.Tensor) -> dict[str, tf.Tensor]:

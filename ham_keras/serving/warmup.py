@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving answers before it calls a model ready, so that no client waits for tracing.
+"""Warm-up requests, which TensorFlow Serving runs before it reports a model as ready: no client waits for tracing.
 
 https://www.tensorflow.org/tfx/serving/saved_model_warmup
 """
@@ -14,12 +14,12 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
-PHOTOGRAPH_PX = (450, 600)  # height and width of HAM10000's
+IMAGE_SIZE_PX = (450, 600)  # height and width of HAM10000's images
 BATCH_SIZES = (1, 16)
 
 
 def save_warmup_requests(path: Path, model_name: str, height_px: int, width_px: int, threshold: float) -> None:
-    """Write a TFRecord of PredictionLogs: each signature, with one image and with a batch."""
+    """Write a TFRecord of PredictionLogs that calls each signature with one image and with a batch."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, inputs in warmup_inputs(height_px, width_px, threshold):
@@ -30,8 +30,8 @@ def save_warmup_requests(path: Path, model_name: str, height_px: int, width_px: 
 
 
 def warmup_inputs(height_px: int, width_px: int, threshold: float) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield (signature, inputs) of grey images."""
-    grey = np.full((*PHOTOGRAPH_PX, 3), 128, np.uint8)
+    """Yield (signature, inputs), all of grey images."""
+    grey = np.full((*IMAGE_SIZE_PX, 3), 128, np.uint8)
     jpeg = tf.io.encode_jpeg(grey).numpy()
     for count in BATCH_SIZES:
         yield "serving_default", {"images": np.stack([grey] * count)}

@@ -1,4 +1,4 @@
-"""Every setting of a run: what it is called, what it may be, what it is when left out."""
+"""All settings of a run, with types, defaults and descriptions."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ __all__ = [
 
 class Run(Section):
     name: Name | None = Field(
-        None, description="Folder below `dir`, one name without slashes; the config's file name when null."
+        None, description="Name of the folder in `dir`, without slashes; the config's file name if null."
     )
-    dir: Text = Field("runs", description="Where run folders are kept.")
+    dir: Text = Field("runs", description="Folder that contains the run folders.")
 
 
 class Outline(Section):
-    """How probabilities become a mask, the same in scores, predictions, reports, the export and the demo page."""
+    """Post-processing of probabilities, the same in scores, predictions, reports, exports and the demo."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="Lesion is where probability > this.")
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="A probability above this is lesion.")
     tta: bool = Field(
-        False, description="Average the probabilities of the image and its three mirror images: four times the work."
+        False, description="Average the probabilities of the image and its three mirror images, at four times the cost."
     )
-    keep_largest: bool = Field(False, description="Keep only the largest connected part of the lesion.")
-    fill_holes: bool = Field(False, description="Count skin that the lesion encloses as lesion.")
+    keep_largest: bool = Field(False, description="Keep only the largest connected component.")
+    fill_holes: bool = Field(False, description="Fill holes in the lesion.")
 
 
 class Score(Section):
     bootstrap_resamples: Annotated[int, Field(ge=100)] = Field(
-        2000, description="Draws of lesions from which the 95 % intervals are read."
+        2000, description="Bootstrap resamples of the lesions for the 95 % intervals."
     )
 
 
 class Config(Section):
-    """One run of ham_keras, from data to scores."""
+    """Config of a run, from data to scores."""
 
     schema_: str | None = Field(None, alias="$schema", description="Lets editors complete and check this file.")
-    description: str = Field("", description="What this config is for, how long it took on what, what it reached.")
+    description: str = Field("", description="Purpose of this config, training time and hardware, results.")
     run: Run = Run()
     data: Data = Data()
     augment: Augment = Augment()
@@ -53,7 +53,7 @@ class Config(Section):
     score: Score = Score()
 
     @model_validator(mode="after")
-    def _turns_fit(self) -> Config:
+    def _check_quarter_turns(self) -> Config:
         if self.augment.engine != "none" and self.augment.quarter_turns and len(set(self.data.image_size)) == 2:
             raise ValueError("augment.quarter_turns needs a square data.image_size; set it to false")
         return self

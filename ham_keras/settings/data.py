@@ -1,4 +1,4 @@
-"""Settings of the data and of its augmentation."""
+"""Settings of the data and its augmentation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ham_keras.settings.kinds import Fraction, ImageSize, Section, Seed, Text
 
 
 class Split(Section):
-    """Fractions of the images. What the three leave over is not used."""
+    """Fractions of the images; the rest is not used."""
 
-    train: Fraction = Field(0.95, description="Trained on.")
-    val: Fraction = Field(0.025, description="Looked at after each epoch: the best epoch's weights are kept.")
-    test: Fraction = Field(0.025, description="Scored once, at the end.")
+    train: Fraction = Field(0.95, description="For training.")
+    val: Fraction = Field(0.025, description="For validation after each epoch; the best epoch's weights are kept.")
+    test: Fraction = Field(0.025, description="For the final scores.")
 
     @model_validator(mode="after")
-    def _at_most_everything(self) -> Split:
+    def _check_fractions(self) -> Split:
         total = self.train + self.val + self.test
         if total > 1 + 1e-9:
             raise ValueError(f"train + val + test is {total:g}, expected at most 1")
@@ -27,35 +27,35 @@ class Split(Section):
 
 
 class Augment(Section):
-    """Random changes to training images, drawn anew each epoch. Geometry moves the mask too."""
+    """Random augmentation of training images, different in each epoch. Geometry also applies to the mask."""
 
     engine: Literal["none", "native", "albumentations"] = Field(
-        "none", description="none; native: TensorFlow, a whole batch at a time; albumentations: image by image."
+        "none", description="none; native: TensorFlow, per batch; albumentations: per image."
     )
-    flips: bool = Field(True, description="Mirror left-right and top-bottom, each with probability 1/2.")
-    quarter_turns: bool = Field(True, description="Turn by 0, 90, 180 or 270 degrees. Needs a square image_size.")
+    flips: bool = Field(True, description="Flip left-right and top-bottom, each with probability 1/2.")
+    quarter_turns: bool = Field(True, description="Rotate by 0, 90, 180 or 270 degrees. Needs a square image_size.")
     scale: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Zoom by a factor in 1 +- scale.")
-    shift: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Move by +- this fraction of the side.")
+    shift: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Shift by +- this fraction of the side.")
     brightness: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Add +- this fraction of 255.")
-    contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Stretch around the mean by 1 +- this.")
-    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="Turn the hue by +- this fraction of 360.")
+    contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Scale around the mean by 1 +- this.")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="Shift the hue by +- this fraction of 360.")
     rotation: Annotated[float, Field(ge=0, le=180)] = Field(0, description="Rotate by +- this many degrees.")
     gamma: Annotated[float, Field(ge=0, lt=4)] = Field(0, description="Gamma between 1 / (1 + this) and 1 + this.")
-    saturation: Annotated[float, Field(ge=0, le=1)] = Field(0, description="Stretch the chroma by 1 +- this.")
+    saturation: Annotated[float, Field(ge=0, le=1)] = Field(0, description="Scale the chroma by 1 +- this.")
     colour_cast: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0, description="Multiply red, green and blue by 1 +- this, each for itself."
+        0, description="Multiply red, green and blue by 1 +- this, independently."
     )
     blur_px: Annotated[float, Field(ge=0, le=8)] = Field(
-        0, description="Blur half of the images by a Gaussian of at most this many pixels at the network's size."
+        0, description="Blur half of the images with a Gaussian of at most this many pixels at the network's size."
     )
     noise: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0, description="Add noise to half of the images, of a standard deviation of at most this fraction of 255."
+        0, description="Add noise to half of the images, with a standard deviation of at most this fraction of 255."
     )
 
 
 class Data(Section):
     root: Text | None = Field(
-        None, description="Folder of images and masks. When null: $HAM10000_ROOT, else data/ham10000."
+        None, description="Folder of images and masks. If null, $HAM10000_ROOT, else data/ham10000."
     )
     split_file: Text | None = Field(
         None,
@@ -63,25 +63,30 @@ class Data(Section):
         "`seed` are then not used.",
     )
     sample: Annotated[int, Field(ge=3)] | None = Field(
-        None, description="Use only this many images, drawn by `seed`; all when null, or when there are fewer."
+        None, description="Use only this many images, drawn with `seed`; all if null or if there are fewer."
     )
     split: Split = Split()
     group_by: Literal["lesion_id"] | None = Field(
-        "lesion_id", description="Keep all images of a lesion on one side of the split; null splits by image."
+        "lesion_id", description="Keep all images of a lesion in the same part of the split; null splits by image."
     )
-    seed: Seed = Field(0, description="Draws the sample and the split.")
+    seed: Seed = Field(0, description="Seed of the sample and the split.")
     repair_masks: Literal["never", "auto", "always"] = Field(
         "auto",
-        description="Of inverted masks. auto: where HAM10000's known ones, or nearly all of a folder, are inverted; "
-        "always: each mask whose border is more lesion than its centre, right for centred lesions alone.",
+        description="Repair inverted masks. auto: if HAM10000's known ones, or nearly all of a folder, are inverted; "
+        "always: each mask with more lesion at its border than in its centre, correct for centred lesions only.",
     )
     lesion_values: Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=1)] | None = Field(
-        None, description="The values that are lesion in masks of several, e.g. [1]; [0] for inverted masks."
+        None, description="The lesion values of masks with several values, e.g. [1]; [0] for inverted masks."
+    )
+    soft_masks: bool = Field(
+        False,
+        description="Train on the lesion fraction of each pixel instead of 0 and 1; for losses that accept fractions, "
+        "such as image_jaccard. Scores use 0 and 1.",
     )
     image_size: ImageSize = Field(
-        [128, 128], description="The network's input in pixels: one side, or [height, width]; multiples of 32."
+        [128, 128], description="The network's input size in pixels: one side, or [height, width]; multiples of 32."
     )
     cache: Literal["memory", "disk", "none"] = Field(
-        "memory", description="Where decoded, resized uint8 images wait between epochs; none decodes every time."
+        "memory", description="Where decoded, resized uint8 images are cached; none decodes them in every epoch."
     )
-    cache_dir: Text = Field("data/cache", description="For `cache: disk`; runs on the same files share it.")
+    cache_dir: Text = Field("data/cache", description="Folder for `cache: disk`; runs on the same files share it.")

@@ -1,4 +1,4 @@
-"""The kinds of values that settings take."""
+"""Types of settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of the config: unknown keys are errors, values never change after loading."""
+    """A section of the config. Unknown keys are errors, and values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
@@ -27,7 +27,7 @@ def _pair(size: Any) -> Any:
 
 
 def to_text(value: Any) -> Any:
-    """Paths are taken, and names that an override reads as numbers."""
+    """Accept paths, and names that an override parses as numbers."""
     return str(value) if isinstance(value, Path | int | float) and not isinstance(value, bool) else value
 
 
@@ -40,7 +40,7 @@ Text = Annotated[str, Field(min_length=1), BeforeValidator(to_text)]
 
 
 def _one_of(names: Callable[[], list[str]]) -> Any:
-    """JSON Schema of these names, asked for when the schema is made."""
+    """Add names to the JSON Schema as `enum`; `names` is called when the schema is generated."""
 
     def add_names(schema: dict[str, Any]) -> None:
         schema["enum"] = names()
@@ -53,17 +53,17 @@ def _backbones() -> list[str]:
 
 
 _known_backbone = partial(
-    check_name, known=_backbones(), problem="is not among those that build and reload under Keras 3"
+    check_name, known=_backbones(), problem="is not one of those that build and reload under Keras 3"
 )
 Backbone = Annotated[str, AfterValidator(_known_backbone), _one_of(_backbones)]
 Architecture = Annotated[str, AfterValidator(ARCHITECTURES.check), _one_of(ARCHITECTURES.names)]
 Loss = Annotated[str, AfterValidator(LOSSES.check), _one_of(LOSSES.names)]
 
 
-def _one_name(name: str) -> str:
+def _check_file_name(name: str) -> str:
     if not name or "/" in name or name.startswith("."):
-        raise ValueError("expected one name, without slashes and without a leading dot")
+        raise ValueError("expected a name without slashes and without a leading dot")
     return name
 
 
-Name = Annotated[str, BeforeValidator(to_text), AfterValidator(_one_name)]
+Name = Annotated[str, BeforeValidator(to_text), AfterValidator(_check_file_name)]

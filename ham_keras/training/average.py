@@ -1,4 +1,4 @@
-"""The moving average of a model's weights."""
+"""Moving average of a model's weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import tensorflow as tf
 
 
 class WeightAverage:
-    """Exponential moving average of all weights of a model, BatchNormalization's statistics included.
+    """Exponential moving average of all weights of a model, including BatchNormalization statistics.
 
-    average <- momentum * average + (1 - momentum) * weight after each step, from the initial weights.
-    Momentum starts low, min(momentum, (1 + step) / (10 + step)), so early epochs are not held back.
+    average <- momentum * average + (1 - momentum) * weight after each step, starting from the initial weights.
+    Momentum starts low, min(momentum, (1 + step) / (10 + step)), so that early epochs are not held back.
     """
 
     def __init__(self, model: keras.Model, momentum: float) -> None:
@@ -36,7 +36,7 @@ class WeightAverage:
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Put the averages into the model, and the trained weights back."""
+        """Use the averages as the model's weights inside the context, and restore the trained weights on exit."""
         trained = [weight.numpy() for weight in self.weights]
         for weight, average in zip(self.weights, self.averages, strict=True):
             weight.assign(average)

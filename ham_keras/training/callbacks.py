@@ -1,4 +1,4 @@
-"""Callbacks of the user's own: a training calls `fit` once for each epoch, and this makes it look like one."""
+"""User callbacks: training calls `fit` once per epoch, and the callbacks see a single training."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-# What fit and evaluate forward. The others are called by the loop: once a training, or after validation.
-FORWARDED = (
+# Hooks forwarded from fit and evaluate. The training loop calls the others: once per training, or after validation.
+FORWARDED_HOOKS = (
     "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_test_begin", "on_test_end",
     "on_test_batch_begin", "on_test_batch_end",
 )  # fmt: skip
 
 
 class UserCallbacks:
-    """Keras callbacks that see one training: `model` is the trained network, epochs are counted through.
+    """Keras callbacks that see one training: `model` is the network in training, epochs are numbered consecutively.
 
     Attributes:
-        forwarders: for the `callbacks` of fit and evaluate; empty where the user has none.
+        forwarders: pass them to fit and evaluate as `callbacks`; empty if there are no user callbacks.
     """
 
     def __init__(
@@ -28,19 +28,19 @@ class UserCallbacks:
             list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0
         )
         forwarder = keras.callbacks.Callback()
-        for hook in FORWARDED:
+        for hook in FORWARDED_HOOKS:
             setattr(forwarder, hook, getattr(self._callbacks, hook))
         self.forwarders = [forwarder] if callbacks else []
 
     def begin(self) -> None:
-        """A training begins, or continues."""
+        """Call when training starts or continues."""
         self._callbacks.on_train_begin()
 
     def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> bool:
-        """An epoch, counted from 0, was trained and validated. Returns whether a callback asked to stop."""
+        """Call after training and validating an epoch, counted from 0; returns whether a callback requested a stop."""
         self._callbacks.on_epoch_end(epoch, dict(logs))
         return bool(self._model.stop_training)
 
     def end(self, logs: Mapping[str, float]) -> None:
-        """The training is over; logs are those of the last epoch."""
+        """Call when training has ended, with the logs of the last epoch."""
         self._callbacks.on_train_end(dict(logs))

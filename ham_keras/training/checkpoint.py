@@ -1,4 +1,4 @@
-"""The resume state: everything that a killed run needs, in one file, written whole or not at all."""
+"""The resume state: everything needed to continue a killed run, in one file that is written atomically."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ham_keras.models.build import lesion_model
 
 @dataclass
 class Progress:
-    """How far a run has come.
+    """Progress of a run.
 
     Attributes:
-        epoch: epochs that are done.
-        best: the best value so far of what `train.monitor` names, in validation; its weights are in model.weights.h5.
-        best_epoch: the epoch, counted from 1, that reached it; 0 before the first.
-        history: one row for each epoch done.
-        stopped: a callback of the user's ended the training.
+        epoch: number of completed epochs.
+        best: best validation value of `train.monitor` so far; model.weights.h5 holds the weights of that epoch.
+        best_epoch: the epoch of that value, counted from 1; 0 before the first.
+        history: one row per completed epoch.
+        stopped: whether a user callback stopped the training.
     """
 
     epoch: int = 0
@@ -41,22 +41,22 @@ class Progress:
         return float(self.history[self.best_epoch - 1]["val_jaccard"])
 
     def is_better(self, value: float, monitor: str) -> bool:
-        """Whether this value of `train.monitor` is better than the best so far."""
+        """Return whether this value of `train.monitor` is better than the best so far."""
         return not self.best_epoch or (value < self.best if monitor == "loss" else value > self.best)
 
 
 def save_state(path: Path, variables: Sequence[Any], progress: Progress) -> None:
-    """Write variables (of model, optimizer and average, in the order they were made) and progress."""
+    """Write variables (of model, optimizer and average, in order of creation) and progress."""
     arrays: dict[str, Any] = {f"variable_{i}": np.asarray(variable) for i, variable in enumerate(variables)}
     with replacing(path) as part, open(part, "wb") as file:
         np.savez(file, allow_pickle=False, progress=np.array(json.dumps(asdict(progress))), **arrays)
 
 
 def load_state(path: Path, variables: Sequence[Any]) -> Progress:
-    """Put a saved state into the variables and return its progress.
+    """Restore the variables from a saved state and return its progress.
 
     Raises:
-        HamError: the file is damaged or of another network.
+        HamError: the file is damaged or belongs to another network.
     """
     try:
         with np.load(path, allow_pickle=False) as state:
@@ -69,6 +69,6 @@ def load_state(path: Path, variables: Sequence[Any]) -> Progress:
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Write the weights of a model's `lesion_model`, whole or not at all."""
+    """Write the weights of the model's `lesion_model` atomically."""
     with replacing(path) as part:
         lesion_model(model).save_weights(part)

@@ -1,4 +1,4 @@
-"""The training loop: one `fit` an epoch, then validate, keep the best, save everything."""
+"""The training loop: one call of `fit` per epoch, then validation, best weights and resume state."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ham_keras.training.checkpoint import Progress, load_state, save_state, save
 from ham_keras.training.losses import NamedLoss
 from ham_keras.training.metrics import build_metrics
 from ham_keras.training.optimizer import build_optimizer
-from ham_keras.training.progress import EpochBar, check_finite, check_weights, log_to_tensorboard
+from ham_keras.training.progress import EpochBar, check_loss, check_weights, log_to_tensorboard
 
 
 def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -> keras.Model:
-    """The network of this config with optimizer, losses and metrics, under this Keras dtype policy.
+    """Build and compile the network of a config under this Keras dtype policy.
 
     Raises:
-        HamError: the encoder's or the initial weights cannot be had, or do not fit; the architecture does not know deep
+        HamError: encoder or initial weights are not available or do not fit, or the architecture does not support deep
             supervision.
     """
     settings = config.model
@@ -47,7 +47,7 @@ def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -
             load_initial_weights(lesion_model(model), settings)
         loss, metrics = NamedLoss(config.train.loss), build_metrics(config.outline.threshold)
         optimizer = build_optimizer(config.train, steps_per_epoch)
-        if precision == "mixed_float16":  # `compile` would wrap it too, but `model.save` would not know
+        if precision == "mixed_float16":  # `compile` also wraps it, but then `model.save` loses the wrapper
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
         if isinstance(model, SupervisedModel):
             model.compile(
@@ -62,7 +62,7 @@ def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -
     return model
 
 
-def fit(
+def train_run(
     config: Config,
     run: Run,
     records: Mapping[str, Sequence[Record]],
@@ -72,16 +72,19 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     visible: bool = True,
 ) -> Progress:
-    """Build the network, read records["train"] and records["val"], unless `cache` holds them, and train.
+    """Build the network and train it on records["train"], validating on records["val"].
 
-    Several devices share each batch; validation takes one.
+    Several devices share each training batch; validation runs on one.
+
+    Args:
+        cache: contains all these records; if None, their files are read.
 
     Raises:
-        HamError: as `build_compiled_model`, `steps_per_epoch` and `train_model` do, or a file cannot be read.
+        HamError: see `build_compiled_model`, `steps_per_epoch` and `train_model`; also if a file cannot be read.
     """
-    if run.resume_state.exists():  # it has all weights
-        afresh = {"encoder_weights": None, "initial_weights": None}
-        config = config.model_copy(update={"model": config.model.model_copy(update=afresh)})
+    if run.resume_state.exists():  # it contains all weights
+        random_weights = {"encoder_weights": None, "initial_weights": None}
+        config = config.model_copy(update={"model": config.model.model_copy(update=random_weights)})
     strategy = build_strategy()
     steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
     with strategy.scope():
@@ -94,7 +97,9 @@ def fit(
 
 
 def steps_per_epoch(batch_size: int, images: int, strategy: tf.distribute.Strategy) -> int:
-    """Batches of an epoch; on several devices only whole ones, for one without an image has no batch statistics.
+    """Return the number of batches per epoch.
+
+    Several devices only get full batches: a device without images would have no batch statistics.
 
     Raises:
         HamError: the devices cannot share a batch evenly.
@@ -122,16 +127,18 @@ def train_model(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     visible: bool = True,
 ) -> Progress:
-    """Train a compiled model and keep the weights that are best on `val`, by `train.monitor`.
+    """Train a compiled model and keep the weights with the best `train.monitor` on `val`.
 
-    Continues from the run's resume state where there is one. After each epoch history.csv, the best
-    weights, the resume state and the TensorBoard log are up to date. `epochs` stops before `train.epochs`
-    without shortening the learning rate's schedule. Of a network with side outputs only the lesion is validated;
-    `callbacks` are called as `train` says.
+    Continues from the run's resume state if it exists. After each epoch history.csv, the best weights, the resume state
+    and the TensorBoard log are up to date. Networks with side outputs are validated on the lesion output only.
+
+    Args:
+        epochs: stop after this epoch, without shortening the learning rate schedule of `train.epochs`.
+        callbacks: see `ham_keras.train.train`.
 
     Raises:
-        DivergedError: the loss is not a number, or a weight.
-        HamError: a file cannot be read, the state is of another network.
+        DivergedError: the loss or a weight is not finite.
+        HamError: a file cannot be read, or the resume state belongs to another network.
     """
     settings = config.train
     strategy = model.distribute_strategy
@@ -140,41 +147,44 @@ def train_model(
         average = WeightAverage(model, settings.ema_momentum) if settings.ema_momentum else None
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else [])]
         progress = load_state(run.resume_state, state) if run.resume_state.exists() else Progress()
-        log_to_tensorboard(run.tensorboard, progress.history, anew=True)
+        log_to_tensorboard(run.tensorboard, progress.history, overwrite=True)
     validator = lesion_model(model)
     validator.compile(loss=NamedLoss(settings.loss), metrics=build_metrics(config.outline.threshold))
     if progress.epoch:
         print(f"continuing after epoch {progress.epoch} of {settings.epochs}")
     else:
-        save_state(run.resume_state, state, progress)  # while it is there, the run is not finished
+        save_state(run.resume_state, state, progress)  # the run is unfinished as long as this file exists
 
     val_dataset = make_eval_dataset(val, batch_size=settings.batch_size)
     steps = steps_per_epoch(settings.batch_size, len(train.records), strategy)
-    user = UserCallbacks(callbacks, model, settings.epochs, steps)
+    user_callbacks = UserCallbacks(callbacks, model, settings.epochs, steps)
     logs: dict[str, float] = {}
-    user.begin()
-    while not is_over(progress, settings, epochs):
+    user_callbacks.begin()
+    while not should_stop(progress, settings, epochs):
         train_dataset = make_train_dataset(
             train, config.augment, batch_size=settings.batch_size, seed=settings.seed, epoch=progress.epoch
         )
         bar = EpochBar(progress.epoch, settings.epochs, len(train.records), settings.batch_size, visible=visible)
-        watchers: list[keras.callbacks.Callback] = [bar]
+        epoch_callbacks: list[keras.callbacks.Callback] = [bar]
         if average:
-            watchers.append(keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: average.update()))
-        watchers += user.forwarders
-        if shared:  # a filter would leave Keras waiting for a batch more, and running a step on none
+            update_average = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: average.update())
+            epoch_callbacks.append(update_average)
+        epoch_callbacks += user_callbacks.forwarders
+        if shared:  # with a filter, Keras would expect another batch and run a step without images
             train_dataset = train_dataset.take(steps)
         if isinstance(model, SupervisedModel):
             train_dataset = train_dataset.map(lambda images, masks: (images, model.targets(masks))).prefetch(PREFETCHED)
         start = time.perf_counter()
         with train.naming_broken_files(), val.naming_broken_files():
             span = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
-            fitted = model.fit(train_dataset, **span, callbacks=watchers, shuffle=False, verbose=0).history
+            fitted = model.fit(train_dataset, **span, callbacks=epoch_callbacks, shuffle=False, verbose=0).history
             fit_seconds = time.perf_counter() - start
             check_weights(model, f"after epoch {progress.epoch + 1}")
             with average.swapped() if average else contextlib.nullcontext():
-                validated = validator.evaluate(val_dataset, callbacks=user.forwarders, verbose=0, return_dict=True)
-                check_finite(validated["loss"], f"after epoch {progress.epoch + 1}, in validation")
+                validated = validator.evaluate(
+                    val_dataset, callbacks=user_callbacks.forwarders, verbose=0, return_dict=True
+                )
+                check_loss(validated["loss"], f"after epoch {progress.epoch + 1}, in validation")
                 better = progress.is_better(validated[settings.monitor], settings.monitor)
                 if better:
                     save_weights(model, run.weights)
@@ -184,7 +194,7 @@ def train_model(
             progress.best, progress.best_epoch = float(validated[settings.monitor]), progress.epoch
         logs = {name: float(values[-1]) for name, values in fitted.items()}
         logs |= {f"val_{name}": float(value) for name, value in validated.items()}
-        progress.stopped = user.end_epoch(progress.epoch - 1, logs)
+        progress.stopped = user_callbacks.end_epoch(progress.epoch - 1, logs)
         row = {
             "epoch": progress.epoch,
             **logs,
@@ -198,18 +208,18 @@ def train_model(
         save_state(run.resume_state, state, progress)
         log_to_tensorboard(run.tensorboard, [row])
         outputs = model.output if isinstance(model, SupervisedModel) else ()
-        of_each = ", ".join(f"{name} {logs[f'{name}_loss']:.4f}" for name in outputs)
+        parts = ", ".join(f"{name} {logs[f'{name}_loss']:.4f}" for name in outputs)
         print(
-            f"epoch {progress.epoch}/{settings.epochs}: loss {row['loss']:.4f}{of_each and f' ({of_each})'}, "
+            f"epoch {progress.epoch}/{settings.epochs}: loss {row['loss']:.4f}{parts and f' ({parts})'}, "
             f"Jaccard {row['jaccard']:.4f}, validation Jaccard {row['val_jaccard']:.4f}{' (best)' if better else ''}, "
             f"{row['images_per_second']:.1f} images/s"
         )
-    user.end(logs)
+    user_callbacks.end(logs)
     return progress
 
 
-def is_over(progress: Progress, settings: Train, epochs: int | None = None) -> bool:
-    """All epochs are done (`epochs` where it is less), the best one is too long ago, or a callback stopped."""
+def should_stop(progress: Progress, settings: Train, epochs: int | None = None) -> bool:
+    """Return True after the last epoch or after `epochs`, on early stopping, or if a callback stopped training."""
     patience = settings.early_stopping_epochs
-    too_long_ago = patience is not None and progress.epoch - progress.best_epoch >= patience
-    return progress.stopped or too_long_ago or progress.epoch >= min(settings.epochs, epochs or settings.epochs)
+    out_of_patience = patience is not None and progress.epoch - progress.best_epoch >= patience
+    return progress.stopped or out_of_patience or progress.epoch >= min(settings.epochs, epochs or settings.epochs)

@@ -1,4 +1,4 @@
-"""What training minimises, by the name `train.loss` takes."""
+"""Training losses by their `train.loss` name."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def build_focal() -> BatchLoss:
 
 @LOSSES.register("image_jaccard")
 def build_image_jaccard() -> BatchLoss:
-    """The mean of `image_jaccard_loss` over images, as the score is a mean over images."""
+    """Mean of `image_jaccard_loss` over images, because the score is also a mean over images."""
     return lambda mask, probability: tf.reduce_mean(image_jaccard_loss(mask, probability))
 
 
 @LOSSES.register("image_jaccard_bce")
 def build_image_jaccard_bce() -> BatchLoss:
-    """3/4 of the Jaccard metric loss and 1/4 binary cross-entropy, as Wang et al. (2023) mix them."""
+    """3/4 of the Jaccard metric loss and 1/4 binary cross-entropy, the mixture of Wang et al. (2023)."""
 
     def loss(mask: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
         entropy = tf.keras.losses.binary_crossentropy(tf.cast(mask, tf.float32), probability)
@@ -53,34 +53,34 @@ def build_image_jaccard_bce() -> BatchLoss:
 
 
 def image_jaccard_loss(mask: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    """The Jaccard metric loss of each image, [N]: 1 - (|x| + |y| - |x - y|) / (|x| + |y| + |x - y|), norms L1.
+    """Jaccard metric loss of each image, [N]: 1 - (|x| + |y| - |x - y|) / (|x| + |y| + |x - y|), with L1 norms.
 
-    Where the mask is 0 and 1 alone this is 1 minus the soft Jaccard index; unlike that, it is smallest at the mask
-    itself where the mask holds fractions. An image without lesion and prediction costs 0. Wang et al., "Jaccard Metric
-    Losses: Optimizing the Jaccard Index with Soft Labels", NeurIPS 2023.
+    For a binary mask this is 1 minus the soft Jaccard index. Unlike that index, it also has its minimum at the mask
+    itself when the mask contains fractions. The loss is 0 if mask and prediction are both empty. Wang et al., "Jaccard
+    Metric Losses: Optimizing the Jaccard Index with Soft Labels", NeurIPS 2023.
     """
     pixels = tuple(range(1, len(probability.shape)))
     mask = tf.cast(mask, tf.float32)
-    both = tf.reduce_sum(mask, pixels) + tf.reduce_sum(probability, pixels)
-    apart = tf.reduce_sum(tf.abs(mask - probability), pixels)
-    return 1.0 - (both - apart + EPSILON) / (both + apart + EPSILON)
+    total = tf.reduce_sum(mask, pixels) + tf.reduce_sum(probability, pixels)
+    difference = tf.reduce_sum(tf.abs(mask - probability), pixels)
+    return 1.0 - (total - difference + EPSILON) / (total + difference + EPSILON)
 
 
 @keras.saving.register_keras_serializable("ham_keras")
 class NamedLoss(keras.losses.Loss):
-    """The loss of a name in LOSSES, of masks in {0, 1} and float32 probabilities, both [N, H, W, 1].
+    """A loss from LOSSES as a Keras loss, for masks in {0, 1} and float32 probabilities, both [N, H, W, 1].
 
-    It is of the whole batch, and `call` returns it N times: of a vector Keras takes the mean and shares it among the
-    devices of a MirroredStrategy, a scalar it would count once for each of them.
+    `call` returns the loss of the whole batch N times. Keras averages a vector over the devices of a MirroredStrategy,
+    but would count a scalar once per device.
     """
 
     def __init__(self, loss: str, name: str | None = None, **options: Any) -> None:
         super().__init__(name=name or loss, **options)
         self.loss = loss
-        self.of_batch: BatchLoss = LOSSES.get(loss)()
+        self.batch_loss: BatchLoss = LOSSES.get(loss)()
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        return tf.fill(tf.shape(y_true)[:1], self.of_batch(y_true, y_pred))
+        return tf.fill(tf.shape(y_true)[:1], self.batch_loss(y_true, y_pred))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "loss": self.loss}

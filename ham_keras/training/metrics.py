@@ -1,4 +1,4 @@
-"""What training reports: segmentation_models' IoU, and the Jaccard index that runs are judged by."""
+"""Training metrics: segmentation_models' IoU, and the mean Jaccard index that is used to compare runs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ IOU_SCORE = sm.metrics.IOUScore(threshold=0.5)
 
 @keras.saving.register_keras_serializable("ham_keras")
 def iou_score(mask: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    """segmentation_models' IoU of a whole batch at 0.5."""
+    """segmentation_models' IoU of a whole batch at threshold 0.5."""
     return IOU_SCORE(mask, probability)
 
 
 @keras.saving.register_keras_serializable("ham_keras")
 class MeanJaccard(keras.metrics.Metric):
-    """Mean over images of the Jaccard index of (probability > threshold) and the mask.
+    """Mean over images of the Jaccard index between (probability > threshold) and the mask.
 
-    An image whose mask and prediction are both empty scores 1. Sums are kept in float64, so the result
-    equals `scoring.py` to 1e-6 whatever the batch size; segmentation_models' IoU, a plain function of a
-    batch, is averaged over batches and changes with their size.
+    An image whose mask and prediction are both empty scores 1. Sums are float64, so the result equals the score from
+    `ham_keras.scores` to 1e-6 for any batch size. segmentation_models' IoU is averaged over batches and depends on
+    their size.
     """
 
     def __init__(self, threshold: float = 0.5, name: str = "jaccard", dtype: str = "float64") -> None:
@@ -55,5 +55,5 @@ class MeanJaccard(keras.metrics.Metric):
 
 
 def build_metrics(threshold: float) -> list[Callable[..., Any]]:
-    """segmentation_models' IoU of the batch at 0.5, and the exact mean Jaccard of the images."""
+    """Return segmentation_models' IoU per batch at threshold 0.5, and the exact mean Jaccard over images."""
     return [iou_score, MeanJaccard(threshold)]

@@ -1,4 +1,4 @@
-"""Adam and AdamW in TensorFlow's own operations, and the learning rate's schedule."""
+"""Adam and AdamW with TensorFlow's fused operations, and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ham_keras.settings import Train
 
 @keras.saving.register_keras_serializable("ham_keras")
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam (Kingma and Ba 2015), each variable updated in one pass.
+    """Keras' Adam (Kingma and Ba 2015), updating each variable in one pass.
 
-    Keras writes the update out as ten operations, each of which goes through all weights and moments: a tenth of a
-    step in bfloat16, see benchmarks/training_step.py. Without `amsgrad`, sparse gradients and half precision weights.
-    `global_clipnorm` is of the sum of all devices' gradients, where Keras clips each device's own.
+    Keras uses ten operations per update, each a pass over all weights and moments: a tenth of a step in bfloat16, see
+    benchmarks/training_step.py. `amsgrad`, sparse gradients and half precision weights are not supported.
+    `global_clipnorm` clips the sum of the gradients of all devices; Keras clips the gradients of each device.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
@@ -49,9 +49,9 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("ham_keras")
 class AdamW(Adam, keras.optimizers.AdamW):
-    """Keras' AdamW (Loshchilov and Hutter 2019) in two passes; biases and BatchNormalization do not decay.
+    """Keras' AdamW (Loshchilov and Hutter 2019) in two passes.
 
-    These are the weights of one dimension.
+    One-dimensional weights, which are biases and those of BatchNormalization, do not decay.
     """
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -66,11 +66,11 @@ class AdamW(Adam, keras.optimizers.AdamW):
         super().update_step(gradient, variable, learning_rate)
 
     def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
-        """Part of `update_step`."""
+        """Does nothing: `update_step` applies the decay."""
 
 
 def build_optimizer(settings: Train, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The config's optimizer at its learning rate and schedule."""
+    """Build the optimizer of the settings, with its learning rate schedule."""
     rate: Any = settings.learning_rate
     schedule = settings.schedule
     if schedule.name == "cosine" or schedule.warmup_epochs:
@@ -78,7 +78,7 @@ def build_optimizer(settings: Train, steps_per_epoch: int) -> keras.optimizers.O
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup_steps else settings.learning_rate,
             decay_steps=max(1, settings.epochs * steps_per_epoch - warmup_steps),
-            alpha=0.0 if schedule.name == "cosine" else 1.0,  # decaying to 1 of the peak is staying there
+            alpha=0.0 if schedule.name == "cosine" else 1.0,  # decaying to 1 times the peak keeps the rate constant
             warmup_target=settings.learning_rate if warmup_steps else None,
             warmup_steps=warmup_steps,
         )

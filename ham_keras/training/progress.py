@@ -1,4 +1,4 @@
-"""What a user sees while a network trains: a bar with images/s, and TensorBoard's log."""
+"""Training progress: the progress bar, TensorBoard logs and checks for divergence."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ADVICE = "lower train.learning_rate or set train.precision=float32, with run.nam
 
 
 class EpochBar(keras.callbacks.Callback):
-    """A bar for one epoch, counted in images; stops training when the loss is not a finite number.
+    """Progress bar of one epoch, in images; stops training when the loss is not finite.
 
     Raises:
-        DivergedError: the loss is NaN or infinite; it names the epoch and the step.
+        DivergedError: the loss is NaN or infinite; the message names epoch and step.
     """
 
     def __init__(self, epoch: int, epochs: int, images: int, batch_size: int, *, visible: bool = True) -> None:
@@ -35,7 +35,7 @@ class EpochBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         logs = logs or {}
         try:
-            check_finite(logs["loss"], f"in epoch {self.epoch}, step {batch + 1}")
+            check_loss(logs["loss"], f"in epoch {self.epoch}, step {batch + 1}")
         except DivergedError:
             self.bar.close()
             raise
@@ -48,8 +48,8 @@ class EpochBar(keras.callbacks.Callback):
         self.bar.close()
 
 
-def check_finite(loss: float, where: str) -> None:
-    """Stop a training that has come to nothing.
+def check_loss(loss: float, where: str) -> None:
+    """Stop a training that has diverged.
 
     Raises:
         DivergedError: the loss is NaN or infinite.
@@ -59,7 +59,9 @@ def check_finite(loss: float, where: str) -> None:
 
 
 def check_weights(model: keras.Model, where: str) -> None:
-    """The same for what a loss need not show: oneDNN's fused BatchNormalization and ReLU makes 0 of NaN.
+    """Stop a training with weights that are not finite.
+
+    The loss need not show them: oneDNN's fused BatchNormalization and ReLU turns NaN into 0.
 
     Raises:
         DivergedError: a weight or a moving statistic is NaN or infinite.
@@ -69,9 +71,9 @@ def check_weights(model: keras.Model, where: str) -> None:
             raise DivergedError(f"{variable.path} is not finite {where}", ADVICE)
 
 
-def log_to_tensorboard(folder: Path, history: Sequence[Mapping[str, Any]], *, anew: bool = False) -> None:
-    """Write history rows as TensorBoard scalars; `anew` drops what stood there before."""
-    if anew:
+def log_to_tensorboard(folder: Path, history: Sequence[Mapping[str, Any]], *, overwrite: bool = False) -> None:
+    """Write history rows as TensorBoard scalars; `overwrite` deletes earlier logs first."""
+    if overwrite:
         shutil.rmtree(folder, ignore_errors=True)
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default():

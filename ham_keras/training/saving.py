@@ -1,4 +1,4 @@
-"""Importing this module registers our Keras classes, so that `keras.saving.load_model` reads what `model.save` wrote.
+"""Import this module so that `keras.saving.load_model` knows the Keras classes of this package.
 
 import ham_keras.training.saving
 model = keras.saving.load_model("best.keras")

@@ -23,10 +23,10 @@ from ham_keras.data.repair import decide_masks
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.predictor import load_segmenter
-from ham_keras.prediction.scoring import score_images
+from ham_keras.prediction.evaluation import evaluate_images
+from ham_keras.prediction.predictor import load_predictor
 from ham_keras.preprocessing.resize import resize_image
-from ham_keras.reports.failures import measure_all
+from ham_keras.reports.failures import measure_records
 from ham_keras.runs import Run, load_run
 from ham_keras.serving.signatures import build_signatures
 from ham_keras.settings import Data
@@ -116,8 +116,8 @@ def test_audit_reads_the_same_and_finds_the_files_that_stop_training(valid: list
 
 def test_evaluation_and_report_read_the_same(trained: Run, valid: list[Record]) -> None:
     _, config = load_run(trained.folder)
-    rows = [row for row, _, _ in score_images(load_model(trained, config), valid, config, visible=False)]
-    measured = measure_all(valid, visible=False)
+    rows = [row for row, _, _ in evaluate_images(load_model(trained, config), valid, config, visible=False)]
+    measured = measure_records(valid, visible=False)
     for record, row in zip(valid, rows, strict=True):
         lesion = read_truth(record).lesion
         assert (row["image_id"], row["height_px"], row["width_px"]) == (record.image_id, *lesion.shape)
@@ -126,25 +126,25 @@ def test_evaluation_and_report_read_the_same(trained: Run, valid: list[Record]) 
 
 
 def test_prediction_and_served_graph_read_the_same(trained: Run, valid: list[Record]) -> None:
-    segmenter = load_segmenter(trained.folder)
+    predictor = load_predictor(trained.folder)
     _, config = load_run(trained.folder)
     serve = build_signatures(load_model(trained, config), config.data, config.outline)["serve_bytes"]
     paths = [record.image_path for record in valid]
     served = 0
-    for path, segmented in segmenter.segment_files(paths, lambda _, segmented: segmented):
-        assert np.array_equal(segmented.image, read_image(path)), path.name
+    for path, prediction in predictor.predict_files(paths, lambda _, prediction: prediction):
+        assert np.array_equal(prediction.image, read_image(path)), path.name
         head = read_head(path)
         if path.read_bytes().startswith((JPEG, PNG)) and head is not None and head.orientation == 1:
             answer = serve(tf.constant([path.read_bytes()]))["mask_bytes"].numpy()[0]
             lesion = tf.io.decode_png(answer).numpy()[..., 0] // 255
-            assert np.mean(lesion == segmented.lesion) > 0.99, path.name
+            assert np.mean(lesion == prediction.mask) > 0.99, path.name
             served += 1
     assert served > 20
 
 
 def test_broken_files_raise_the_same_error_everywhere(trained: Run, broken: list[Record], audited: Audit) -> None:
     _, config = load_run(trained.folder)
-    model, segmenter = load_model(trained, config), load_segmenter(trained.folder)
+    model, predictor = load_model(trained, config), load_predictor(trained.folder)
     serve = build_signatures(model, config.data, config.outline)["serve_bytes"]
     details = {p.image_ids[0]: p.detail for p in audited.problems if p.kind in UNREADABLE}
     for record in broken:
@@ -163,13 +163,13 @@ def test_broken_files_raise_the_same_error_everywhere(trained: Run, broken: list
                     list(make_eval_dataset(examples, batch_size=1))
             lines[f"training, {cache}"] = line_of(error.value)
         with pytest.raises(HamError) as error:
-            list(score_images(model, [record], config, visible=False))
+            list(evaluate_images(model, [record], config, visible=False))
         lines["evaluation"] = line_of(error.value)
         with pytest.raises(HamError) as error:
-            measure_all([record], visible=False)
+            measure_records([record], visible=False)
         lines["report"] = line_of(error.value)
         if of_image:
-            ((_, refused),) = segmenter.segment_files([record.image_path], lambda _, segmented: segmented)
+            ((_, refused),) = predictor.predict_files([record.image_path], lambda _, prediction: prediction)
             lines["prediction"] = line_of(refused)
             data = record.image_path.read_bytes()
             if "lying" not in record.image_id and data.startswith((JPEG, PNG)):

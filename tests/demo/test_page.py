@@ -1,4 +1,4 @@
-"""What the demo page does behind the browser: when it asks the network, what it remembers, what it says of itself."""
+"""The demo page without a browser: its event handlers, what it keeps, and its header."""
 
 from __future__ import annotations
 
@@ -9,81 +9,81 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ham_keras.demo.display import SHOWN_PX, segment_for_display
 from ham_keras.demo.page import (
     LARGEST_PIXELS,
-    NOTHING_YET,
-    Desk,
+    NO_RESULTS,
+    EventHandlers,
     read_upload,
-    show_head,
+    render_header,
 )
-from ham_keras.demo.photograph import SHOWN_PX, segment_photograph
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.runs import Run, load_run
 
 
 class Ramp:
-    """In a Segmenter's place: the probability rises evenly from 0 on the left to 1 on the right."""
+    """Stands in for a Predictor: probability rises linearly from 0 on the left to 1 on the right."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
-    def answer(self, image: np.ndarray) -> np.ndarray:
-        self.asked += 1
+    def predict_network(self, image: np.ndarray) -> np.ndarray:
+        self.calls += 1
         return np.tile(np.linspace(0, 1, 5, dtype=np.float32)[None, :, None], (4, 1, 1))
 
 
 @pytest.fixture
-def desk() -> Any:
-    return Desk(Ramp())  # type: ignore[arg-type]
+def handlers() -> Any:
+    return EventHandlers(Ramp())  # type: ignore[arg-type]
 
 
-def test_moving_the_threshold_asks_no_network(desk: Any) -> None:
-    photograph, _, results = desk.take_example(SimpleNamespace(index=1), 0.5, False, False)
-    asked = desk.segmenter.asked
-    assert (photograph.name, photograph.size) == ("phantom_2.png", (450, 600))
-    # Bilinear between 5 columns whose centres are 120 px apart: at column x it is (x + 0.5 - 60) / 480.
+def test_new_threshold_does_not_run_the_network(handlers: Any) -> None:
+    image, _, results = handlers.open_example(SimpleNamespace(index=1), 0.5, False, False)
+    calls = handlers.predictor.calls
+    assert (image.name, image.size) == ("phantom_2.png", (450, 600))
+    # Bilinear between 5 columns whose centres are 120 px apart: (x + 0.5 - 60) / 480 at column x.
     assert '<td data-measure="lesion_fraction">50.00 %</td>' in results
     assert '<td data-measure="box">300 × 450 px at 300, 0</td>' in results
-    assert '<td data-measure="lesion_fraction">30.00 %</td>' in desk.outline(photograph, 0.75, False, False)
-    assert desk.segmenter.asked == asked
-    assert desk.outline(None, 0.5, False, False) == NOTHING_YET  # before an image, and after it was forgotten
+    assert '<td data-measure="lesion_fraction">30.00 %</td>' in handlers.update_outline(image, 0.75, False, False)
+    assert handlers.predictor.calls == calls
+    assert handlers.update_outline(None, 0.5, False, False) == NO_RESULTS  # no image yet, or its state has expired
 
 
-def test_an_image_is_kept_small_and_measured_at_its_own_size() -> None:
-    image = np.zeros((400, 4 * SHOWN_PX, 3), np.uint8)
-    photograph = segment_photograph(Ramp(), "wide.png", image)  # type: ignore[arg-type]
-    assert photograph.shown.shape == (100, SHOWN_PX, 3)
-    assert photograph.probability.shape == (400, 4 * SHOWN_PX)
-    assert (photograph.probability > 0.5).mean() == 0.5
+def test_image_is_kept_reduced_and_measured_at_its_original_size() -> None:
+    pixels = np.zeros((400, 4 * SHOWN_PX, 3), np.uint8)
+    image = segment_for_display(Ramp(), "wide.png", pixels)  # type: ignore[arg-type]
+    assert image.shown.shape == (100, SHOWN_PX, 3)
+    assert image.probability.shape == (400, 4 * SHOWN_PX)
+    assert (image.probability > 0.5).mean() == 0.5
 
 
-def test_uploads_that_cannot_be_taken(desk: Any, tmp_path: Path) -> None:
+def test_upload_errors(handlers: Any, tmp_path: Path) -> None:
     gone = tmp_path / "gone.jpg"
-    with pytest.raises(HamError, match=r"gone\.jpg: another page was sent the same file in the same instant"):
+    with pytest.raises(HamError, match=r"gone\.jpg: another page uploaded the same file at the same moment"):
         read_upload(gone)
     broken = tmp_path / "0123" / "broken.jpg"
     broken.parent.mkdir()
     broken.write_bytes(b"no image")
     sent = {"path": str(broken), "orig_name": "<i>broken.jpg"}
-    photograph, message, results = desk.take_upload(sent, 0.5, False, False)
-    assert (photograph, results, broken.exists()) == (None, NOTHING_YET, False)
+    image, message, results = handlers.open_upload(sent, 0.5, False, False)
+    assert (image, results, broken.exists()) == (None, NO_RESULTS, False)
     assert "&lt;i&gt;broken.jpg: not a readable image (unknown format)" in message.value
     assert str(tmp_path) not in message.value
     assert LARGEST_PIXELS > 6_000 * 4_000
 
 
-def test_the_head_says_what_network_this_is_and_what_it_is_not(trained: Run, tmp_path: Path) -> None:
+def test_header_shows_network_scores_and_intended_use(trained: Run, tmp_path: Path) -> None:
     run, config = load_run(trained.folder)
     jaccard = load_json(run.summary("test"))["native"]["jaccard"]
-    head = show_head(run, config, local=True)
+    header = render_header(run, config, local=True)
     low, high = jaccard["interval"]
-    assert f"mean Jaccard {jaccard['mean']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 6 test images" in head
-    assert "Run <b>tiny</b> · network 32 × 32 px" in head
-    assert "Research use; not a medical device.</b> Images stay on this machine; nothing is stored." in head
-    assert "mirror" not in head and "mean over the image and its mirror images" in show_head(
+    assert f"mean Jaccard {jaccard['mean']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 6 test images" in header
+    assert "Run <b>tiny</b> · network 32 × 32 px" in header
+    assert "Research use; not a medical device.</b> Images stay on this machine; nothing is stored." in header
+    assert "mirror" not in header and "mean over the image and its mirror images" in render_header(
         run, config, local=True, tta=True
     )
-    unscored = show_head(Run(tmp_path), config, local=False)
+    unscored = render_header(Run(tmp_path), config, local=False)
     assert "Jaccard" not in unscored
-    assert "Images go to this page's server and no further; nothing is stored." in unscored
+    assert "Images are sent only to this page's server; nothing is stored." in unscored

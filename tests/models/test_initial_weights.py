@@ -1,4 +1,4 @@
-"""Starting from another run's weights, or a file's, and what is said where they do not fit."""
+"""Starting from the weights of another run or a file, and the errors when they do not fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ham_keras.training.loop import build_compiled_model
 
 @pytest.mark.parametrize("deep_supervision", [False, True])
 @pytest.mark.parametrize("kind", ["run", "file"])
-def test_training_starts_from_them_and_loads_no_encoder(
+def test_training_starts_from_initial_weights_without_loading_encoder_weights(
     trained: Run, tiny: Any, kind: str, deep_supervision: bool
 ) -> None:
     source = trained.folder if kind == "run" else trained.weights
@@ -32,7 +32,7 @@ def test_training_starts_from_them_and_loads_no_encoder(
     assert any(not np.array_equal(one, other) for one, other in zip(before, found, strict=True))
 
 
-def test_the_path_becomes_absolute(trained: Run, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_becomes_absolute(trained: Run, tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained.folder.parent)
     monkeypatch.setenv("HOME", str(trained.folder.parent))
     for path in (trained.folder.name, f"~/{trained.folder.name}"):
@@ -52,7 +52,7 @@ def test_the_path_becomes_absolute(trained: Run, tiny: Any, monkeypatch: pytest.
         ({"initial_weights": "setup.cfg"}, "setup.cfg: expected a run folder or a .weights.h5 file"),
     ],
 )
-def test_what_does_not_fit_is_one_line(trained: Run, tiny: Any, model: dict[str, str], line: str) -> None:
+def test_unsuitable_source_is_a_one_line_error(trained: Run, tiny: Any, model: dict[str, str], line: str) -> None:
     config = tiny(run={"name": "other"}, model={"initial_weights": str(trained.folder), **model})
     with pytest.raises(HamError) as caught:
         with_initial_weights(config)
@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_one_line(trained: Run, tiny: Any, model: dict[str,
     assert line in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_run_without_weights(tiny: Any, tmp_path: Path) -> None:
+def test_run_without_weights_is_an_error(tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model": {"backbone": "resnet18"}}')
     with pytest.raises(HamError, match="has no weights yet; train that run first"):
         with_initial_weights(tiny(model={"initial_weights": str(tmp_path)}))
@@ -70,7 +70,7 @@ def test_a_run_without_weights(tiny: Any, tmp_path: Path) -> None:
     ("architecture", "backbone"),
     [("unet", "resnet34"), ("unet", "vgg16"), ("fpn", "resnet18"), ("linknet", "resnet18")],
 )
-def test_a_file_of_another_network_is_one_line(trained: Run, architecture: str, backbone: str) -> None:
+def test_file_of_another_network_is_a_one_line_error(trained: Run, architecture: str, backbone: str) -> None:
     settings = Model(
         architecture=architecture, backbone=backbone, encoder_weights=None, initial_weights=str(trained.weights)
     )
@@ -82,7 +82,7 @@ def test_a_file_of_another_network_is_one_line(trained: Run, architecture: str, 
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
+def test_damaged_file_is_a_one_line_error(tmp_path: Path) -> None:
     path = tmp_path / "a.weights.h5"
     path.write_bytes(b"no weights")
     settings = Model(backbone="resnet18", encoder_weights=None, initial_weights=str(path))

@@ -1,4 +1,4 @@
-"""Which precision is chosen on which machine."""
+"""Precision chosen for different hardware, dtype policies and strategies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from ham_keras.models.precision import build_strategy, choose_precision, dtype_p
         ([(9, 0), (6, 1)], {"amx_bf16"}, "float32"),
     ],
 )
-def test_auto(monkeypatch: pytest.MonkeyPatch, capabilities: list[Any], flags: set[str], expected: str) -> None:
+def test_auto_precision_depends_on_hardware(
+    monkeypatch: pytest.MonkeyPatch, capabilities: list[Any], flags: set[str], expected: str
+) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": gpu})
     monkeypatch.setattr(precision, "cpu_flags", lambda: flags)
@@ -30,7 +32,7 @@ def test_auto(monkeypatch: pytest.MonkeyPatch, capabilities: list[Any], flags: s
     assert choose_precision("float32") == "float32"
 
 
-def test_policy_is_put_back_even_after_an_error() -> None:
+def test_dtype_policy_is_restored_after_an_error() -> None:
     with pytest.raises(RuntimeError), dtype_policy("mixed_bfloat16"):
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
         raise RuntimeError

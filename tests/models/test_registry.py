@@ -1,4 +1,4 @@
-"""Names that are read from sources, and functions that are imported when they are asked for."""
+"""Registry: names are read from source files, functions are imported on request."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         del sys.modules[name]
 
 
-def test_names_are_read_without_importing(package: str) -> None:
+def test_names_are_listed_without_import(package: str) -> None:
     things = Registry("THINGS", package)
     assert things.names() == ["first", "second"]
     assert f"{package}.one" not in sys.modules
     assert Registry("THINGS", f"{package}.one").names() == ["first", "second"]
 
 
-def test_get_imports_the_one_module(package: str, tmp_path: Path) -> None:
+def test_get_imports_only_the_module_of_the_name(package: str, tmp_path: Path) -> None:
     (tmp_path / package / "one.py").write_text(
         "from registered_things import THINGS\n@THINGS.register('first')\ndef build_first(): return 1\n"
     )
@@ -60,7 +60,7 @@ def test_get_imports_the_one_module(package: str, tmp_path: Path) -> None:
     assert f"{package}.one" in sys.modules and f"{package}.two" not in sys.modules
 
 
-def test_a_users_own_is_known_at_once_to_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_architecture_is_accepted_by_config_and_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ARCHITECTURES, "_functions", dict(ARCHITECTURES._functions))
     with pytest.raises(HamError, match=r"model\.architecture: is unknown; known are fpn, linknet, unet, got \"mine\""):
         parse_config({"model": {"architecture": "mine"}}, "test")
@@ -73,19 +73,19 @@ def test_a_users_own_is_known_at_once_to_the_config(monkeypatch: pytest.MonkeyPa
     assert '"mine"' in json_schema()
 
 
-def test_a_name_is_registered_once(package: str) -> None:
+def test_duplicate_name_is_an_error(package: str) -> None:
     things = Registry("THINGS", package)
-    things.register("name")(test_names_are_read_without_importing)
-    with pytest.raises(ValueError, match=r"'name' is registered already, by .*test_names_are_read"):
-        things.register("name")(test_a_name_is_registered_once)
+    things.register("name")(test_names_are_listed_without_import)
+    with pytest.raises(ValueError, match=r"'name' is already registered by .*test_names_are_listed"):
+        things.register("name")(test_duplicate_name_is_an_error)
 
 
-def test_an_unknown_name_names_the_nearest() -> None:
+def test_unknown_name_suggests_the_closest() -> None:
     with pytest.raises(ValueError, match=r"^is unknown; did you mean dice_bce[?] known are dice, dice_bce, focal"):
         LOSSES.get("dicebce")
 
 
-def test_the_package_registers_what_its_names_say_and_no_tensorflow_is_needed_for_them() -> None:
+def test_all_listed_names_are_registered_and_listing_does_not_import_keras() -> None:
     code = (
         "import sys\nimport ham_keras.settings\nfrom ham_keras.models.registry import ARCHITECTURES, LOSSES\n"
         "names = [registry.names() for registry in (ARCHITECTURES, LOSSES)]\nassert 'keras' not in sys.modules\n"

@@ -1,4 +1,4 @@
-"""Encoder weights: from a file of the legacy layout, and what is said when they cannot be had."""
+"""Encoder weights: loading files, also in the Keras 2 layout, and errors when they are not available."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENCODER = ("resnet18", None)
 
 
 def write_legacy(path: Path, seed: int) -> dict[str, list[np.ndarray]]:
-    """Write random weights of the encoder as Keras 2 did: a group a layer, named in attributes."""
+    """Write random encoder weights in the Keras 2 layout: one group per layer, named in attributes."""
     rng = np.random.default_rng(seed)
     encoder = build_encoder(*ENCODER)
     written = {}
@@ -39,7 +39,7 @@ def write_legacy(path: Path, seed: int) -> dict[str, list[np.ndarray]]:
     return written
 
 
-def test_a_legacy_file_reaches_every_encoder_layer(tmp_path: Path) -> None:
+def test_legacy_file_sets_every_encoder_layer(tmp_path: Path) -> None:
     path = tmp_path / "resnet18_imagenet_1000_no_top.h5"
     written = write_legacy(path, 1)
     model = build_model(Model(backbone="resnet18", encoder_weights=str(path)))
@@ -50,8 +50,8 @@ def test_a_legacy_file_reaches_every_encoder_layer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["seresnet18", "mobilenet", pytest.param("inceptionv3", marks=pytest.mark.slow)])
-def test_encoders_whose_layers_keras_numbers_get_their_weights(tmp_path: Path, backbone: str) -> None:
-    """By what they compute: the encoder's features of an image come out of a layer of the network."""
+def test_encoders_with_numbered_layers_get_their_weights(tmp_path: Path, backbone: str) -> None:
+    """A layer of the network returns the same features of an image as the encoder."""
     path = tmp_path / "encoder.weights.h5"
     keras.utils.set_random_seed(2)
     encoder = build_encoder(backbone, None)
@@ -69,14 +69,14 @@ def test_encoders_whose_layers_keras_numbers_get_their_weights(tmp_path: Path, b
     assert features.std() > 0
 
 
-def test_a_file_of_another_encoder_is_refused(tmp_path: Path) -> None:
+def test_file_of_another_encoder_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "resnet18.h5"
     write_legacy(path, 1)
     with pytest.raises(HamError, match=r"model\.encoder_weights: .*resnet18\.h5: does not fit"):
         build_model(Model(backbone="resnet34", encoder_weights=str(path)))
 
 
-def test_weights_for_a_network_without_the_encoder_are_refused(tmp_path: Path) -> None:
+def test_network_without_the_encoder_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "resnet18.h5"
     write_legacy(path, 1)
     network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(1, 3)], name="plain")
@@ -85,7 +85,7 @@ def test_weights_for_a_network_without_the_encoder_are_refused(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", [None, b"no weights"])
-def test_a_file_that_is_missing_or_none(tmp_path: Path, content: bytes | None) -> None:
+def test_missing_or_invalid_file_is_an_error(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "encoder.h5"
     if content is not None:
         path.write_bytes(content)
@@ -93,7 +93,7 @@ def test_a_file_that_is_missing_or_none(tmp_path: Path, content: bytes | None) -
         build_model(Model(backbone="resnet18", encoder_weights=str(path)))
 
 
-def test_imagenet_without_network_says_what_was_tried_and_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_imagenet_download_reports_url_and_solutions(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(url: str, *_: object, **__: object) -> None:
         raise urllib.error.URLError("no network")
 

@@ -1,4 +1,4 @@
-"""Which files a prediction is made for, what they are called, and what is left out."""
+"""Which files are predicted, what their ids are, and which files are skipped."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ import pytest
 from PIL import Image
 
 from ham_keras.errors import HamError
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import Inputs, find_inputs
 
-OWN = ("out/gone_segmentation.png", "out/overlays/a.jpg")
+OUTPUTS = ("out/gone_segmentation.png", "out/overlays/a.jpg")
 
 
-def find(inputs: list[Path | str], output: Predictions) -> list[Path]:
+def find(inputs: list[Path | str], output: PredictionFolder) -> list[Path]:
     return list(find_inputs(inputs, output).ids)
 
 
-def lay(root: Path, *names: str) -> None:
+def touch(root: Path, *names: str) -> None:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Predictions:
-    return Predictions(tmp_path / "out")
+def out(tmp_path: Path) -> PredictionFolder:
+    return PredictionFolder(tmp_path / "out")
 
 
-def test_folders_globs_and_files_are_found_once_and_masks_left_out(phantoms: Path, tmp_path: Path) -> None:
+def test_files_folders_and_globs_are_found_once_and_masks_are_skipped(phantoms: Path, tmp_path: Path) -> None:
     images = sorted((phantoms / "images").iterdir())
-    out = Predictions(tmp_path / "out")
+    out = PredictionFolder(tmp_path / "out")
     assert find([phantoms / "images"], out) == images
     assert find([images[3], str(phantoms / "im*" / "*1.jpg"), phantoms / "images"], out)[:2] == [images[3], images[0]]
-    lay(tmp_path, "a.jpg", "a_segmentation.png", "b_lesion.png", ".hidden.jpg", "sub/c.TIF", "notes.txt", *OWN)
+    touch(tmp_path, "a.jpg", "a_segmentation.png", "b_lesion.png", ".hidden.jpg", "sub/c.TIF", "notes.txt", *OUTPUTS)
     assert [path.name for path in find([tmp_path], out)] == ["a.jpg", "b_lesion.png", "c.TIF"]
     assert [path.name for path in find([str(tmp_path / "*")], out)] == ["a.jpg", "b_lesion.png"]
     assert [path.name for path in find([tmp_path / "a_segmentation.png", tmp_path / "a.jpg"], out)] == ["a.jpg"]
-    Predictions(tmp_path / "out").settings.touch()
-    assert find([tmp_path / "out"], Predictions(tmp_path / "elsewhere")) == [tmp_path / OWN[0]]
+    PredictionFolder(tmp_path / "out").settings.touch()
+    assert find([tmp_path / "out"], PredictionFolder(tmp_path / "elsewhere")) == [tmp_path / OUTPUTS[0]]
     (tmp_path / "dangling.jpg").symlink_to("nowhere")
-    assert find([tmp_path / "dangling.jpg"], out) == [tmp_path / "dangling.jpg"]  # told when it is read
+    assert find([tmp_path / "dangling.jpg"], out) == [tmp_path / "dangling.jpg"]  # reported when it is read
     (tmp_path / "dangling.jpg").unlink()
-    assert find([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # named, so read it
-    for nothing in (tmp_path / "gone.jpg", tmp_path / "*.bmp", tmp_path / "out"):
-        with pytest.raises(HamError, match=f"{nothing.name.replace('*', '.')}: no image there; expected"):
-            find([nothing], out)
-    lay(tmp_path, "A.png")
-    with pytest.raises(HamError, match=r"A\.png and .*a\.jpg: their masks would have one name"):
+    assert find([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # given by name, so it is read
+    for empty in (tmp_path / "gone.jpg", tmp_path / "*.bmp", tmp_path / "out"):
+        with pytest.raises(HamError, match=f"{empty.name.replace('*', '.')}: no image found; expected"):
+            find([empty], out)
+    touch(tmp_path, "A.png")
+    with pytest.raises(HamError, match=r"A\.png and .*a\.jpg: their masks would have the same name"):
         find([tmp_path], out)
 
 
@@ -57,16 +57,16 @@ def names(found: Inputs) -> list[str]:
     return list(found.ids.values())
 
 
-def test_ids_keep_the_folders_where_names_repeat(
-    tmp_path: Path, out: Predictions, monkeypatch: pytest.MonkeyPatch
+def test_ids_include_folders_if_names_repeat(
+    tmp_path: Path, out: PredictionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lay(tmp_path, "in/p1/a.jpg", "in/p1/b.jpg", "in/p2/A.png", "in/c.jpg", "in/deep/p1/a.jpg")
+    touch(tmp_path, "in/p1/a.jpg", "in/p1/b.jpg", "in/p2/A.png", "in/c.jpg", "in/deep/p1/a.jpg")
     root = tmp_path / "in"
     assert names(find_inputs([root / "p1", root / "c.jpg"], out)) == ["a", "b", "c"]
     expected = ["c", "deep/p1/a", "p1/a", "p1/b", "p2/A"]
     assert names(find_inputs([root], out)) == expected
     assert names(find_inputs([str(root / "**" / "*.*")], out)) == expected
-    # Of two inputs, their names tell them apart; in p1 itself there is no folder to keep.
+    # There are no folders below p1 and p2, so ids include the names of the inputs.
     assert names(find_inputs([root / "p1", root / "p2"], out)) == ["p1/a", "p1/b", "p2/A"]
     assert names(find_inputs([root / "p1/a.jpg", root / "deep/p1/a.jpg"], out)) == ["p1/a", "deep/p1/a"]
     monkeypatch.chdir(root / "p1")
@@ -85,7 +85,7 @@ def draw(path: Path, mask: bool, mode: str = "RGB", **options: int) -> None:
 @pytest.mark.parametrize(
     "name", ["P001_lesion.jpg", "P001_Lesion.png", "P001-lesion.tif", "P001_mask.jpg", "P001_gt.png"]
 )
-def test_a_close_up_named_like_a_mask_is_predicted(tmp_path: Path, out: Predictions, name: str) -> None:
+def test_close_up_named_like_a_mask_is_predicted(tmp_path: Path, out: PredictionFolder, name: str) -> None:
     draw(tmp_path / "P001.jpg", mask=False)
     draw(tmp_path / name, mask=False)
     found = find_inputs([tmp_path], out)
@@ -106,31 +106,31 @@ def test_a_close_up_named_like_a_mask_is_predicted(tmp_path: Path, out: Predicti
         ("masks/P001_lesion.png", "L", {}),
     ],
 )  # fmt: skip
-def test_a_mask_beside_its_image_is_left_out_and_counted(
-    tmp_path: Path, out: Predictions, name: str, mode: str, options: dict[str, int]
+def test_masks_of_other_images_are_skipped_and_counted(
+    tmp_path: Path, out: PredictionFolder, name: str, mode: str, options: dict[str, int]
 ) -> None:
     draw(tmp_path / "P001.jpg", mask=False)
     draw(tmp_path / name, mask=True, mode=mode, **options)
     found = find_inputs([tmp_path], out)
     assert found.ids == {tmp_path / "P001.jpg": "P001"}
-    assert found.warnings() == [f"1 files are left out as masks of other images, the first: {tmp_path / name}"]
+    assert found.warnings() == [f"1 files are skipped as masks of other images, the first: {tmp_path / name}"]
 
 
-def test_files_of_kinds_that_are_not_read_are_counted(tmp_path: Path, out: Predictions) -> None:
-    lay(tmp_path, "in/a.jpg", "in/b.HEIC", "in/p/c.dcm", "in/readme.txt")
+def test_unsupported_file_types_are_counted(tmp_path: Path, out: PredictionFolder) -> None:
+    touch(tmp_path, "in/a.jpg", "in/b.HEIC", "in/p/c.dcm", "in/readme.txt")
     expected = [
         f"2 files have unsupported formats (.dcm, .heic), the first: {tmp_path / 'in/b.HEIC'}; save them as JPEG or PNG"
     ]
     assert find_inputs([tmp_path / "in"], out).warnings() == expected
     assert find_inputs([str(tmp_path / "in/**/*")], out).warnings() == expected
-    with pytest.raises(HamError, match=r"no image there; expected .*; 1 files have unsupported formats"):
+    with pytest.raises(HamError, match=r"no image found; expected .*; 1 files have unsupported formats"):
         find_inputs([tmp_path / "in/p"], out)
-    assert names(find_inputs([tmp_path / "in/b.HEIC"], out)) == ["b"]  # named, so it is tried
+    assert names(find_inputs([tmp_path / "in/b.HEIC"], out)) == ["b"]  # given by name, so it is read
 
 
-def test_products_in_folders_are_told_by_their_counterpart(tmp_path: Path) -> None:
-    lay(tmp_path, "p/a.jpg", "p/a_segmentation.png", "overlays/p/a.jpg", "p/b_segmentation.png", "overlays/q/c.jpg")
-    out = Predictions(tmp_path)
+def test_outputs_in_subfolders_are_recognised_by_their_counterpart(tmp_path: Path) -> None:
+    touch(tmp_path, "p/a.jpg", "p/a_segmentation.png", "overlays/p/a.jpg", "p/b_segmentation.png", "overlays/q/c.jpg")
+    out = PredictionFolder(tmp_path)
     assert [str(path.relative_to(tmp_path)) for path in find([tmp_path], out)] == [
         "overlays/q/c.jpg",
         "p/a.jpg",
@@ -138,8 +138,8 @@ def test_products_in_folders_are_told_by_their_counterpart(tmp_path: Path) -> No
     ]
 
 
-def test_links_and_hidden_folders(tmp_path: Path, out: Predictions) -> None:
-    lay(tmp_path / ".cache", "in/a.jpg", "in/.thumbs/a.jpg", "store/b.jpg")
+def test_links_are_followed_once_and_hidden_folders_skipped(tmp_path: Path, out: PredictionFolder) -> None:
+    touch(tmp_path / ".cache", "in/a.jpg", "in/.thumbs/a.jpg", "store/b.jpg")
     (tmp_path / ".cache/in/more").symlink_to(tmp_path / ".cache/store")
     (tmp_path / ".cache/store/back").symlink_to(tmp_path / ".cache/in")
     assert [path.name for path in find([tmp_path / ".cache/in"], out)] == ["a.jpg", "b.jpg"]

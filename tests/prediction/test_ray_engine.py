@@ -1,4 +1,4 @@
-"""Prediction on a local Ray: the same folder as without it, also when a worker dies."""
+"""Prediction with a local Ray writes the same folder as without it, even if a worker dies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.predict import main, predict
 from ham_keras.prediction import ray_engine
-from ham_keras.prediction.folder import Predictions
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
 
@@ -28,7 +28,7 @@ ray = pytest.importorskip("ray")
 
 @pytest.fixture(scope="module")
 def two_cores() -> Iterator[None]:
-    """A Ray of its own on this machine, with room for two workers."""
+    """A local Ray cluster with room for two workers."""
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
@@ -39,41 +39,41 @@ def masks(folder: Path) -> dict[str, bytes]:
 
 
 def workers() -> set[int]:
-    """The living processes that hold a network."""
+    """Process ids of the living workers."""
     found = set()
     for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one, too
+        with contextlib.suppress(psutil.NoSuchProcess):  # also raised for zombies
             if "MapWorker" in " ".join(child.cmdline()):
                 found.add(child.pid)
     return found
 
 
 @pytest.mark.slow
-def test_two_workers_one_killed_leave_the_same_folder(
+def test_killed_worker_is_replaced_and_outputs_are_the_same(
     trained: Run, phantoms: Path, two_cores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_text("no image")
     paths = [record.image_path for record in find_records(phantoms).records] + [broken]
-    repeated = tmp_path / "p1" / paths[0].name  # so that ids have folders
+    repeated = tmp_path / "p1" / paths[0].name  # so that ids include folders
     repeated.parent.mkdir()
     shutil.copy(paths[1], repeated)
     paths.append(repeated)
     alone = predict(trained.folder, paths, tmp_path / "alone", visible=False)
     monkeypatch.setattr(ray_engine, "BLOCK", 2)
     seen: list[set[int]] = []
-    add = Predictions.add
+    add = PredictionFolder.add
 
-    def add_and_kill(predictions: Predictions, row: dict[str, Any]) -> None:
+    def add_and_kill(predictions: PredictionFolder, row: dict[str, Any]) -> None:
         add(predictions, row)
         seen.append(workers())
         if len(seen) == 1:
             os.kill(max(seen[0]), signal.SIGKILL)
 
-    monkeypatch.setattr(Predictions, "add", add_and_kill)
+    monkeypatch.setattr(PredictionFolder, "add", add_and_kill)
     shared = predict(trained.folder, paths, tmp_path / "shared", engine="ray", workers=2, visible=False)
     assert len(seen[0]) == 2
-    assert len(seen[0] | seen[-1]) > 2 or len(seen[-1]) == 1  # replaced, or the other one did the rest
+    assert len(seen[0] | seen[-1]) > 2 or len(seen[-1]) == 1  # replaced, or the other worker did the rest
     assert shared == alone and list(shared.failures) == [broken]
     assert any(name.endswith(f"p1/{paths[0].stem}_segmentation.png") for name in masks(tmp_path / "shared"))
     assert masks(tmp_path / "shared") == masks(tmp_path / "alone")
@@ -81,13 +81,13 @@ def test_two_workers_one_killed_leave_the_same_folder(
 
 
 @pytest.mark.slow
-def test_a_worker_that_cannot_write_is_one_line(trained: Run, phantoms: Path, two_cores: None, tmp_path: Path) -> None:
+def test_worker_that_cannot_write_raises(trained: Run, phantoms: Path, two_cores: None, tmp_path: Path) -> None:
     (tmp_path / "overlays").symlink_to("a disk that is gone")
     with pytest.raises(HamError, match=r"a worker of Ray: .*overlays"):
         predict(trained.folder, [phantoms / "images"], tmp_path, engine="ray", workers=1, visible=False)
 
 
-def test_a_cluster_that_does_not_answer_is_named(
+def test_unreachable_cluster_raises(
     trained: Run, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: object) -> None:
@@ -100,7 +100,7 @@ def test_a_cluster_that_does_not_answer_is_named(
         main([str(trained.folder), str(phantoms / "images"), "-o", str(tmp_path), "--engine", "ray"])
 
 
-def test_without_ray_its_package_is_named(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_ray_raises(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(HamError, match=r"ray is not installed; pip install 'ray\[data\]'$"):
-        next(ray_engine.segment_on_ray(trained.folder, Outline(), [tmp_path / "a.jpg"], Predictions(tmp_path)))
+        next(ray_engine.predict_on_ray(trained.folder, Outline(), [tmp_path / "a.jpg"], PredictionFolder(tmp_path)))

@@ -1,4 +1,4 @@
-"""`ham_keras.load`: what it segments is what `predict` writes, and what it refuses."""
+"""`ham_keras.load`: segments as `predict` does, and rejects invalid input."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def paths(phantoms: Path) -> list[Path]:
     return [record.image_path for record in find_records(phantoms).records]
 
 
-def test_it_segments_as_predict_does(run: TrainedRun, trained: Run, paths: list[Path], tmp_path: Path) -> None:
+def test_segment_equals_predict(run: TrainedRun, trained: Run, paths: list[Path], tmp_path: Path) -> None:
     ham_keras.predict(trained.folder, paths[:3], tmp_path / "out", visible=False)
     rows = load_csv(tmp_path / "out" / "predictions.csv")
     for path, row in zip(paths, rows, strict=False):
@@ -45,11 +45,11 @@ def test_it_segments_as_predict_does(run: TrainedRun, trained: Run, paths: list[
         assert {key: str(value) for key, value in measured.items()} == row
 
 
-def test_an_array_a_path_and_a_pil_image_are_the_same_image(run: TrainedRun, paths: list[Path], tmp_path: Path) -> None:
+def test_array_path_and_pil_image_give_the_same_result(run: TrainedRun, paths: list[Path], tmp_path: Path) -> None:
     pixels = np.asarray(Image.open(paths[0]))
     file = tmp_path / "a.png"
     Image.fromarray(pixels).save(file)
-    turned = Image.fromarray(np.rot90(pixels))  # a quarter counterclockwise; EXIF 6 turns it back
+    turned = Image.fromarray(np.rot90(pixels))  # a quarter turn counterclockwise; EXIF 6 undoes it
     turned.getexif()[0x0112] = 6
     with_alpha = Image.fromarray(pixels).convert("RGBA")
     with_alpha.putalpha(7)
@@ -70,12 +70,12 @@ def test_an_array_a_path_and_a_pil_image_are_the_same_image(run: TrainedRun, pat
         (None, r"object \[\]"),
     ],
 )
-def test_an_array_that_is_no_rgb_image_is_one_clear_error(run: TrainedRun, image: Any, got: str) -> None:
+def test_invalid_array_raises(run: TrainedRun, image: Any, got: str) -> None:
     with pytest.raises(HamError, match=rf"^image: expected uint8 RGB \[H, W, 3\], 0\.\.255, .* or a path; got {got}$"):
         run.segment(image)
 
 
-def test_images_that_cannot_be_read(run: TrainedRun, paths: list[Path], tmp_path: Path) -> None:
+def test_unreadable_image_raises(run: TrainedRun, paths: list[Path], tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(paths[0].read_bytes()[:800])
     for image in (tmp_path / "gone.jpg", tmp_path / "cut.png"):
         with pytest.raises(HamError, match=rf"{image}: not a readable image"):
@@ -86,12 +86,10 @@ def test_images_that_cannot_be_read(run: TrainedRun, paths: list[Path], tmp_path
                 run.segment(image)
 
 
-def test_many_are_segmented_in_order_with_the_errors_among_them(
-    run: TrainedRun, paths: list[Path], tmp_path: Path
-) -> None:
+def test_segment_many_yields_results_and_errors_in_order(run: TrainedRun, paths: list[Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.touch()
-    given = [*paths[:18], broken, paths[0]]  # more than a batch, and one file twice
+    given = [*paths[:18], broken, paths[0]]  # more than one batch, with a repeated file
     found = list(run.segment_many(map(str, given)))
     assert [path for path, _ in found] == given
     for path, result in found:
@@ -105,11 +103,11 @@ def test_many_are_segmented_in_order_with_the_errors_among_them(
         run.segment_many(str(paths[0]))
 
 
-def test_many_are_read_as_they_are_asked_for(run: TrainedRun, paths: list[Path]) -> None:
-    asked = []
-    results = run.segment_many(path for path in paths * 10 if asked.append(path) is None)
+def test_segment_many_reads_lazily(run: TrainedRun, paths: list[Path]) -> None:
+    read = []
+    results = run.segment_many(path for path in paths * 10 if read.append(path) is None)
     next(results)
-    assert len(asked) < len(paths) * 10 / 2
+    assert len(read) < len(paths) * 10 / 2
     results.close()
 
 
@@ -123,7 +121,7 @@ def test_model_config_and_scores(run: TrainedRun, trained: Run, paths: list[Path
     assert repr(run) == f"<TrainedRun {trained.folder}: unet resnet18, 32x32>"
 
 
-def test_a_run_without_weights_or_with_those_of_another_network(trained: Run, tmp_path: Path) -> None:
+def test_missing_or_wrong_weights_raise(trained: Run, tmp_path: Path) -> None:
     shutil.copy(trained.config, tmp_path / "config.json")
     with pytest.raises(HamError, match=r"model\.weights\.h5: not there yet; train the run first"):
         ham_keras.load(tmp_path)

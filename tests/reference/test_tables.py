@@ -1,4 +1,4 @@
-"""Settings as Markdown tables, from a schema small enough to write the tables by hand."""
+"""Settings as Markdown tables, compared with tables written by hand for a small schema."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Recipe(Section):
     dishes: dict[str, Oven] = Field({}, description="By name.")
 
 
-def test_keys_stand_in_the_table_of_their_section() -> None:
+def test_keys_are_in_the_table_of_their_section() -> None:
     assert settings_tables(Recipe.model_json_schema()) == (
-        "| key | takes | default | |\n|---|---|---|---|\n"
+        "| key | type | default | description |\n|---|---|---|---|\n"
         "| `name` | text |  | Of the cake. |\n"
         "| `dishes` | section of keys | `{}` | By name. |\n"
         "| `dishes.KEY.degrees` | whole number, at least 50, at most 300 | `180` | Celsius \\| of the air. |\n"
         "| `dishes.KEY.fan` | `true` or `false` | `true` |  |\n"
         "\n## oven\n\nHow it is baked.\n\n"
-        "| key | takes | default | |\n|---|---|---|---|\n"
+        "| key | type | default | description |\n|---|---|---|---|\n"
         "| `oven.degrees` | whole number, at least 50, at most 300 | `180` | Celsius \\| of the air. |\n"
         "| `oven.fan` | `true` or `false` | `true` |  |\n"
     )
@@ -56,7 +56,7 @@ class Kinds(Section):
         ("d", "list of at least 1"),
     ],
 )
-def test_what_a_key_takes(key: str, words: str) -> None:
+def test_type_of_a_key(key: str, words: str) -> None:
     assert describe_type(Kinds.model_json_schema()["properties"][key]) == words
 
 

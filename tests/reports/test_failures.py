@@ -1,4 +1,4 @@
-"""Failure groups: measures of hand-drawn images, their thresholds, and the scores of groups."""
+"""Failure groups: measurements of hand-drawn images, thresholds of the groups, and their scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from ham_keras.data.records import find_records
-from ham_keras.reports.failures import GROUPS, Measures, measure, measure_all, measure_rows, members, score_groups
+from ham_keras.reports.failures import (
+    GROUPS,
+    ImageMeasurements,
+    group_members,
+    measure_image,
+    measure_records,
+    measurement_rows,
+    score_groups,
+)
 
 GREY_50 = 119  # sRGB of CIE lightness 50.0
 
@@ -24,30 +32,30 @@ def paint(lesion: np.ndarray, inside: int, outside: int) -> np.ndarray:
     return np.repeat(np.where(lesion == 1, inside, outside).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def test_measures_of_a_square_are_what_was_drawn() -> None:
+def test_measurements_of_a_square() -> None:
     lesion = square(90)
-    measured = measure(paint(lesion, GREY_50, 255), lesion)
+    measured = measure_image(paint(lesion, GREY_50, 255), lesion)
     assert measured.lesion_fraction == pytest.approx(90 * 90 / (450 * 600))
     assert (measured.sides_touched, measured.hair_fraction) == (0, 0.0)
     assert measured.contrast == pytest.approx(50, abs=0.2)  # white has lightness 100
 
 
-def test_only_the_ring_around_a_lesion_is_compared() -> None:
+def test_contrast_compares_lesion_with_the_ring_around_it() -> None:
     lesion = square(90)
     image = paint(lesion, GREY_50, GREY_50)
-    image[cv2.dilate(lesion, np.ones((201, 201))) == 0] = 0  # far off
-    assert measure(image, lesion).contrast == pytest.approx(0, abs=0.01)
+    image[cv2.dilate(lesion, np.ones((201, 201))) == 0] = 0  # far from the lesion
+    assert measure_image(image, lesion).contrast == pytest.approx(0, abs=0.01)
     image[cv2.dilate(lesion, np.ones((73, 73))) > lesion] = 255  # 36 pixels wide
-    assert measure(image, lesion).contrast == pytest.approx(50, abs=0.2)
+    assert measure_image(image, lesion).contrast == pytest.approx(50, abs=0.2)
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
-def test_measures_do_not_depend_on_the_photographs_size(scale: float) -> None:
+def test_measurements_do_not_depend_on_the_image_size(scale: float) -> None:
     lesion = square(150, (0, 100))
     image = paint(lesion, 90, 200)
     cv2.line(image, (320, 380), (580, 120), (30, 30, 30), 4, cv2.LINE_AA)
-    whole = measure(image, lesion)
-    other = measure(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), lesion)
+    whole = measure_image(image, lesion)
+    other = measure_image(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), lesion)
     assert other.lesion_fraction == whole.lesion_fraction and other.sides_touched == whole.sides_touched == 1
     assert whole.contrast is not None and other.contrast == pytest.approx(whole.contrast, abs=1)
     assert whole.hair_fraction > 0.003 and other.hair_fraction == pytest.approx(whole.hair_fraction, rel=0.25)
@@ -61,40 +69,40 @@ def test_measures_do_not_depend_on_the_photographs_size(scale: float) -> None:
         (slice(3, 200), slice(100, 597), 2),
         (slice(0, 450), slice(0, 300), 3),
         (slice(0, 450), slice(0, 600), 4),
-        (slice(0, 200), slice(100, 125), 0),  # 25 of 600 pixels of the upper side are less than a twentieth
+        (slice(0, 200), slice(100, 125), 0),  # 25 of 600 pixels of the upper side, less than 5 %
     ],
 )
-def test_sides_that_a_lesion_touches_are_counted(rows: slice, columns: slice, sides: int) -> None:
+def test_sides_touched(rows: slice, columns: slice, sides: int) -> None:
     lesion = np.zeros((450, 600), np.uint8)
     lesion[rows, columns] = 1
-    assert measure(paint(lesion, 90, 200), lesion).sides_touched == sides
+    assert measure_image(paint(lesion, 90, 200), lesion).sides_touched == sides
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_without_skin_or_without_lesion_there_is_no_contrast(value: int) -> None:
+def test_no_contrast_without_skin_or_without_lesion(value: int) -> None:
     lesion = np.full((60, 80), value, np.uint8)
-    measured = measure(paint(lesion, 90, 90), lesion)
+    measured = measure_image(paint(lesion, 90, 90), lesion)
     assert measured.contrast is None and measured.lesion_fraction == value
     assert not GROUPS["low_contrast"].contains(measured)
 
 
 @pytest.mark.parametrize(
-    ("measures", "expected"),
+    ("measurements", "expected"),
     [
-        (Measures(0.2, 1, 0.01, 10.0), set()),
-        (Measures(0.51, 0, 0.0, 30.0), {"fills_frame"}),
-        (Measures(0.2, 2, 0.0, 30.0), {"fills_frame"}),
-        (Measures(0.0249, 0, 0.0, 30.0), {"tiny"}),
-        (Measures(0.2, 0, 0.0101, 9.9), {"hairy", "low_contrast"}),
+        (ImageMeasurements(0.2, 1, 0.01, 10.0), set()),
+        (ImageMeasurements(0.51, 0, 0.0, 30.0), {"fills_frame"}),
+        (ImageMeasurements(0.2, 2, 0.0, 30.0), {"fills_frame"}),
+        (ImageMeasurements(0.0249, 0, 0.0, 30.0), {"tiny"}),
+        (ImageMeasurements(0.2, 0, 0.0101, 9.9), {"hairy", "low_contrast"}),
     ],
 )
-def test_groups_begin_at_their_thresholds(measures: Measures, expected: set[str]) -> None:
-    assert {name for name, ids in members({"a": measures}).items() if "a" in ids} == expected
-    row = measure_rows({"a": measures})[0]
+def test_thresholds_of_the_groups(measurements: ImageMeasurements, expected: set[str]) -> None:
+    assert {name for name, ids in group_members({"a": measurements}).items() if "a" in ids} == expected
+    row = measurement_rows({"a": measurements})[0]
     assert {name for name in GROUPS if row[name]} == expected
 
 
-def test_groups_are_scored_against_all_others() -> None:
+def test_group_scores_against_all_other_images() -> None:
     rows = [
         {"image_id": str(i), "lesion_id": f"L{i // 2}", "jaccard_native": str(value)}
         for i, value in enumerate((0.2, 0.4, 0.9, 0.7, 0.8, 0.6))
@@ -109,9 +117,9 @@ def test_groups_are_scored_against_all_others() -> None:
     assert scored["none"]["inside"] is None and scored["none"]["outside"]["mean"] == pytest.approx(0.6)
 
 
-def test_all_records_are_measured_with_repaired_masks(phantoms: Path) -> None:
+def test_records_are_measured_with_repaired_masks(phantoms: Path) -> None:
     records = find_records(phantoms).records
-    measured = measure_all(records, visible=False)
+    measured = measure_records(records, visible=False)
     assert list(measured) == [record.image_id for record in records]
-    assert all(measures.lesion_fraction < 1 for measures in measured.values())
-    assert max(measures.sides_touched for measures in measured.values()) > 0
+    assert all(measurements.lesion_fraction < 1 for measurements in measured.values())
+    assert max(measurements.sides_touched for measurements in measured.values()) > 0

@@ -1,4 +1,4 @@
-"""Pictures: the right cases in them, and files that are images."""
+"""Pictures of a run: choice of cases, saved files, outlines."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ham_keras.reports.pictures import best_median_worst, outlined, save_cases, 
         (range(2), {"best": [1, 0]}),
     ],
 )
-def test_cases_are_chosen_without_overlap(values: range, expected: dict[str, list[int]]) -> None:
+def test_best_median_and_worst_do_not_overlap(values: range, expected: dict[str, list[int]]) -> None:
     rows = [{"image_id": str(value), "jaccard_native": str(value / 100)} for value in values]
     chosen = best_median_worst(rows)
     assert {name: [int(row["image_id"]) for row in group] for name, group in chosen.items()} == expected
 
 
-def test_pictures_are_drawn(tmp_path: Path) -> None:
+def test_curves_and_cases_are_saved(tmp_path: Path) -> None:
     history = [
         {"epoch": i, "loss": 1 / i, "val_loss": 1.1 / i, "jaccard": 1 - 1 / i, "val_jaccard": 0.9 - 1 / i}
         for i in range(1, 4)
@@ -42,7 +42,7 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_an_outline_lies_on_the_masks_edge_and_nowhere_else() -> None:
+def test_outline_is_drawn_only_on_the_masks_border() -> None:
     lesion = np.zeros((30, 40), np.uint8)
     lesion[10:20, 10:30] = 1
     panel = np.full((300, 400, 3), 128, np.uint8)

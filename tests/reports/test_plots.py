@@ -1,4 +1,4 @@
-"""Pictures of many scores."""
+"""Plots of the scores of many images."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def make_rows(count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def test_a_running_median_is_that_of_each_five_neighbours() -> None:
+def test_running_median_of_five_neighbours() -> None:
     x = np.array([7.0, 1, 2, 3, 4, 5, 6])
     y = np.array([0.0, 10, 50, 20, 40, 30, 90])
-    # In the order of x, y is 10 50 20 40 30 90 0.
+    # Sorted by x, y is 10 50 20 40 30 90 0.
     middle, medians = running_median(x, y)
     assert middle.tolist() == [3, 4, 5]
     assert medians.tolist() == [30, 40, 30]
@@ -35,7 +35,7 @@ def test_a_running_median_is_that_of_each_five_neighbours() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
-def test_few_images_and_odd_names_are_drawn_too(count: int, tmp_path: Path) -> None:
+def test_plots_of_few_images_and_of_names_with_dollar_signs(count: int, tmp_path: Path) -> None:
     rows = make_rows(count)
     save_distribution(rows, tmp_path / "a.png")
     save_by_size(rows, tmp_path / "b.png")

@@ -1,4 +1,4 @@
-"""Intervals of means, by resampling lesions."""
+"""Bootstrap intervals of means over lesions."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ def test_counts_and_scores_worked_out_by_hand() -> None:
     assert scores["dice"] == pytest.approx(2 * scores["jaccard"] / (1 + scores["jaccard"]))
 
 
-def test_threshold_keeps_the_edge_itself() -> None:
+def test_threshold_jaccard_includes_the_threshold() -> None:
     assert score(13, 7, 0, 0)["threshold_jaccard"] == 0.65
     assert score(12, 8, 0, 0)["threshold_jaccard"] == 0.0
 
 
-def test_nothing_against_nothing_scores_one_and_all_lesion_has_no_specificity_to_lose() -> None:
+def test_ratios_with_denominator_zero_are_one() -> None:
     assert set(score(*count(0 * TRUTH, 0 * TRUTH)).values()) == {1.0}
     everything = score(*count(0 * TRUTH + 1, 0 * TRUTH + 1))
     assert (everything["jaccard"], everything["specificity"]) == (1.0, 1.0)

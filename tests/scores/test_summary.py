@@ -40,13 +40,13 @@ def test_summary_worked_out_by_hand() -> None:
     assert summary["network"]["jaccard"]["mean"] == pytest.approx(0.7)
     assert summary["by_diagnosis"]["nv"]["jaccard"]["mean"] == pytest.approx(0.75)
     assert summary["by_diagnosis"]["mel"]["images"] == 1
-    assert summary["by_diagnosis"]["mel"]["jaccard"]["interval"] is None  # of one lesion nothing can be told
+    assert summary["by_diagnosis"]["mel"]["jaccard"]["interval"] is None  # there is no interval for a single lesion
     assert list(summary["by_diagnosis"]) == ["mel", "nv"]
     assert list(summary["by_size"]) == ["0% to 5%", "20% to 40%"]
     assert summary["by_size"]["20% to 40%"]["below_0.65"] == 0.5
 
 
-def test_a_summary_says_with_what_outline_it_was_made() -> None:
+def test_summary_contains_the_post_processing() -> None:
     outline = Outline(threshold=0.4, tta=True, fill_holes=True)
     config = parse_config({"outline": outline.model_dump()}, "test")
     described = describe_scoring("data", "test", config)

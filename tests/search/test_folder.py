@@ -1,4 +1,4 @@
-"""The folder of a search: who may work in it."""
+"""The folder of a search: roles, locks and configs of the processes that use it."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def tune_config(folder: Path, **sections: Any) -> TuneConfig:
     return parse_config_as(TuneConfig, {"run": {"name": "tune", "dir": str(folder)}, **sections}, "tune.json")
 
 
-def be(monkeypatch: pytest.MonkeyPatch, tuner_id: str) -> None:
+def set_tuner_id(monkeypatch: pytest.MonkeyPatch, tuner_id: str) -> None:
     for name, value in zip(NAMES, (tuner_id, "127.0.0.1", "8000"), strict=True):
         monkeypatch.setenv(name, value)
 
 
-def test_roles_as_kerastuner_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_role_follows_kerastuner_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     assert role() == "alone"
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker0")
     with pytest.raises(HamError, match="KERASTUNER_ORACLE_IP: not set; chief and workers each need"):
         role()
-    be(monkeypatch, "worker0")
+    set_tuner_id(monkeypatch, "worker0")
     assert role() == "worker"
-    be(monkeypatch, "chief")
+    set_tuner_id(monkeypatch, "chief")
     assert role() == "chief"
 
 
-def test_a_search_continues_with_its_own_config_only(tmp_path: Path) -> None:
+def test_search_continues_only_with_the_same_config(tmp_path: Path) -> None:
     with open_search(tune_config(tmp_path)) as search:
         search.trial("0000").mkdir(parents=True)
     with open_search(tune_config(tmp_path)):
@@ -53,7 +53,7 @@ def test_a_search_continues_with_its_own_config_only(tmp_path: Path) -> None:
         assert not search.trials.exists() and search.config.exists()
 
 
-def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path) -> None:
+def test_folder_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "tune").mkdir()
     (tmp_path / "tune" / "config.json").write_text("{}")
     refused = pytest.raises(HamError, match=r"exists and is not a search \(it holds config.json\)")
@@ -62,26 +62,26 @@ def test_a_folder_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "tune" / "config.json").exists()
 
 
-def test_one_process_for_each_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_role_is_locked_to_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tune_config(tmp_path)
     with open_search(config):
         with pytest.raises(HamError, match="another process is working on it"), open_search(config):
             pass
-        be(monkeypatch, "worker0")
+        set_tuner_id(monkeypatch, "worker0")
         with open_search(config):
-            be(monkeypatch, "worker1")
+            set_tuner_id(monkeypatch, "worker1")
             with open_search(config), pytest.raises(HamError, match="another process"), open_search(config):
                 pass
 
 
-def test_a_worker_waits_for_its_chief(
+def test_worker_waits_for_the_chief(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, found, waiting = tune_config(tmp_path), [], threading.Event()
     monkeypatch.setattr(
         "ham_keras.search.folder.time", SimpleNamespace(sleep=lambda _: waiting.set() or time.sleep(0.01))
     )
-    be(monkeypatch, "worker0")
+    set_tuner_id(monkeypatch, "worker0")
 
     def work() -> None:
         with open_search(config) as search:
@@ -90,7 +90,7 @@ def test_a_worker_waits_for_its_chief(
     worker = threading.Thread(target=work)
     worker.start()
     assert waiting.wait(10) and not found
-    be(monkeypatch, "chief")
+    set_tuner_id(monkeypatch, "chief")
     with open_search(config):
         worker.join(10)
     assert found == [SearchFolder(tmp_path / "tune")]

@@ -1,4 +1,4 @@
-"""One trial: the run that its values make, and every way in which it ends."""
+"""One trial: the run it trains, and all possible outcomes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ham_keras.runs import Run
 from ham_keras.search import trial as trial_module
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig
-from ham_keras.search.trial import run_trial
+from ham_keras.search.trial import train_trial
 from ham_keras.search.tuner import build_hyperparameters
 
 SPACE = {
@@ -47,7 +47,7 @@ def make_search(folder: Path, phantoms: Path, **sections: Any) -> SearchFolder:
 
 
 def add_trial(search: SearchFolder, trial_id: str, **values: Any) -> Run:
-    """A trial as KerasTuner writes it."""
+    """Write a trial in KerasTuner's format."""
     space = build_hyperparameters(load_config_as(TuneConfig, search.config))
     space.values = {
         "train.batch_size": values.get("batch_size", 4),
@@ -61,17 +61,17 @@ def add_trial(search: SearchFolder, trial_id: str, **values: Any) -> Run:
 
 
 @pytest.mark.slow
-def test_a_trial_is_a_run_of_its_values(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_is_a_run_with_its_values(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     search, batches = make_search(tmp_path, phantoms, train={"epochs": 1, "precision": "float32"}), []
-    kept = tf.keras.Model.fit
+    original_fit = tf.keras.Model.fit
 
     def fit(self: Any, dataset: tf.data.Dataset, **options: Any) -> Any:
         batches.extend(len(images) for images, _ in dataset)
-        return kept(self, dataset, **options)
+        return original_fit(self, dataset, **options)
 
     monkeypatch.setattr(tf.keras.Model, "fit", fit)
     run = add_trial(search, "0", batch_size=6)
-    outcome = run_trial(search, "0")
+    outcome = train_trial(search, "0")
     assert outcome["error"] is None and outcome["memory_mb"] > 100
     assert batches == [6, 6]
     assert outcome["val_jaccard"] == float(load_csv(run.history)[0]["val_jaccard"])
@@ -80,26 +80,26 @@ def test_a_trial_is_a_run_of_its_values(phantoms: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.slow
-def test_a_trial_that_continues_another_ends_as_one_that_was_never_interrupted(phantoms: Path, tmp_path: Path) -> None:
+def test_trial_that_continues_another_matches_uninterrupted_trial(phantoms: Path, tmp_path: Path) -> None:
     search = make_search(tmp_path, phantoms)
     add_trial(search, "0", hyperband={"tuner/epochs": 1, "tuner/initial_epoch": 0})
     add_trial(search, "1", hyperband={"tuner/epochs": 2, "tuner/initial_epoch": 1, "tuner/trial_id": "0"})
     add_trial(search, "2", hyperband={"tuner/epochs": 2, "tuner/initial_epoch": 0})
-    outcomes = [run_trial(search, trial_id) for trial_id in ("0", "1", "2")]
+    outcomes = [train_trial(search, trial_id) for trial_id in ("0", "1", "2")]
     assert [outcome["error"] for outcome in outcomes] == [None] * 3
     assert outcomes[1]["val_jaccard"] == outcomes[2]["val_jaccard"]
     with np.load(search.trial("1") / "resume.npz") as parts, np.load(search.trial("2") / "resume.npz") as whole:
         for name in whole:
-            if name != "progress":  # which holds seconds
+            if name != "progress":  # which contains durations
                 np.testing.assert_array_equal(parts[name], whole[name])
     assert len(load_csv(Run(search.trial("1")).history)) == 2
-    # Its state has gone on; its weights stay, for they may stay the best.
+    # The resume state moved to the second trial. The weights stay, because they may remain the best.
     first = Run(search.trial("0"))
     assert first.weights.exists() and not first.resume_state.exists()
 
 
-def no_memory(*_: Any) -> None:
-    tf.zeros([1 << 50])  # more than any machine has
+def run_out_of_memory(*_: Any) -> None:
+    tf.zeros([1 << 50])  # more than any machine can allocate
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def no_memory(*_: Any) -> None:
     [
         pytest.param({"rate": 1e35}, None, r"^\S+ is not finite after epoch 1$", False, marks=pytest.mark.slow),
         ({"warmup": 2.0}, None, r"schedule.warmup_epochs is 2, epochs only 1", False),
-        ({}, no_memory, "^out of memory: .*OOM when allocating", False),
+        ({}, run_out_of_memory, "^out of memory: .*OOM when allocating", False),
         ({}, functools.partial(int, "seven"), "^(ValueError|TypeError): ", False),
         ({}, HamError("ISIC_1.jpg: broken"), "^ISIC_1.jpg: broken$", True),
     ],
 )  # fmt: skip
-def test_how_a_trial_fails(
+def test_failed_trial_reports_its_error(
     phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: Any, fault: Any, error: str, fatal: bool
 ) -> None:
     search = make_search(tmp_path, phantoms, train={"epochs": 1, "precision": "float32", "loss": "dice_bce"})
@@ -121,6 +121,6 @@ def test_how_a_trial_fails(
         monkeypatch.setattr(trial_module, "build_compiled_model", lambda *_: (_ for _ in ()).throw(fault))
     elif fault:
         monkeypatch.setattr(trial_module, "build_compiled_model", fault)
-    outcome = run_trial(search, "0")
+    outcome = train_trial(search, "0")
     assert outcome["val_jaccard"] is None and outcome["fatal"] is fatal
     assert re.search(error, outcome["error"]), outcome["error"]

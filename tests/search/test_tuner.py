@@ -1,4 +1,4 @@
-"""KerasTuner's loop: what it runs, what it survives, and what ends it."""
+"""The tuner: the trials it runs, the failures it survives, and the errors that end a search."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ham_keras.search import tuner as tuner_module
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.leaderboard import save_leaderboard
 from ham_keras.search.space import TuneConfig, count_trials
-from ham_keras.search.tuner import MOST_STARTS, Durable, SearchTuner, build_oracle
+from ham_keras.search.tuner import MAX_STARTS, ResumableOracle, SearchTuner, build_oracle
 
 SPACE = {"train.learning_rate": {"log": [1e-5, 1e-1]}, "train.batch_size": {"choice": [8, 16, 32]}}
 
-# Stands in for a training: best at a rate of 1e-3, and what `mode` says in its second trial.
+# Fake trial: the best rate is 1e-3, and the second trial behaves as `mode` says.
 FAKE = """
 import json, math, os, pathlib, signal, sys
 mode, folder = sys.argv[1], pathlib.Path(sys.argv[2], "trials", f"trial_{sys.argv[3]}")
@@ -43,14 +43,14 @@ def tune_config(folder: Path, **search: Any) -> TuneConfig:
 
 
 def start(folder: Path, monkeypatch: pytest.MonkeyPatch, mode: str = "well", **search: Any) -> SearchTuner:
-    monkeypatch.setattr(tuner_module, "TRIAL", (sys.executable, "-c", FAKE, mode))
+    monkeypatch.setattr(tuner_module, "TRIAL_COMMAND", (sys.executable, "-c", FAKE, mode))
     config, place = tune_config(folder, **search), SearchFolder(folder / "tune")
     save_text(place.config, to_json(config))
     return SearchTuner(config, place)
 
 
-def finish(oracle: Durable, tuner_id: str = "tuner0", status: str = "COMPLETED") -> Any:
-    """Take the next trial and end it; None where there is none."""
+def finish(oracle: ResumableOracle, tuner_id: str = "tuner0", status: str = "COMPLETED") -> Any:
+    """Create and end the next trial; returns None if there are no more trials."""
     trial = oracle.create_trial(tuner_id)
     if trial.status != "RUNNING":
         return None
@@ -62,7 +62,7 @@ def finish(oracle: Durable, tuner_id: str = "tuner0", status: str = "COMPLETED")
 
 
 @pytest.mark.parametrize(("epochs", "factor", "iterations"), [(9, 3, 1), (20, 3, 1), (10, 2, 2), (1, 3, 1), (26, 3, 1)])
-def test_hyperband_runs_the_trials_that_were_announced(
+def test_hyperband_runs_the_announced_number_of_trials(
     tmp_path: Path, epochs: int, factor: int, iterations: int
 ) -> None:
     config = tune_config(tmp_path, factor=factor, iterations=iterations)
@@ -92,9 +92,10 @@ def test_each_algorithm_finds_the_better_rates(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("mode", "reason"), [("failed", "no luck"), ("killed", "its process was killed by the system, out of memory?; see")]
+    ("mode", "reason"),
+    [("failed", "no luck"), ("killed", "its process was killed by the system (out of memory?); see")],
 )
-def test_a_trial_that_fails_is_a_failed_trial_and_not_a_failed_search(
+def test_failed_trial_does_not_end_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str, reason: str
 ) -> None:
     tuner = start(tmp_path, monkeypatch, mode, algorithm="random_search", trials=4)
@@ -104,24 +105,24 @@ def test_a_trial_that_fails_is_a_failed_trial_and_not_a_failed_search(
     assert reason in capsys.readouterr().err
 
 
-def test_failures_in_a_row_do_not_end_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consecutive_failures_do_not_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuner = start(tmp_path, monkeypatch, "all fail", algorithm="random_search", trials=6)
     tuner.search(verbose=0)
     assert [trial.status for trial in tuner.oracle.trials.values()] == ["FAILED"] * 6
 
 
-def test_a_fault_that_every_trial_would_meet_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fatal_error_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuner = start(tmp_path, monkeypatch, "fatal", algorithm="hyperband")
     with pytest.raises(FatalError, match="no luck"):
         tuner.search(verbose=0)
     assert len(tuner.oracle.trials) == 2
 
 
-def test_a_search_goes_on_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_continues_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = start(tmp_path, monkeypatch, algorithm="random_search", trials=5)
     done = [finish(first.oracle).trial_id for _ in range(2)]
     running = first.oracle.create_trial("tuner0")
-    # What is left when a process is killed after it wrote a trial and before it wrote the list of trials.
+    # A process was killed after writing a trial and before writing the list of trials.
     orphan = tmp_path / "tune" / "trials" / "trial_3"
     orphan.mkdir()
     (orphan / "trial.json").write_text(json.dumps(running.get_state() | {"trial_id": "3"}))
@@ -135,18 +136,18 @@ def test_a_search_goes_on_from_its_files(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list((tmp_path / "tune").rglob("*.part"))
 
 
-def test_a_trial_in_which_the_search_always_ends_is_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(MOST_STARTS):
+def test_trial_that_repeatedly_ends_the_search_is_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(MAX_STARTS):
         trial = start(tmp_path, monkeypatch, algorithm="random_search", trials=2).oracle.create_trial("tuner0")
         assert trial.trial_id == "0"
     last = start(tmp_path, monkeypatch, algorithm="random_search", trials=2)
     assert last.oracle.create_trial("tuner0").trial_id == "1"
     assert last.oracle.trials["0"].status == "FAILED"
     saved = load_json(tmp_path / "tune" / "trials" / "trial_0" / "trial.json")
-    assert saved["message"] == f"the search ended in it {MOST_STARTS} times"
+    assert saved["message"] == f"the search ended {MAX_STARTS} times during this trial"
 
 
-def test_the_seed_decides_the_trials(tmp_path: Path) -> None:
+def test_seed_determines_the_trials(tmp_path: Path) -> None:
     def drawn(seed: int) -> list[float]:
         oracle = build_oracle(tune_config(tmp_path, algorithm="random_search", trials=3, seed=seed))
         oracle._set_project_dir(str(tmp_path), f"trials-{seed}")
@@ -155,8 +156,8 @@ def test_the_seed_decides_the_trials(tmp_path: Path) -> None:
     assert drawn(0) == drawn(0) != drawn(1)
 
 
-def test_memory_does_not_grow_from_trial_to_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the search itself; a trial's goes with its process."""
+def test_memory_does_not_grow_with_the_number_of_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory of the search process; that of a trial is freed with its own process."""
     tuner, held = start(tmp_path, monkeypatch, algorithm="random_search", trials=20), []
 
     def after_trial() -> None:
@@ -170,7 +171,7 @@ def test_memory_does_not_grow_from_trial_to_trial(tmp_path: Path, monkeypatch: p
     assert held[-1] - held[4] < 40e6, str([round(one / 1e6) for one in held])
 
 
-def test_failed_trials_do_not_keep_hyperband_from_its_later_rounds(tmp_path: Path) -> None:
+def test_hyperband_completes_all_rounds_with_failed_trials(tmp_path: Path) -> None:
     config = tune_config(tmp_path)
     oracle = build_oracle(config)
     oracle._set_project_dir(str(tmp_path), "trials")
@@ -183,7 +184,7 @@ def test_failed_trials_do_not_keep_hyperband_from_its_later_rounds(tmp_path: Pat
     assert all(oracle.trials[trial_id].status == "COMPLETED" for trial_id in continued)
 
 
-def test_an_ended_trial_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_trial_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = start(tmp_path, monkeypatch, algorithm="random_search", trials=3)
     done = finish(first.oracle)
     second = start(tmp_path, monkeypatch, algorithm="random_search", trials=3)

@@ -1,4 +1,4 @@
-"""The weights' moving average."""
+"""Moving average of the weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def build() -> keras.Model:
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
 
 
-def test_average_worked_out_and_swapped() -> None:
+def test_average_matches_worked_out_values_and_is_swapped_in_and_out() -> None:
     model = build()
     for weight in model.weights:
         weight.assign(np.zeros(weight.shape))
@@ -30,7 +30,7 @@ def test_average_worked_out_and_swapped() -> None:
         np.testing.assert_array_equal(weight.numpy(), 2.0)
 
 
-def test_average_reaches_its_momentum() -> None:
+def test_momentum_reaches_its_maximum() -> None:
     model = build()
     average = WeightAverage(model, 0.5)
     average.steps.assign(1000)

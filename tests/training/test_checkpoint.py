@@ -1,4 +1,4 @@
-"""Resume state and the file of the best weights."""
+"""Resume state and best weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def build() -> keras.Model:
     return model
 
 
-def test_state_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_saved_state_is_restored(tmp_path: Path) -> None:
     model, other = build(), build()
     model.fit(np.ones((8, 3)), np.zeros((8, 2)), verbose=0)
     progress = Progress(3, 0.75, 2, [{"epoch": 1, "loss": 0.5}])
@@ -32,8 +32,8 @@ def test_state_comes_back_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["resume.npz"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", None])
-def test_a_state_that_is_none_is_named(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a zip file", None])
+def test_invalid_state_is_an_error(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "resume.npz"
     if content is None:
         save_state(path, [np.zeros(3)], Progress())
@@ -43,7 +43,7 @@ def test_a_state_that_is_none_is_named(tmp_path: Path, content: bytes | None) ->
         load_state(path, build().variables)
 
 
-def test_a_state_of_the_former_revision_is_read(tmp_path: Path) -> None:
+def test_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     progress = {"epoch": 2, "best": 0.7, "best_epoch": 1, "history": [{"epoch": 1, "val_jaccard": 0.7}]}
     np.savez(tmp_path / "resume.npz", progress=np.array(json.dumps(progress)), variable_0=np.ones(3))
     variable = keras.Variable(np.zeros(3))
@@ -56,7 +56,7 @@ def test_a_state_of_the_former_revision_is_read(tmp_path: Path) -> None:
     ("monitor", "values", "better"),
     [("jaccard", [0.2, 0.1, 0.2, 0.3], [True, False, False, True]), ("loss", [2, 3, 2, 1], [True, False, False, True])],
 )
-def test_what_is_better(monitor: str, values: list[float], better: list[bool]) -> None:
+def test_is_better_depends_on_monitor(monitor: str, values: list[float], better: list[bool]) -> None:
     progress, found = Progress(), []
     for epoch, value in enumerate(values, 1):
         found.append(progress.is_better(value, monitor))
@@ -65,7 +65,7 @@ def test_what_is_better(monitor: str, values: list[float], better: list[bool]) -
     assert found == better
 
 
-def test_saved_weights_are_the_model_alone(tmp_path: Path) -> None:
+def test_saved_weights_exclude_the_optimizer(tmp_path: Path) -> None:
     model, other = build(), build()
     save_weights(model, tmp_path / "model.weights.h5")
     save_weights(keras.Model(other.inputs, other.outputs), tmp_path / "bare.weights.h5")

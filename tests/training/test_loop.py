@@ -12,17 +12,17 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from fitting import run_fit
+from run_training import run_training
 
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.settings import Train
 from ham_keras.training.checkpoint import Progress
-from ham_keras.training.loop import build_compiled_model, is_over
+from ham_keras.training.loop import build_compiled_model, should_stop
 
 
-def test_history_is_whole_and_best_weights_are_kept(tiny: Any) -> None:
-    run, progress = run_fit(tiny(train={"epochs": 2}))
+def test_history_is_complete_and_best_weights_are_kept(tiny: Any) -> None:
+    run, progress = run_training(tiny(train={"epochs": 2}))
     rows = load_csv(run.history)
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {"loss", "iou_score", "jaccard", "val_loss", "val_jaccard", "learning_rate", "images_per_second"} <= set(
@@ -34,23 +34,23 @@ def test_history_is_whole_and_best_weights_are_kept(tiny: Any) -> None:
 
 
 def test_history_of_a_network_with_side_outputs(tiny: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its columns are those of a network without and a loss for each output; only the lesion is validated."""
-    plain, _ = run_fit(tiny(run={"name": "plain"}, train={"epochs": 1}))
-    run, _ = run_fit(tiny(train={"epochs": 1, "batch_size": 6}, model={"deep_supervision": True}))
+    """The columns are those without side outputs, plus a loss per output; only the lesion is validated."""
+    plain, _ = run_training(tiny(run={"name": "plain"}, train={"epochs": 1}))
+    run, _ = run_training(tiny(train={"epochs": 1, "batch_size": 6}, model={"deep_supervision": True}))
     outputs = ("lesion", "deep_2", "deep_4", "deep_8")
     (row,) = load_csv(run.history)
     of_outputs = {f"{name}_loss" for name in outputs}
     assert row.keys() - of_outputs == load_csv(plain.history)[0].keys() and of_outputs < row.keys()
     losses = [float(row[f"{name}_loss"]) for name in outputs]
-    # All batches are of one size, so the mean of the sums is the sum of the means.
+    # All batches have the same size, so the mean of the sums is the sum of the means.
     assert float(row["loss"]) == pytest.approx(np.dot(losses, [1, 1 / 2, 1 / 4, 1 / 8]), rel=1e-5)
     line = f"loss {float(row['loss']):.4f} ({', '.join(f'{n} {x:.4f}' for n, x in zip(outputs, losses, strict=True))})"
     assert line in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-def test_side_outputs_learn_from_their_own_targets(tiny: Any, precision: str) -> None:
-    """Their convolutions move, and the loss that fit reports is that of shrunk masks, worked out here."""
+def test_side_outputs_are_trained_on_downsampled_masks(tiny: Any, precision: str) -> None:
+    """Their convolutions change, and the reported losses match values worked out from downsampled masks."""
     model = build_compiled_model(tiny(model={"deep_supervision": True}), precision, 3)
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     masks = np.zeros((2, 32, 32, 1), np.float32)
@@ -67,12 +67,12 @@ def test_side_outputs_learn_from_their_own_targets(tiny: Any, precision: str) ->
         assert not np.array_equal(model.get_layer(layer).get_weights()[0], kernel)
 
 
-def test_monitor_loss_keeps_the_epoch_of_the_lowest(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_loss_keeps_the_epoch_with_the_lowest_loss(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([(0.9, 0.8), (0.5, 0.6), (0.7, 0.9)])
     monkeypatch.setattr(
         keras.Model, "evaluate", lambda *_, **__: dict(zip(("loss", "jaccard"), next(values), strict=True))
     )
-    _, progress = run_fit(tiny(train={"epochs": 3, "monitor": "loss"}))
+    _, progress = run_training(tiny(train={"epochs": 3, "monitor": "loss"}))
     assert (progress.best_epoch, progress.best, progress.best_jaccard) == (2, 0.5, 0.6)
 
 
@@ -90,47 +90,47 @@ def test_mixed_float16_trains_with_loss_scaling_and_float32_output(tiny: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("epoch", "best_epoch", "patience", "over"),
+    ("epoch", "best_epoch", "patience", "expected"),
     [(4, 4, None, False), (5, 1, None, True), (3, 1, 2, True), (3, 2, 2, False)],
 )
-def test_when_training_is_over(epoch: int, best_epoch: int, patience: int | None, over: bool) -> None:
+def test_should_stop_after_last_epoch_or_patience(
+    epoch: int, best_epoch: int, patience: int | None, expected: bool
+) -> None:
     progress = Progress(epoch=epoch, best_epoch=best_epoch)
-    assert is_over(progress, Train(epochs=5, early_stopping_epochs=patience)) is over
+    assert should_stop(progress, Train(epochs=5, early_stopping_epochs=patience)) is expected
 
 
 @pytest.mark.slow
-def test_early_stopping_ends_a_run_that_does_not_learn(tiny: Any) -> None:
-    still = {"epochs": 9, "learning_rate": 1e-12, "early_stopping_epochs": 1, "ema_momentum": 0.9}
-    _, progress = run_fit(tiny(train=still, model={"batchnorm_momentum": 0.99999}))
+def test_early_stopping_ends_a_run_that_does_not_improve(tiny: Any) -> None:
+    train = {"epochs": 9, "learning_rate": 1e-12, "early_stopping_epochs": 1, "ema_momentum": 0.9}
+    _, progress = run_training(tiny(train=train, model={"batchnorm_momentum": 0.99999}))
     assert progress.epoch == progress.best_epoch + 1 < 9
 
 
-def test_a_loss_that_is_not_a_number_stops_with_the_way_out(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_loss_stops_training_and_suggests_a_solution(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "ham_keras.training.loop.NamedLoss", lambda name: lambda mask, probability: probability * math.nan
     )
     with pytest.raises(HamError, match=r"the loss is nan in epoch 1, step 1: lower train\.learning_rate"):
-        run_fit(tiny())
+        run_training(tiny())
 
 
-def test_weights_that_are_no_numbers_stop_though_the_loss_is_one(tiny: Any) -> None:
+def test_non_finite_weights_stop_training_even_if_the_loss_is_finite(tiny: Any) -> None:
     with pytest.raises(HamError, match=r"\w+ is not finite after epoch 1: lower train\.learning_rate"):
-        run_fit(tiny(train={"learning_rate": 1e30, "loss": "dice_bce"}))
+        run_training(tiny(train={"learning_rate": 1e30, "loss": "dice_bce"}))
 
 
-def test_a_validation_loss_that_is_not_a_number_stops_before_anything_is_kept(
-    tiny: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nan_validation_loss_stops_training_before_saving_weights(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.Model, "evaluate", lambda *_, **__: {"loss": math.nan, "jaccard": 0.0})
     config = tiny()
     with pytest.raises(HamError, match=r"the loss is nan after epoch 1, in validation"):
-        run_fit(config)
+        run_training(config)
     assert not (Path(config.run.dir) / "tiny" / "model.weights.h5").exists()
 
 
 @pytest.mark.slow
-def test_validation_follows_training_within_a_short_run(tiny: Any) -> None:
-    """With Keras' own momentum of 0.99 the moving statistics are still the initial ones."""
+def test_batchnorm_statistics_converge_within_a_short_run(tiny: Any) -> None:
+    """With Keras' default momentum of 0.99 the moving statistics stay close to the initial ones."""
     gaps = {}
     for momentum in (0.9, 0.99):
         model = build_compiled_model(tiny(model={"batchnorm_momentum": momentum}), "float32", 30)
@@ -159,13 +159,13 @@ devices = ["CPU:0", "CPU:1"]
 loop.build_strategy = lambda: precision.build_strategy(devices)
 config = load_config(sys.argv[1])
 records = find_records(config.data.root).records
-# The last batch of 13 and that of 5 have too few images for two devices.
+# The last batch of 13 images and that of 5 images are too small for two devices.
 sides = {"train": records[:13], "val": records[13:18]}
 with open_run(config) as run:
-    progress = loop.fit(config, run, sides, "float32", visible=False)
+    progress = loop.train_run(config, run, sides, "float32", visible=False)
 odd = config.model_copy(update={"train": config.train.model_copy(update={"batch_size": 3})})
 try:
-    loop.fit(odd, run, sides, "float32", visible=False)
+    loop.train_run(odd, run, sides, "float32", visible=False)
 except HamError as error:
     print(error)
 print(json.dumps({"replicas": precision.build_strategy(devices).num_replicas_in_sync, "history": progress.history}))
@@ -176,7 +176,7 @@ print(json.dumps({"replicas": precision.build_strategy(devices).num_replicas_in_
 @pytest.mark.parametrize(
     ("deep", "train"), [(False, {}), (True, {"optimizer": "adamw"})], ids=["plain", "deep supervision, adamw"]
 )
-def test_two_devices_train_validate_and_average(tiny: Any, tmp_path: Path, deep: bool, train: Any) -> None:
+def test_two_devices_train_with_average_and_validate(tiny: Any, tmp_path: Path, deep: bool, train: Any) -> None:
     from ham_keras.config import to_json
 
     path = tmp_path / "two.json"

@@ -28,34 +28,36 @@ FOCAL = (0.25 * np.array([0.1, 0.6]) ** 2 * -np.log([0.9, 0.4])).sum() / 4 + (
         ("image_jaccard_bce", 0.75 * (1 - 1.3 / 2.3) + 0.25 * BCE),
     ],
 )
-def test_loss_worked_out(name: str, expected: float) -> None:
+def test_loss_matches_worked_out_value(name: str, expected: float) -> None:
     assert float(NamedLoss(name)(TRUTH, PROBABILITY)) == pytest.approx(expected, abs=2e-5)
 
 
-def test_it_is_of_the_whole_batch_and_stands_in_each_place() -> None:
+def test_call_returns_the_batch_loss_for_each_image() -> None:
     truth, probability = np.concatenate([TRUTH, 1 - TRUTH]), np.concatenate([PROBABILITY, PROBABILITY])
     expected = 1 - 2 * (1.3 + 0.3) / (4 + 3.2)
     assert NamedLoss("dice").call(truth, probability).numpy() == pytest.approx([expected, expected], abs=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
-def test_a_better_prediction_costs_less(name: str) -> None:
+def test_better_prediction_has_lower_loss(name: str) -> None:
     loss = NamedLoss(name)
     exact, near, far = (float(loss(TRUTH, other)) for other in (TRUTH, PROBABILITY, 1 - PROBABILITY))
     assert exact < near < far
 
 
-def test_image_jaccard_is_the_mean_over_images_not_of_the_batch() -> None:
+def test_image_jaccard_is_averaged_over_images() -> None:
     truth, probability = np.concatenate([TRUTH, 0 * TRUTH]), np.concatenate([PROBABILITY, 0 * PROBABILITY])
     assert image_jaccard_loss(truth, probability).numpy() == pytest.approx([1 - 1.3 / 2.3, 0.0], abs=1e-5)
     assert float(NamedLoss("image_jaccard")(truth, probability)) == pytest.approx((1 - 1.3 / 2.3) / 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("shift", [-0.1, 0.1])
-def test_image_jaccard_is_smallest_at_a_mask_of_fractions(shift: float) -> None:
+def test_image_jaccard_has_its_minimum_at_a_soft_mask(shift: float) -> None:
     soft = np.array([1.0, 0.6, 0.3, 0.0], np.float32).reshape(1, 2, 2, 1)
     moved = np.clip(soft + shift, 0, 1)
     assert float(image_jaccard_loss(soft, soft)[0]) == pytest.approx(0, abs=1e-6)
-    # |x| + |y| and |x - y| of the four pixels, added up by hand.
-    both, apart = (1.9 + 1.6, 0.3) if shift < 0 else (1.9 + 2.2, 0.3)
-    assert float(image_jaccard_loss(soft, moved)[0]) == pytest.approx(1 - (both - apart) / (both + apart), abs=1e-5)
+    # |x| + |y| and |x - y| of the four pixels, worked out by hand.
+    total, difference = (1.9 + 1.6, 0.3) if shift < 0 else (1.9 + 2.2, 0.3)
+    assert float(image_jaccard_loss(soft, moved)[0]) == pytest.approx(
+        1 - (total - difference) / (total + difference), abs=1e-5
+    )

@@ -1,4 +1,4 @@
-"""The metrics that training reports, against scoring.py and hand-worked values."""
+"""Training metrics against `ham_keras.scores` and values worked out by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRUTH[3], TRUTH[4], PROBABILITY[4] = 0, 0, 0.2
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 16, 37])
-def test_mean_jaccard_equals_scoring_whatever_the_batch_size(batch_size: int) -> None:
+def test_mean_jaccard_matches_scores_for_any_batch_size(batch_size: int) -> None:
     metric = MeanJaccard()
     for start in range(0, len(TRUTH), batch_size):
         metric.update_state(TRUTH[start : start + batch_size], PROBABILITY[start : start + batch_size])
@@ -23,7 +23,7 @@ def test_mean_jaccard_equals_scoring_whatever_the_batch_size(batch_size: int) ->
     assert float(metric.result()) == pytest.approx(expected, abs=1e-9)
 
 
-def test_empty_against_empty_is_one_and_reset_forgets() -> None:
+def test_two_empty_masks_score_one_and_reset_clears_the_mean() -> None:
     metric = MeanJaccard()
     metric.update_state(TRUTH[3:4], PROBABILITY[3:4])
     assert float(metric.result()) == 0.0
@@ -34,7 +34,7 @@ def test_empty_against_empty_is_one_and_reset_forgets() -> None:
     assert float(metric.result()) == 1.0
 
 
-def test_the_threshold_itself_is_not_lesion() -> None:
+def test_probability_equal_to_threshold_is_not_lesion() -> None:
     metric = MeanJaccard(threshold=0.25)
     metric.update_state(
         np.array([1.0, 1, 0, 0]).reshape(1, 2, 2, 1), np.array([0.25, 0.26, 0.26, 0.1]).reshape(1, 2, 2, 1)
@@ -49,7 +49,7 @@ def test_half_precision_probabilities_are_counted_exactly() -> None:
     assert float(metric.result()) == 1.0
 
 
-def test_iou_score_is_of_the_whole_batch() -> None:
+def test_iou_score_is_computed_over_the_whole_batch() -> None:
     iou, jaccard = build_metrics(0.5)
     truth, probability = TRUTH[:2], PROBABILITY[:2]
     tp = ((truth == 1) & (probability > 0.5)).sum()

@@ -1,4 +1,4 @@
-"""Adam and AdamW in TensorFlow's operations against Keras' own, and against steps worked out by hand."""
+"""Adam and AdamW against the Keras optimizers, and against steps worked out by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ham_keras.training.optimizer import Adam, AdamW, build_optimizer
 RNG = np.random.default_rng(0)
 
 
-def test_the_first_step_is_the_learning_rate_in_the_gradients_direction() -> None:
+def test_first_adam_step_is_learning_rate_times_gradient_sign() -> None:
     weight = keras.Variable([1.0, 2.0, 3.0])
     Adam(0.1, epsilon=1e-12).apply([tf.constant([5.0, -0.01, 0.0])], [weight])
     np.testing.assert_allclose(weight, [0.9, 2.1, 3.0], atol=1e-5)
@@ -39,7 +39,7 @@ def keras_adamw(*arguments: Any, **options: Any) -> keras.optimizers.Optimizer:
     ],
     ids=["adam", "adam clipped", "adamw", "adamw clipped"],
 )
-def test_steps_are_those_of_keras(ours: Any, theirs: Any, options: dict[str, float], traced: bool) -> None:
+def test_steps_match_keras(ours: Any, theirs: Any, options: dict[str, float], traced: bool) -> None:
     rate = keras.optimizers.schedules.CosineDecay(1e-2, decay_steps=20)
     first = {"kernel": RNG.normal(size=(3, 3, 4, 8)), "offset": RNG.normal(size=8)}
     found = []
@@ -49,7 +49,7 @@ def test_steps_are_those_of_keras(ours: Any, theirs: Any, options: dict[str, flo
         optimizer.build(weights)
         apply = tf.function(lambda *gradients: optimizer.apply(gradients, weights)) if traced else optimizer.apply  # noqa: B023
         rng = np.random.default_rng(1)
-        for step in range(25):  # every other gradient is longer than the clipped norm
+        for step in range(25):  # every other gradient exceeds the clip norm
             scale = 1.0 if step % 2 else 0.01
             gradients = [tf.constant(scale * rng.normal(size=value.shape), tf.float32) for value in first.values()]
             apply(*gradients) if traced else apply(gradients, weights)
@@ -58,14 +58,14 @@ def test_steps_are_those_of_keras(ours: Any, theirs: Any, options: dict[str, flo
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_kernels_decay_by_the_learning_rate_and_vectors_do_not() -> None:
+def test_kernels_decay_and_vectors_do_not() -> None:
     kernel, offset = keras.Variable([[2.0]]), keras.Variable([2.0])
     AdamW(0.5, weight_decay=0.1).apply([tf.constant([[0.0]]), tf.constant([0.0])], [kernel, offset])
     assert float(kernel[0, 0]) == pytest.approx(2 - 2 * 0.5 * 0.1)
     assert float(offset[0]) == 2.0
 
 
-def test_the_config_chooses_it() -> None:
+def test_optimizer_is_built_from_config() -> None:
     adam = build_optimizer(Train(adam_epsilon=1e-3), 10)
     assert type(adam) is Adam and (adam.epsilon, adam.weight_decay, adam.global_clipnorm) == (1e-3, None, None)
     adamw = build_optimizer(Train(optimizer="adamw", weight_decay=0.2, clip_norm=2.0), 10)
@@ -73,7 +73,7 @@ def test_the_config_chooses_it() -> None:
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_clipping_is_of_the_unscaled_gradient(policy: str) -> None:
+def test_clipping_uses_unscaled_gradients(policy: str) -> None:
     inner = Adam(0.1, beta_1=0.0, epsilon=1e8, global_clipnorm=5.0)  # so the step is rate / epsilon * gradient
     optimizer = keras.optimizers.LossScaleOptimizer(inner) if policy == "mixed_float16" else inner
     weights = [keras.Variable([0.0]), keras.Variable([0.0])]
@@ -85,7 +85,7 @@ def test_clipping_is_of_the_unscaled_gradient(policy: str) -> None:
     assert moments == pytest.approx([3.0, 4.0], rel=1e-4)
 
 
-def test_learning_rate_schedules_worked_out() -> None:
+def test_learning_rate_schedules_match_worked_out_values() -> None:
     def rates(**schedule: Any) -> list[float]:
         settings = Train(epochs=4, learning_rate=0.1, schedule=Schedule(**schedule))
         rate = build_optimizer(settings, 10)._learning_rate

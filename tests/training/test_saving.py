@@ -1,4 +1,4 @@
-"""`model.save` and `keras.saving.load_model` go round, in a process that has only imported `training.saving`."""
+"""`keras.saving.load_model` restores a saved model in a process that only imports `training.saving`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ np.savez(f"{folder}/logs.npz", **logs)
     ("optimizer", "deep_supervision", "backbone", "precision"),
     [("adam", False, "resnet18", "float32"), ("adamw", True, "mobilenet", "mixed_float16")],
 )
-def test_a_compiled_model_goes_round_in_a_fresh_process(
+def test_saved_model_is_restored_in_a_new_process(
     tiny: Any, tmp_path: Path, optimizer: str, deep_supervision: bool, backbone: str, precision: str
 ) -> None:
     config = tiny(
@@ -58,7 +58,7 @@ def test_a_compiled_model_goes_round_in_a_fresh_process(
     with np.load(tmp_path / "outputs.npz") as outputs:
         for name, output in (expected if deep_supervision else {"lesion": expected}).items():
             np.testing.assert_array_equal(outputs[name], output)
-    # The optimizer's moments and the schedule's step come back too: the next steps are the same.
+    # Optimizer moments and schedule step are also restored, so the next steps are the same.
     model.reset_metrics()
     for _ in range(2):
         logs = model.train_on_batch(images, targets, return_dict=True)
@@ -69,6 +69,6 @@ def test_a_compiled_model_goes_round_in_a_fresh_process(
 
 
 @pytest.mark.parametrize("kind", [Adam, AdamW])
-def test_names_carry_the_package(kind: type) -> None:
+def test_registered_names_include_the_package(kind: type) -> None:
     assert keras.saving.get_registered_name(kind) == f"ham_keras>{kind.__name__}"
     assert keras.saving.get_registered_object(f"ham_keras>{kind.__name__}") is kind

@@ -15,7 +15,7 @@ from ham_keras.settings import Augment
 
 
 def albumentations_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tf.Tensor:
-    """Augment uint8 [N, H, W, 4], RGB and mask in {0, 1}; returns the same shape and dtype."""
+    """Augment uint8 [N, H, W, 4], RGB and lesion fraction; fractions are moved to the nearest pixel."""
     local = threading.local()  # a Compose holds random state, so each thread has its own
 
     def augment(pixels: npt.NDArray[np.uint8], seeds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

@@ -22,18 +22,25 @@ def draw_key(seed: int, epoch: int, image_id: str, purpose: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
-def augment_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
+def augment_batch(
+    pixels: tf.Tensor, keys: tf.Tensor, settings: Augment, *, soft_masks: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Augment a batch with the engine `settings.engine`.
 
     Args:
-        pixels: uint8 [N, H, W, 4], RGB 0..255 and mask in {0, 1}.
+        pixels: uint8 [N, H, W, 4], RGB and the fraction of the pixel that is lesion, both 0..255.
         keys: int64 [N], from `draw_key`.
+        soft_masks: keep the fractions; otherwise masks are thresholded at one half before and after they are moved.
 
     Returns:
-        image float32 [N, H, W, 3] in 0..255 and mask float32 [N, H, W, 1] in {0, 1}.
+        image float32 [N, H, W, 3] in 0..255 and mask float32 [N, H, W, 1], in {0, 1} or 0..1.
     """
+    if not soft_masks:
+        pixels = tf.concat([pixels[..., :3], 255 * tf.cast(pixels[..., 3:] >= 128, tf.uint8)], axis=-1)
     if settings.engine == "native":
-        return native_batch(pixels, keys, settings)
-    if settings.engine == "albumentations":
-        pixels = albumentations_batch(pixels, keys, settings)
-    return tf.cast(pixels[..., :3], tf.float32), tf.cast(pixels[..., 3:], tf.float32)
+        image, fraction = native_batch(pixels, keys, settings)
+    else:
+        if settings.engine == "albumentations":
+            pixels = albumentations_batch(pixels, keys, settings)
+        image, fraction = tf.cast(pixels[..., :3], tf.float32), tf.cast(pixels[..., 3:], tf.float32)
+    return image, fraction / 255.0 if soft_masks else tf.cast(fraction >= 127.5, tf.float32)

@@ -19,10 +19,10 @@ DRAWS = 17
 
 
 def native_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
-    """Augment uint8 [N, H, W, 4], RGB and mask in {0, 1}.
+    """Augment uint8 [N, H, W, 4], RGB and lesion fraction, both 0..255.
 
     Returns:
-        image float32 [N, H, W, 3] in 0..255 and mask float32 [N, H, W, 1] in {0, 1}.
+        image float32 [N, H, W, 3] and lesion fraction float32 [N, H, W, 1], both in 0..255.
     """
     uniform = tf.numpy_function(_uniform, [keys], tf.float32)
     uniform.set_shape([None, DRAWS])
@@ -32,7 +32,7 @@ def native_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple
         moved = _crop(pixels, uniform[:, GEOMETRY], settings)
     image = change_colour(moved[..., :3], uniform[:, COLOUR], uniform[:, MORE_COLOUR], settings)
     image = degrade(image, uniform[:, DEGRADATION], keys, settings)
-    return image, tf.cast(moved[..., 3:] >= 0.5, tf.float32)
+    return image, moved[..., 3:]
 
 
 def _uniform(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -10,6 +10,6 @@ from ham_keras.settings import Model
 
 @ARCHITECTURES.register("fpn")
 def build_fpn(settings: Model) -> Network:
-    """segmentation_models' FPN."""
+    """Build segmentation_models' FPN."""
     model = build_segmenter(FPN, settings)
     return Network(model.input, model.output)

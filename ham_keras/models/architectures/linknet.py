@@ -10,6 +10,6 @@ from ham_keras.settings import Model
 
 @ARCHITECTURES.register("linknet")
 def build_linknet(settings: Model) -> Network:
-    """segmentation_models' Linknet."""
+    """Build segmentation_models' Linknet."""
     model = build_segmenter(Linknet, settings)
     return Network(model.input, model.output)

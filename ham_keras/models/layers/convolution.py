@@ -1,7 +1,7 @@
-"""Conv2D whose filter gradient is one matrix multiplication where the activations are small, in bfloat16.
+"""Conv2D that computes the filter gradient of small bfloat16 activations with one matrix multiplication.
 
-At a U-Net's bottom an image is a few pixels of hundreds of channels. There TensorFlow's operation for the filter
-gradient takes several times as long on a CPU: benchmarks/step_profile.py.
+At the bottom of a U-Net, activations have few pixels and hundreds of channels. There, TensorFlow's operation for the
+filter gradient takes several times as long on a CPU: benchmarks/step_profile.py.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-MOST_PIXELS = 16  # of an activation; above it TensorFlow's operation is the faster one
+MAX_PIXELS = 16  # of an activation; above this, TensorFlow's operation is faster
 
 
 @keras.saving.register_keras_serializable("ham_keras")
 class Conv2D(keras.layers.Conv2D):
-    """Keras' layer with the same weights under the same names; it computes the same."""
+    """Keras' Conv2D, with the same weights, names and results."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         plain = self.strides == self.dilation_rate == (1, 1) and self.groups == 1
@@ -29,24 +29,28 @@ class Conv2D(keras.layers.Conv2D):
 
     def _is_small(self, shape: tf.TensorShape) -> bool:
         _, height, width, _ = self.compute_output_shape(shape)
-        return height is not None and width is not None and height * width <= MOST_PIXELS
+        return height is not None and width is not None and height * width <= MAX_PIXELS
 
 
 def convolve(inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
-    """Convolve [N, H, W, C] with a kernel [h, w, C, D] in steps of one pixel; padding is "VALID" or "SAME"."""
+    """Convolve [N, H, W, C] with a kernel [h, w, C, D] with stride 1; padding is "VALID" or "SAME"."""
 
     @tf.custom_gradient
-    def convolved(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., object]]:
-        def gradients(of_outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def convolution(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., object]]:
+        def gradients(output_gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             height, width, channels, filters = kernel.shape
             patches = tf.image.extract_patches(inputs, [1, height, width, 1], [1] * 4, [1] * 4, padding)
             rows = tf.reshape(patches, [-1, height * width * channels])
-            of_kernel = tf.matmul(rows, tf.reshape(of_outputs, [-1, filters]), transpose_a=True)
-            of_inputs = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(inputs), filter=kernel, out_backprop=of_outputs, strides=[1] * 4, padding=padding
+            kernel_gradient = tf.matmul(rows, tf.reshape(output_gradient, [-1, filters]), transpose_a=True)
+            input_gradient = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(inputs),
+                filter=kernel,
+                out_backprop=output_gradient,
+                strides=[1] * 4,
+                padding=padding,
             )
-            return of_inputs, tf.reshape(of_kernel, kernel.shape)
+            return input_gradient, tf.reshape(kernel_gradient, kernel.shape)
 
         return tf.nn.conv2d(inputs, kernel, 1, padding), gradients
 
-    return convolved(inputs, kernel)
+    return convolution(inputs, kernel)

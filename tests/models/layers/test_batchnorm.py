@@ -1,4 +1,4 @@
-"""The fused BatchNormalization against Keras' own."""
+"""The fused BatchNormalization against the Keras layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 
 
 def both(channels: int, policy: str = "float32", ndim: int = 4, **options: object) -> list[Any]:
-    """Keras' layer and ours, with the same weights, none of them as at first."""
+    """Keras' layer and ours, with the same random weights."""
     kinds = (keras.layers.BatchNormalization, BatchNormalization)
     layers = [kind(momentum=0.9, epsilon=2e-5, dtype=policy, **options) for kind in kinds]
     for layer in layers:
@@ -28,7 +28,7 @@ def both(channels: int, policy: str = "float32", ndim: int = 4, **options: objec
 
 
 def run(layer: keras.Layer, images: np.ndarray, *, training: bool) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """What the layer gives, and gradients of a sum in which every value has a weight of its own."""
+    """Outputs of the layer, and gradients of a randomly weighted sum of them."""
     inputs = tf.Variable(images)
     factors = tf.constant(np.random.default_rng(1).normal(size=images.shape).astype(np.float32))
     with tf.GradientTape() as tape:
@@ -40,7 +40,7 @@ def run(layer: keras.Layer, images: np.ndarray, *, training: bool) -> tuple[tf.T
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("channels", [3, 16])
 @pytest.mark.parametrize("scale", [True, False])
-def test_it_computes_what_keras_does(training: bool, channels: int, scale: bool) -> None:
+def test_outputs_gradients_and_statistics_match_keras(training: bool, channels: int, scale: bool) -> None:
     theirs, ours = both(channels, scale=scale)
     images = RNG.normal(3.0, 2.0, (4, 5, 6, channels)).astype(np.float32)
     (expected, gradients), (outputs, found) = (run(layer, images, training=training) for layer in (theirs, ours))
@@ -52,7 +52,7 @@ def test_it_computes_what_keras_does(training: bool, channels: int, scale: bool)
         np.testing.assert_allclose(weight, reference, rtol=1e-5)
 
 
-def test_a_frozen_layer_uses_and_keeps_its_statistics() -> None:
+def test_frozen_layer_uses_its_statistics_and_does_not_update_them() -> None:
     theirs, ours = both(8)
     ours.trainable = theirs.trainable = False
     images = RNG.normal(size=(2, 3, 3, 8)).astype(np.float32)
@@ -61,7 +61,7 @@ def test_a_frozen_layer_uses_and_keeps_its_statistics() -> None:
     np.testing.assert_array_equal(ours.get_weights(), before)
 
 
-def test_one_pixel_has_no_variance() -> None:
+def test_single_pixel_has_zero_variance() -> None:
     theirs, ours = both(8)
     pixel = np.ones((1, 1, 1, 8), np.float32)
     np.testing.assert_array_equal(ours(pixel, training=True)[0, 0, 0], ours.beta)
@@ -70,9 +70,11 @@ def test_one_pixel_has_no_variance() -> None:
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_activations_have_float32_statistics(policy: str) -> None:
+def test_half_precision_uses_float32_statistics(policy: str) -> None:
     theirs, ours = both(16, policy)
-    images = RNG.normal(100.0, 1.0, (8, 16, 16, 16)).astype(np.float32)  # in half precision the mean would be lost
+    images = RNG.normal(100.0, 1.0, (8, 16, 16, 16)).astype(
+        np.float32
+    )  # half precision cannot represent the mean accurately
     outputs = ours(images, training=True)
     theirs(images, training=True)
     assert outputs.dtype == policy.removeprefix("mixed_")
@@ -83,7 +85,7 @@ def test_half_precision_activations_have_float32_statistics(policy: str) -> None
     np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-3)
 
 
-def test_other_shapes_and_masks_are_left_to_keras() -> None:
+def test_other_shapes_and_masks_use_keras_implementation() -> None:
     theirs, ours = both(8, ndim=2)
     rows = RNG.normal(size=(5, 8)).astype(np.float32)
     np.testing.assert_array_equal(ours(rows, training=True), theirs(rows, training=True))
@@ -92,7 +94,7 @@ def test_other_shapes_and_masks_are_left_to_keras() -> None:
     np.testing.assert_array_equal(ours(images, training=True, mask=mask), theirs(images, training=True, mask=mask))
 
 
-def test_weights_that_kerass_layer_saved_load(tmp_path: Path) -> None:
+def test_loads_weights_saved_by_keras_layer(tmp_path: Path) -> None:
     models = []
     for layer in both(8):
         image = keras.Input((None, None, 8))
@@ -108,18 +110,18 @@ def test_weights_that_kerass_layer_saved_load(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("policy", "training", "fused"), [("float32", False, 0), ("float32", True, 1), ("mixed_bfloat16", False, 1)]
 )
-def test_it_is_fused_but_in_float32_inference(policy: str, training: bool, fused: int) -> None:
+def test_fused_except_in_float32_inference(policy: str, training: bool, fused: int) -> None:
     layer = both(8, policy)[1]
     traced = tf.function(lambda images: layer(images, training=training)).get_concrete_function(tf.ones([1, 4, 4, 8]))
     kinds = [operation.type for operation in traced.graph.get_operations()]
     assert kinds.count("FusedBatchNormV3") == fused
 
 
-def test_an_offset_that_is_held_stays_held_when_the_layer_is_made_again() -> None:
+def test_frozen_offset_survives_get_config() -> None:
     layer = BatchNormalization()
     layer.build((None, None, None, 8))
     assert [variable.name for variable in layer.trainable_variables] == ["gamma", "beta"]
-    layer.hold_offset()
+    layer.freeze_offset()
     again = BatchNormalization.from_config(layer.get_config())
     again.build((None, None, None, 8))
     for one in (layer, again):

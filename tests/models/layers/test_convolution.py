@@ -1,4 +1,4 @@
-"""The convolution with a filter gradient by matrix multiplication against Keras' own."""
+"""The convolution whose filter gradient is a matrix multiplication, against the Keras layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def with_weights(kind: type[keras.layers.Conv2D], policy: str, weights: list[np.
 
 
 def run(layer: keras.Layer, images: np.ndarray) -> list[tf.Tensor]:
-    """What the layer gives in training, and gradients of a sum in which every value has a weight of its own."""
+    """Outputs of the layer in training, and gradients of a randomly weighted sum of them."""
     inputs = tf.Variable(images)
     with tf.GradientTape() as tape:
         outputs = layer(inputs, training=True)
@@ -31,7 +31,7 @@ def run(layer: keras.Layer, images: np.ndarray) -> list[tf.Tensor]:
 
 
 def operations(layer: keras.Layer, size_px: int) -> set[str]:
-    """Of the graph of a training step."""
+    """Operations in the graph of a training step."""
 
     @tf.function
     def step(images: tf.Tensor) -> list[tf.Tensor]:
@@ -46,7 +46,7 @@ def operations(layer: keras.Layer, size_px: int) -> set[str]:
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 1), (3, 2)])
 @pytest.mark.parametrize("use_bias", [True, False])
-def test_it_computes_what_keras_does(padding: str, kernel: tuple[int, int], use_bias: bool) -> None:
+def test_outputs_and_gradients_match_keras(padding: str, kernel: tuple[int, int], use_bias: bool) -> None:
     weights = [RNG.normal(size=(*kernel, 5, 7)).astype(np.float32), RNG.normal(size=7).astype(np.float32)]
     options = {"padding": padding, "use_bias": use_bias, "activation": "relu"}
     images = RNG.normal(size=(3, 4, 4, 5)).astype(np.float32)
@@ -56,23 +56,23 @@ def test_it_computes_what_keras_does(padding: str, kernel: tuple[int, int], use_
     found, expected = run(ours, images), run(theirs, images)
     assert len(found) == len(expected) == 3 + use_bias
     assert "Conv2DBackpropFilter" not in operations(ours, 4)
-    for ours_is, keras_is in zip(found, expected, strict=True):
-        assert ours_is.dtype == keras_is.dtype
-        scale = np.abs(tf.cast(keras_is, tf.float32)).max()
-        np.testing.assert_allclose(tf.cast(ours_is, tf.float32), tf.cast(keras_is, tf.float32), atol=2**-7 * scale)
+    for actual, reference in zip(found, expected, strict=True):
+        assert actual.dtype == reference.dtype
+        scale = np.abs(tf.cast(reference, tf.float32)).max()
+        np.testing.assert_allclose(tf.cast(actual, tf.float32), tf.cast(reference, tf.float32), atol=2**-7 * scale)
 
 
 @pytest.mark.parametrize(
     ("policy", "size_px", "options"),
     [("float32", 4, {}), (BF16, 5, {}), (BF16, 4, {"strides": 2}), (BF16, 4, {"dilation_rate": 2})],
 )
-def test_elsewhere_it_is_keras_own(policy: str, size_px: int, options: dict[str, int]) -> None:
+def test_other_cases_use_keras_implementation(policy: str, size_px: int, options: dict[str, int]) -> None:
     weights = [RNG.normal(size=(3, 3, 5, 7)).astype(np.float32)]
     layer = with_weights(Conv2D, policy, weights, padding="same", use_bias=False, **options)
     assert "Conv2DBackpropFilter" in operations(layer, size_px)
 
 
-def test_inference_holds_no_gradient_of_its_own() -> None:
+def test_inference_graph_has_no_custom_gradient() -> None:
     layer = with_weights(Conv2D, BF16, [RNG.normal(size=(3, 3, 5, 7)).astype(np.float32)], use_bias=False)
     graph = tf.function(lambda images: layer(images, training=False)).get_concrete_function(tf.ones([1, 4, 4, 5])).graph
     assert not {"IdentityN", "PartitionedCall"} & {operation.type for operation in graph.get_operations()}

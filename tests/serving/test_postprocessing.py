@@ -1,4 +1,4 @@
-"""Masks in TensorFlow operations, bit for bit those of OpenCV in prediction/outline.py."""
+"""Post-processing in TensorFlow operations gives the same masks as OpenCV in prediction/postprocessing.py."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.records import find_records
-from ham_keras.prediction import outline as opencv
-from ham_keras.serving import outline as exported
+from ham_keras.prediction import postprocessing as opencv
+from ham_keras.serving import postprocessing as exported
 from ham_keras.settings import Outline
 
 CLEANED = Outline(fill_holes=True, keep_largest=True)
@@ -22,8 +22,8 @@ Mask = np.ndarray
 
 
 @pytest.fixture(scope="module")
-def in_a_graph() -> dict[str, Callable[[Mask], Mask]]:
-    """Each function for masks of any size, in a graph as it is exported."""
+def graphs() -> dict[str, Callable[[Mask], Mask]]:
+    """Each function as a graph for masks of any size, as exported."""
     spec = [tf.TensorSpec([None, None], tf.bool)]
 
     def traced(function: Any) -> Callable[[Mask], Mask]:
@@ -33,13 +33,13 @@ def in_a_graph() -> dict[str, Callable[[Mask], Mask]]:
     return {name: traced(getattr(exported, name)) for name in ("fill_holes", "keep_largest")}
 
 
-def assert_same(in_a_graph: dict[str, Callable[[Mask], Mask]], lesion: Mask) -> None:
-    for name, function in in_a_graph.items():
+def assert_same(graphs: dict[str, Callable[[Mask], Mask]], lesion: Mask) -> None:
+    for name, function in graphs.items():
         np.testing.assert_array_equal(function(lesion), getattr(opencv, name)(lesion), err_msg=name)
 
 
 def blobs(seed: int) -> Iterator[Mask]:
-    """Smooth random shapes of several sizes, some with holes and islands, and islands in holes."""
+    """Smooth random shapes of several sizes, some with holes, islands, and islands in holes."""
     rng = np.random.default_rng(seed)
     for height, width, roughness in ((60, 80, 3), (33, 17, 1), (128, 128, 6), (225, 300, 4), (64, 200, 10)):
         noise = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), roughness)
@@ -47,25 +47,25 @@ def blobs(seed: int) -> Iterator[Mask]:
             yield (noise > np.percentile(noise, share)).astype(np.uint8)
 
 
-def test_on_random_blobs(in_a_graph: dict[str, Callable[[Mask], Mask]]) -> None:
+def test_random_blobs(graphs: dict[str, Callable[[Mask], Mask]]) -> None:
     holes = parts = 0
     for seed in range(4):
         for lesion in blobs(seed):
-            assert_same(in_a_graph, lesion)
+            assert_same(graphs, lesion)
             holes += int((opencv.fill_holes(lesion) != lesion).any())
             parts += int((opencv.keep_largest(lesion) != lesion).any())
     assert holes > 30 and parts > 30
 
 
-def test_on_noise_of_every_density_and_shape(in_a_graph: dict[str, Callable[[Mask], Mask]]) -> None:
+def test_noise_of_various_densities_and_shapes(graphs: dict[str, Callable[[Mask], Mask]]) -> None:
     rng = np.random.default_rng(1)
     for _ in range(600):
         height, width = rng.integers(1, 20, 2)
-        assert_same(in_a_graph, (rng.random((height, width)) < rng.random()).astype(np.uint8))
+        assert_same(graphs, (rng.random((height, width)) < rng.random()).astype(np.uint8))
 
 
 def serpentine(height: int, width: int) -> Mask:
-    """One part that winds from side to side: the longest way through a mask of this size."""
+    """One component that winds from side to side: the longest path through a mask of this size."""
     lesion = np.zeros((height, width), np.uint8)
     lesion[::4] = 1
     for turn, row in enumerate(range(2, height - 2, 4)):
@@ -73,28 +73,33 @@ def serpentine(height: int, width: int) -> Mask:
     return lesion
 
 
-def test_on_the_longest_ways_through_a_mask(in_a_graph: dict[str, Callable[[Mask], Mask]]) -> None:
-    lying = serpentine(101, 120)
-    for lesion in (lying, np.ascontiguousarray(lying.T), 1 - lying, np.ascontiguousarray(1 - lying.T)):
-        assert_same(in_a_graph, lesion)
-    np.testing.assert_array_equal(in_a_graph["keep_largest"](lying), lying)
+def test_longest_paths_through_a_mask(graphs: dict[str, Callable[[Mask], Mask]]) -> None:
+    wide = serpentine(101, 120)
+    for lesion in (
+        wide,
+        np.ascontiguousarray(wide.T),
+        1 - wide,
+        np.ascontiguousarray(1 - wide.T),
+    ):
+        assert_same(graphs, lesion)
+    np.testing.assert_array_equal(graphs["keep_largest"](wide), wide)
 
 
-def test_of_equal_parts_the_topmost_then_the_leftmost_stays(in_a_graph: dict[str, Callable[[Mask], Mask]]) -> None:
+def test_ties_keep_the_topmost_then_leftmost_component(graphs: dict[str, Callable[[Mask], Mask]]) -> None:
     lesion = np.zeros((6, 12), np.uint8)
-    lesion[1:3, 0:2] = lesion[3:5, 3:5] = 1  # lower parts, further left
+    lesion[1:3, 0:2] = lesion[3:5, 3:5] = 1  # further left but lower
     lesion[0:2, 9:11] = lesion[0:2, 6:8] = 1
     expected = np.zeros_like(lesion)
     expected[0:2, 6:8] = 1
     np.testing.assert_array_equal(opencv.keep_largest(lesion), expected)
-    np.testing.assert_array_equal(in_a_graph["keep_largest"](lesion), expected)
+    np.testing.assert_array_equal(graphs["keep_largest"](lesion), expected)
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_of_nothing_and_of_everything(in_a_graph: dict[str, Callable[[Mask], Mask]], value: int) -> None:
+def test_empty_and_full_masks(graphs: dict[str, Callable[[Mask], Mask]], value: int) -> None:
     for shape in ((1, 1), (1, 9), (9, 1), (7, 5)):
         lesion = np.full(shape, value, np.uint8)
-        for function in in_a_graph.values():
+        for function in graphs.values():
             np.testing.assert_array_equal(function(lesion), lesion)
 
 
@@ -103,29 +108,29 @@ def test_of_nothing_and_of_everything(in_a_graph: dict[str, Callable[[Mask], Mas
     [Outline(threshold=0.3), Outline(fill_holes=True), Outline(keep_largest=True), CLEANED],
     ids=["threshold", "fill_holes", "keep_largest", "both"],
 )
-def test_the_whole_outline_of_probabilities(outline: Outline) -> None:
+def test_postprocess_with_each_setting(outline: Outline) -> None:
     rng = np.random.default_rng(2)
     noise = cv2.GaussianBlur(rng.normal(size=(90, 120)), (0, 0), 4).astype(np.float32)
     probability = (noise - noise.min()) / (noise.max() - noise.min())
     probability[0, 0] = outline.threshold  # exactly at the threshold is skin
-    expected = opencv.outline_lesion(probability, outline)
-    np.testing.assert_array_equal(exported.outline_lesion(tf.constant(probability), outline), expected > 0)
-    other = opencv.outline_lesion(probability, outline.model_copy(update={"threshold": 0.6}))
-    found = exported.outline_lesion(tf.constant(probability), outline, tf.constant(0.6))
+    expected = opencv.postprocess(probability, outline)
+    np.testing.assert_array_equal(exported.postprocess(tf.constant(probability), outline), expected > 0)
+    other = opencv.postprocess(probability, outline.model_copy(update={"threshold": 0.6}))
+    found = exported.postprocess(tf.constant(probability), outline, tf.constant(0.6))
     np.testing.assert_array_equal(found, other > 0)
 
 
-def test_on_phantoms(in_a_graph: dict[str, Callable[[Mask], Mask]], phantoms: Path) -> None:
+def test_phantoms(graphs: dict[str, Callable[[Mask], Mask]], phantoms: Path) -> None:
     for record in find_records(phantoms).records:
-        assert_same(in_a_graph, read_mask(record.mask_path).lesion)
+        assert_same(graphs, read_mask(record.mask_path).lesion)
 
 
 @pytest.mark.real_data
-def test_on_real_masks_whole_and_torn(in_a_graph: dict[str, Callable[[Mask], Mask]], real_root: Path) -> None:
+def test_real_masks_whole_and_fragmented(graphs: dict[str, Callable[[Mask], Mask]], real_root: Path) -> None:
     rng = np.random.default_rng(3)
     for record in find_records(real_root).records[::50]:
         lesion = read_mask(record.mask_path).lesion
-        assert_same(in_a_graph, lesion)
-        torn = cv2.GaussianBlur(rng.normal(size=lesion.shape), (0, 0), 8)
-        assert_same(in_a_graph, lesion * (torn > np.percentile(torn, 35)).astype(np.uint8))
-        assert_same(in_a_graph, resize_mask(lesion, 1000, 1400))
+        assert_same(graphs, lesion)
+        fragmented = cv2.GaussianBlur(rng.normal(size=lesion.shape), (0, 0), 8)
+        assert_same(graphs, lesion * (fragmented > np.percentile(fragmented, 35)).astype(np.uint8))
+        assert_same(graphs, resize_mask(lesion, 1000, 1400))

@@ -1,4 +1,4 @@
-"""One scoring of a run: its summary and rows, the images it was made of, and their predictions drawn again."""
+"""A scored set of images of a run: its summary, rows and records, and the predicted masks."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ham_keras.files import load_csv, load_json
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.summary import scored_outline
 
-SAME = 1e-3  # batches of other images round otherwise; a pixel or two may change sides
+JACCARD_TOLERANCE = 1e-3  # different batches round differently, which may flip a pixel or two
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What `evaluate` left in scores/<name>/, and the records that it scored.
+class ScoredSet:
+    """The files that `evaluate` wrote to scores/<name>/, and the records that were scored.
 
     Attributes:
-        config: the run's, with the outline of this scoring.
-        summary: summary.json.
-        rows: per_image.csv, by image id.
+        config: the run's config, with the post-processing that was scored.
+        summary: content of summary.json.
+        rows: rows of per_image.csv, by image id.
         records: by image id, in the order of the rows.
     """
 
@@ -46,53 +46,53 @@ class Scoring:
         return self.run.scores(self.name) / "per_image.csv"
 
     def jaccard(self, image_id: str) -> float:
-        """The image's Jaccard index at its mask's own size."""
+        """The image's Jaccard index at its mask's size."""
         return float(self.rows[image_id]["jaccard_native"])
 
-    def lesions(self, image_ids: Iterable[str]) -> dict[str, npt.NDArray[np.uint8]]:
-        """The predicted masks of these images at their own size, uint8 [H, W] in {0, 1}.
+    def predict_masks(self, image_ids: Iterable[str]) -> dict[str, npt.NDArray[np.uint8]]:
+        """Predict the masks of these images again: uint8 [H, W] in {0, 1}, at the size of the true masks.
 
         Raises:
-            HamError: a mask does not have the Jaccard index of per_image.csv.
+            HamError: a mask's Jaccard index differs from per_image.csv.
         """
         from ham_keras.models.loading import load_model
-        from ham_keras.prediction.scoring import score_images
+        from ham_keras.prediction.evaluation import evaluate_images
 
         records = [self.records[image_id] for image_id in dict.fromkeys(image_ids)]
-        found = {}
-        for row, record, lesion in score_images(load_model(self.run, self.config), records, self.config, visible=False):
+        model, found = load_model(self.run, self.config), {}
+        for row, record, mask in evaluate_images(model, records, self.config, visible=False):
             known = self.jaccard(record.image_id)
-            if abs(row["jaccard_native"] - known) > SAME:
+            if abs(row["jaccard_native"] - known) > JACCARD_TOLERANCE:
                 raise HamError(
-                    f"{self.run.scores(self.name)}: {record.image_id} has Jaccard {known:.4f} there and "
+                    f"{self.run.scores(self.name)}: {record.image_id} has Jaccard {known:.4f} there, but "
                     f"{row['jaccard_native']:.4f} now: weights or data have changed; run evaluate again, "
                     f"with --name NAME"
                 )
-            found[record.image_id] = lesion
+            found[record.image_id] = mask
         return found
 
 
-def load_scoring(folder: Path | str, name: str = "test", *, data_root: Path | str | None = None) -> Scoring:
-    """Read scores/<name>/ of a run and find the images it was made of, where they lay then or in `data_root`.
+def load_scored_set(folder: Path | str, name: str = "test", *, data_root: Path | str | None = None) -> ScoredSet:
+    """Read scores/<name>/ of a run and find the scored images, at their original path or in `data_root`.
 
     Raises:
-        HamError: not a run, not scored, or the images are not there.
+        HamError: not a run, not scored, or the images are missing.
     """
     run, _ = load_run(folder)
     if not run.summary(name).exists():
         split = f" --split {name}" if name in {"test", "val", "train"} else " --name " + name
         raise HamError(
-            f"{run.summary(name)}: not there; finish the training, or score the run with "
+            f"{run.summary(name)}: missing; finish the training, or score the run with "
             f"`python -m ham_keras.evaluate {folder}{split}`"
         )
     summary, table = load_json(run.summary(name)), load_csv(run.scores(name) / "per_image.csv")
     root = Path(data_root or summary["data"])
     if not root.is_dir():
-        raise HamError(f"{root}: the images that were scored lay there; say where they are now with --data ROOT")
+        raise HamError(f"{root}: folder of the scored images is missing; give the new one with --data ROOT")
     rows = {row["image_id"]: row for row in table}
     masks = summary.get("masks") or {}
     config = load_run(folder, [f"data.{key}={json.dumps(value)}" for key, value in masks.items()])[1]
     config = config.model_copy(update={"outline": scored_outline(summary)})
     known = decide_masks(find_records(root).records, config.data.repair_masks, config.data.lesion_values)
     records = select(known, list(rows), str(run.scores(name) / "per_image.csv"))
-    return Scoring(run, config, name, summary, rows, {record.image_id: record for record in records})
+    return ScoredSet(run, config, name, summary, rows, {record.image_id: record for record in records})
