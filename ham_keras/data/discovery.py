@@ -127,8 +127,8 @@ def _scan(folder: Path) -> Contents:
     found.masks += [path for mask_folder in mask_folders for path in found.sort(walk_files(mask_folder))]
     found.has_masks = bool(mask_folders)
     if image_folders:
-        found.images, beside = separate_masks(photographs, masks_elsewhere=bool(mask_folders))
-        found.masks += beside
+        found.images, masks_there = separate_masks(photographs, masks_elsewhere=bool(mask_folders))
+        found.masks += masks_there
     elif mask_folders:
         found.images = found.sort(path for path in files if not is_table(path))
     elif _has_cases(children):
@@ -169,12 +169,12 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
     is a mask if only this one looks like a mask.
     """
     stems = {key(path.stem) for path in files}
-    beside = [path for path in files if _has_mask_ending(path) and without_mask_ending(key(path.stem)) in stems]
-    named = [path for path in (beside if masks_elsewhere else files) if _is_named_mask(path)]
+    candidates = [path for path in files if _has_mask_ending(path) and without_mask_ending(key(path.stem)) in stems]
+    named = [path for path in (candidates if masks_elsewhere else files) if _is_named_mask(path)]
     masks = set(named)
     if not masks_elsewhere:
         outlined = {without_mask_ending(key(path.stem)) for path in named}
-        masks |= {path for path in beside if key(path.stem) not in outlined}
+        masks |= {path for path in candidates if key(path.stem) not in outlined}
     by_stem: dict[str, list[Path]] = {}
     for path in files:
         if path not in masks:

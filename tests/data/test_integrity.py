@@ -38,7 +38,7 @@ def flipped(data: bytes, at: int) -> bytes:
 LONG_TEXT = chunk(b"zTXt", b"note\0\0" + zlib.compress(b"a" * 3_000_000))
 LARGE_PROFILE = chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(3_000_000)))
 FILES = {
-    "whole JPEG": (JPEG, True),
+    "complete JPEG": (JPEG, True),
     "progressive JPEG": (PROGRESSIVE, True),
     "JPEG with a thumbnail": (WITH_THUMBNAIL, True),
     "JPEG with trailing data": (JPEG + b"more" * 9, True),
@@ -46,7 +46,7 @@ FILES = {
     "JPEG with a thumbnail, cut": (WITH_THUMBNAIL[:-500], False),
     "JPEG with a tail of zeros": (JPEG[:-9000] + bytes(9000), False),
     "progressive JPEG with a tail of zeros": (PROGRESSIVE[:-900] + bytes(900), False),
-    "whole PNG": (PNG, True),
+    "complete PNG": (PNG, True),
     "PNG with a long text": (PNG[:33] + LONG_TEXT + PNG[33:], True),
     "PNG with a large profile": (PNG[:33] + LARGE_PROFILE + PNG[33:], True),
     "PNG with a wrong checksum of its text": (PNG[:33] + chunk(b"tEXt", b"note\0a", wrong=1) + PNG[33:], True),
@@ -60,14 +60,14 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_file_is_complete_if_tensorflow_decodes_it(name: str) -> None:
-    data, whole = FILES[name]
+    data, complete = FILES[name]
     try:
         tf.io.decode_image(data)
         decoded = True
     except tf.errors.InvalidArgumentError:
         decoded = False
-    assert decoded == whole
-    if whole:
+    assert decoded == complete
+    if complete:
         check_complete(data)
     else:
         with pytest.raises(

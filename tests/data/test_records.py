@@ -47,7 +47,7 @@ def test_kaggle_layout_with_both_tables(tmp_path: Path) -> None:
 
 def test_dataverse_layout_in_two_parts_with_a_quoted_tab_table(tmp_path: Path) -> None:
     lay(tmp_path, "HAM10000_images_part_1/ISIC_0024306.jpg", "HAM10000_images_part_2/ISIC_0029306.jpg")
-    # Unpacking twice nests the folder in one of its own name.
+    # Unpacking twice nests the folder in another with the same name.
     masks = "HAM10000_segmentations_lesion_tschandl/HAM10000_segmentations_lesion_tschandl"
     lay(tmp_path, f"{masks}/ISIC_0024306_segmentation.png", f"{masks}/ISIC_0029306_segmentation.png")
     (tmp_path / "HAM10000_metadata.tab").write_text(
@@ -104,7 +104,7 @@ def test_case_of_folders_suffixes_and_ids_is_ignored(tmp_path: Path) -> None:
 def test_folders_that_differ_by_case_are_both_read(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "masks/a.png")
     if (tmp_path / "IMAGES").exists():
-        pytest.skip("this file system does not tell upper from lower case")
+        pytest.skip("this file system ignores case")
     lay(tmp_path, "Images/b.jpg", "Masks/b.png")
     assert ids(tmp_path) == ["a", "b"]
 
@@ -221,7 +221,7 @@ LAYOUTS = {
         ],
         [ISIC_1, ISIC_2],
     ),
-    "ISIC 2018, task 3, beside Tschandl's masks": (
+    "ISIC 2018, task 3, with the masks of Dataverse": (
         [f"ISIC2018_Task3_Training_Input/{ISIC_1[0]}", f"HAM10000_segmentations_lesion_tschandl/{ISIC_1[1]}"],
         [ISIC_1],
     ),
@@ -260,7 +260,7 @@ LAYOUTS = {
         [("a.jpg", "a_segmentation.png"), ("b.jpg", "b_lesion.png")],
     ),
     "images and masks in the folder of images": (["images/a.jpg", "images/a_mask.png"], [("a.jpg", "a_mask.png")]),
-    "images beside the folder of masks": (["a.jpg", "b.jpg", "masks/a.png"], [("a.jpg", "a.png")]),
+    "images next to the mask folder": (["a.jpg", "b.jpg", "masks/a.png"], [("a.jpg", "a.png")]),
     "names that others use": (
         ["imgs/a.jpg", "imgs/b.jpg", "Ground Truth/a.png", "Ground Truth/mask_b.png"],
         [("a.jpg", "a.png"), ("b.jpg", "mask_b.png")],

@@ -138,14 +138,14 @@ def draw_lesion(lesion: Lesion, size: Size, zoom: float, turn: float, shift: Aff
     deep += 0.35 * np.maximum(melanin - 0.9, 0)  # dense melanin is black in red light too
 
     # Freckles fade near the edge of the lesion: on the edge they would make the true mask ambiguous.
-    beside = _ramp(depth, 1.03, 1.18)
-    melanin += smooth(tiles["freckles"], DOT_SCALE) * beside + skin["furrows"] * sample(tiles["cells"], 1.2)
+    around = _ramp(depth, 1.03, 1.18)
+    melanin += smooth(tiles["freckles"], DOT_SCALE) * around + skin["furrows"] * sample(tiles["cells"], 1.2)
     if skin["spots"]:
         melanin += skin["spots"] * _ramp(smooth(tiles["hue"], 1.1) + 0.5 * blotches + 0.3 * fine, 0.7, 2.6)
     if skin["vessels"]:
         veins = np.exp(-((20 * sample(tiles["vessels"], 0.5)) ** 2))
         blood += skin["vessels"] * veins * _ramp(blotches, -0.3, 1.0)
-    blood += skin["blood"] + smooth(tiles["angiomas"], DOT_SCALE) * beside
+    blood += skin["blood"] + smooth(tiles["angiomas"], DOT_SCALE) * around
     melanin += skin["mottle"] * (0.5 * blotches + 0.6 * grain)
     blood += skin["mottle"] * (0.8 * smooth(tiles["hue"], 0.5) + 0.5 * grain)
 

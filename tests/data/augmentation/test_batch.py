@@ -126,7 +126,7 @@ def test_each_setting_changes_images(engine: str, setting: str) -> None:
     assert np.abs(changed - images).mean() > 1
 
 
-def test_soft_masks_keep_fractions_and_hard_ones_are_cut_at_a_half() -> None:
+def test_soft_masks_keep_fractions_and_hard_masks_are_thresholded() -> None:
     fractions = np.array([0, 127, 128, 255], np.uint8).reshape(1, 2, 2, 1)
     pixels = tf.constant(np.concatenate([np.zeros((1, 2, 2, 3), np.uint8), fractions], axis=-1))
     still, keys = Augment(engine="none"), tf.constant([0], tf.int64)

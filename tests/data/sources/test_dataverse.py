@@ -101,9 +101,9 @@ def test_temporary_failures_are_retried(
     [
         ("corrupt", 3, r"sent bytes with another checksum than md5:\w+, 3 times; they are deleted"),
         ("truncate", 3, r"cannot be reached, or broke off \(ProtocolError\)"),
-        (503, 3, "answers 503: no such luck"),
-        (403, 1, "answers 403: no such luck"),
-        (404, 1, "answers 404: no such luck"),
+        (503, 3, "answers 503: error"),
+        (403, 1, "answers 403: error"),
+        (404, 1, "answers 404: error"),
     ],
 )
 def test_permanent_failure_is_a_one_line_error_and_leaves_no_file(
