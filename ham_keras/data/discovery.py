@@ -31,7 +31,7 @@ from ham_keras.data.layouts import (
     without_mask_ending,
     without_subset,
 )
-from ham_keras.data.tables import is_table
+from ham_keras.data.tables import is_table, may_be_table
 from ham_keras.errors import HamError
 
 MAX_DEPTH = 3  # levels of folders around a dataset
@@ -115,10 +115,10 @@ def _scan(folder: Path) -> Contents:
     found = Contents()
     children = visible_folders(folder)
     files = visible_files(folder)
-    found.tables += filter(is_table, files)
+    found.tables += filter(may_be_table, files)
     for child in children:
         if is_table_folder(child.name) and not is_image_folder(child.name) and not is_mask_folder(child.name):
-            found.tables += filter(is_table, walk_files(child))
+            found.tables += filter(may_be_table, walk_files(child))
     image_folders = [child for child in children if is_image_folder(child.name)]
     image_folders += _first_named(children, generic_image_folders())
     mask_folders = [child for child in children if is_mask_folder(child.name)]
@@ -130,14 +130,14 @@ def _scan(folder: Path) -> Contents:
         found.images, masks_there = separate_masks(photographs, masks_elsewhere=bool(mask_folders))
         found.masks += masks_there
     elif mask_folders:
-        found.images = found.sort(path for path in files if not is_table(path))
+        found.images = found.sort(path for path in files if not may_be_table(path))
     elif _has_cases(children):
         images = found.sort(walk_files(folder))
         found.images = [path for path in images if key(path.parent.name).endswith(CASE_IMAGES)]
         found.masks = [path for path in images if key(path.parent.name).endswith(CASE_MASKS)]
     else:
         flat = Contents()
-        flat.images, flat.masks = separate_masks(flat.sort(path for path in files if not is_table(path)))
+        flat.images, flat.masks = separate_masks(flat.sort(path for path in files if not may_be_table(path)))
         if flat.masks:
             found.add(flat)
     found.has_images = bool(image_folders or found.images)
@@ -165,8 +165,8 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
     """Split the images of a folder or a tree into photographs and masks.
 
     `a_mask.png` is a mask if `a.jpg` exists; without a mask folder (`masks_elsewhere` is false) it always is. In that
-    case `a_lesion.png` next to `a.jpg` is a mask too, unless `a_lesion` itself has a mask. Of `a.jpg` and `a.png`, one
-    is a mask if only this one looks like a mask.
+    case `a_lesion.png` next to `a.jpg` is a mask too, unless it looks like a photograph, or `a` or `a_lesion` has
+    another mask. Of `a.jpg` and `a.png`, one is a mask if only this one looks like a mask.
     """
     stems = {key(path.stem) for path in files}
     candidates = [path for path in files if _has_mask_ending(path) and without_mask_ending(key(path.stem)) in stems]
@@ -174,7 +174,10 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
     masks = set(named)
     if not masks_elsewhere:
         outlined = {without_mask_ending(key(path.stem)) for path in named}
-        masks |= {path for path in candidates if key(path.stem) not in outlined}
+        for path in candidates:
+            names = {key(path.stem), without_mask_ending(key(path.stem))}
+            if outlined.isdisjoint(names) and looks_like_mask(path) is not False:
+                masks.add(path)
     by_stem: dict[str, list[Path]] = {}
     for path in files:
         if path not in masks:

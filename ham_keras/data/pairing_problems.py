@@ -14,6 +14,8 @@ from ham_keras.data.tables import Metadata
 from ham_keras.errors import shown
 
 LARGE_LESION_IMAGES = 50  # a lesion of HAM10000 has at most 6 images
+# In a small folder a lesion of so many images is large if it has more than this share of all.
+SMALL_FOLDER_IMAGES, LARGE_FRACTION = 10, 0.2
 
 
 def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[ProblemGroup]:
@@ -67,12 +69,12 @@ def lesion_problems(
     large = [
         Problem("large_lesion", (first_of[lesion].stem,), f"lesion {lesion!r} has {count} images", first_of[lesion])
         for lesion, count in counts.most_common()
-        if count > LARGE_LESION_IMAGES
+        if count > LARGE_LESION_IMAGES or (count >= SMALL_FOLDER_IMAGES and count > LARGE_FRACTION * len(lesion_ids))
     ]
     if large:
         warning = (
-            f"{len(large)} lesions have more than {LARGE_LESION_IMAGES} images, e.g. {large[0].detail}; if the id is a "
-            f"placeholder, leave these cells of the table empty"
+            f"{len(large)} lesions have more than {LARGE_LESION_IMAGES} images or {LARGE_FRACTION:.0%} of all, e.g. "
+            f"{large[0].detail}; if the id is a placeholder, leave these cells of the table empty"
         )
         yield ProblemGroup(warning, large)
     duplicates = [

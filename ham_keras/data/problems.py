@@ -22,7 +22,7 @@ KINDS = {
     "unused_table": "tables that are not used",
     "no_lesion_column": "tables without lesion ids",
     "placeholder_lesion_id": "placeholders for a lesion id",
-    "large_lesion": "lesions of more than 50 images",
+    "large_lesion": "lesions of more than 50 images or a fifth of all",
     "two_diagnoses": "images with two diagnoses",
     "identical_other_lesion": "groups of byte-identical images, different lesions",
     "near_identical_other_lesion": "groups of near-identical images, different lesions",

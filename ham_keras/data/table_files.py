@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -14,6 +15,7 @@ from ham_keras.errors import HamError, shown
 
 DELIMITERS = ",;\t|"
 HEAD_BYTES = 2**18  # from which the header is read; a header of 2,352 pixel columns has 25 KB
+TITLE_LINES = 10  # at most, before the header
 PIXEL_COLUMNS = 64  # a table with more columns, most of them numbered, holds pixels or features
 
 
@@ -23,6 +25,7 @@ class Table:
 
     columns: list[str]
     rows: list[dict[str, str]]
+    is_pixels: bool = False
 
 
 def read_table(path: Path, wanted: Callable[[str], bool], ids: Sequence[str]) -> Table:
@@ -42,12 +45,13 @@ def read_table(path: Path, wanted: Callable[[str], bool], ids: Sequence[str]) ->
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         encoding = _encoding(head)
-        text, separator = _without_sep(head[: len(head) // 2 * 2].decode(encoding, "replace"))
+        text, separator = _from_header(_decode_head(head, encoding), ids)
         columns, delimiter = _header(text, separator, ids)
         positions = {column: position for position, column in enumerate(columns) if wanted(column)}
         named = any(plain_name(column) in ids for column in columns)
-        if not positions or (_is_pixels(columns) and not named):
-            return Table(columns, [])
+        is_pixels = _is_pixels(columns) and not named
+        if not positions or is_pixels:
+            return Table(columns, [], is_pixels)
         data = head + file.read()
     try:
         text = data.decode(encoding)
@@ -55,10 +59,8 @@ def read_table(path: Path, wanted: Callable[[str], bool], ids: Sequence[str]) ->
         text = data.decode("cp1252", "replace")  # the default of Western spreadsheets
     if "\0" in text:
         raise HamError(f"{shown(path)}: cannot be read as a table; save it as CSV in UTF-8")
-    lines = io.StringIO(_without_sep(text)[0], newline="")
     try:
-        cells = (row for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True) if any(row))
-        next(cells)
+        cells = _rows(_from_header(text, ids)[0], delimiter)[1:]
         return Table(
             columns,
             [
@@ -82,6 +84,44 @@ def _encoding(head: bytes) -> str:
         return "utf-8-sig"
     # UTF-16 without a byte order mark: a header begins with an ASCII letter.
     return "utf-16-le" if head[1:2] == b"\0" else "utf-16-be" if head[:1] == b"\0" else "utf-8"
+
+
+def _decode_head(head: bytes, encoding: str) -> str:
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head)  # a character may be cut at the end
+    except UnicodeDecodeError:
+        return head.decode("cp1252", "replace")
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    def read(*, strict: bool) -> list[list[str]]:
+        lines = io.StringIO(text, newline="")
+        rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
+        return [row for row in rows if any(row)]
+
+    try:
+        return read(strict=True)
+    except csv.Error as error:
+        if str(error) == "unexpected end of data":
+            raise csv.Error("a quote is not closed") from None
+    return read(strict=False)  # signs behind a closing quote
+
+
+def _from_header(text: str, ids: Sequence[str]) -> tuple[str, str]:
+    """Remove what precedes the header; returns the text and the separator that a line such as `sep=;` gives, or "".
+
+    Titles and comments have one cell, or begin with `#`; they are removed if a header with a name of `ids` follows.
+    """
+    text, separator = _without_sep(text)
+    start = 0
+    for line in text[:HEAD_BYTES].splitlines(keepends=True)[:TITLE_LINES]:
+        cells = [cell.strip(' "\r\n') for cell in re.split(f"[{DELIMITERS}]", line)]
+        if any(plain_name(cell) in ids for cell in cells):
+            return text[start:], separator
+        if sum(map(bool, cells)) > 1 and not line.startswith("#"):
+            break
+        start += len(line)
+    return text, separator
 
 
 def _without_sep(text: str) -> tuple[str, str]:

@@ -29,6 +29,10 @@ from ham_keras.errors import HamError
 
 TABLE_SUFFIXES = frozenset({".csv", ".tab", ".tsv"})
 SPREADSHEET_SUFFIXES = frozenset({".xlsx", ".xls", ".ods"})
+# Tables too, but only in the data folder itself or in one of tables: among the images they may be anything.
+OTHER_TABLE = re.compile(r"\.(?:xlsm|xlsb|numbers|parquet|feather|arrow|rds|sav|dta)$|\.(?:csv|tsv|tab)\.\w+$")
+NAME_OF_TABLE = re.compile(r"meta_?data|ground_?truth|groupings?")
+LOCK_FILE = "~$"  # of a spreadsheet that is open
 TEXT_SUFFIXES = frozenset({"", ".txt"})  # Dataverse has `HAM10000_metadata`; a README is not a table
 
 TRUE = frozenset({"true", "yes", "y", "x"})
@@ -62,8 +66,15 @@ def is_table(path: Path) -> bool:
     """Whether a file may be a table: by its suffix, or by its name if it is a text file or has no suffix."""
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
-        return re.search(r"meta_?data|ground_?truth|groupings?", path.stem.lower()) is not None
-    return suffix in TABLE_SUFFIXES | SPREADSHEET_SUFFIXES
+        return NAME_OF_TABLE.search(path.stem.lower()) is not None
+    return suffix in TABLE_SUFFIXES | SPREADSHEET_SUFFIXES and not path.name.startswith(LOCK_FILE)
+
+
+def may_be_table(path: Path) -> bool:
+    """Whether a file that is not among the images may be a table, even of a format that is not read."""
+    name = path.name.lower()
+    is_json = path.suffix.lower() in {".json", ".jsonl"} and NAME_OF_TABLE.search(name) is not None
+    return is_table(path) or is_json or (OTHER_TABLE.search(name) is not None and not name.startswith(LOCK_FILE))
 
 
 def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
@@ -81,12 +92,17 @@ def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
         if path.suffix.lower() in SPREADSHEET_SUFFIXES:
             metadata.unused[path] = "a spreadsheet; save it as CSV"
             continue
+        if not is_table(path):
+            metadata.unused[path] = "its format is not read; save it as CSV"
+            continue
         table = read_table(path, _is_usual, IMAGE_COLUMNS)
         column = id_column(table, known)
         if column is None or images_in(table, column, known) < min(len(table.rows), len(known)):
             table = read_table(path, lambda column: True, IMAGE_COLUMNS)
         if table.rows:
             _join(metadata, path, table, known)
+        elif not table.is_pixels and path.suffix.lower() not in TEXT_SUFFIXES:
+            metadata.unused[path] = "has no rows" if table.columns else "is empty"
     for image, facts in metadata.facts.items():
         one_hot, facts.diagnosis = facts.one_hot, facts.diagnosis or facts.one_hot
         if one_hot not in {"", facts.diagnosis} and facts.diagnosis in metadata.one_hot_names:

@@ -8,6 +8,7 @@ import pytest
 
 from ham_keras.data.columns import is_placeholder, placeholder_cells
 from ham_keras.data.records import find_records
+from ham_keras.errors import HamError
 
 ISIC = [f"ISIC_{number}" for number in range(1, 7)]
 
@@ -100,3 +101,55 @@ def test_a_word_for_many_images_among_numbered_ids_is_a_placeholder() -> None:
     assert placeholder_cells([*ids, "tba", "tba", "tba"]) == {"tba"}
     assert placeholder_cells([*ids, "left", "left"]) == frozenset()
     assert placeholder_cells([*ids[:3], "tba", "tba", "tba"]) == frozenset()
+
+
+def test_a_lesion_of_a_large_share_of_a_small_folder_is_reported(tmp_path: Path) -> None:
+    images = [f"{number:02}" for number in range(40)]
+    rows = [f"{image},L{max(0, number - 9)}" for number, image in enumerate(images)]
+    lesions(tmp_path, "image_id,lesion_id", rows, images)
+    (large,) = find_records(tmp_path).problem_groups
+    assert (large.kind, large.problems[0].detail) == ("large_lesion", "lesion 'L0' has 10 images")
+
+
+@pytest.mark.parametrize("before", ["Clinic export 2026\n\n", "# made by x, y\n", "Clinic;;\n;;\n"])
+def test_titles_and_comments_before_the_header_are_skipped(tmp_path: Path, before: str) -> None:
+    assert lesions(tmp_path, f"{before}image_id,lesion_id", ["ISIC_1,L1", "ISIC_2,L1"], ISIC[:2]) == ["L1", "L1"]
+
+
+def test_a_table_with_ids_and_numbered_columns_is_used(tmp_path: Path) -> None:
+    header = ",".join(["image_id", "lesion_id", *(f"pc{number}" for number in range(100))])
+    assert lesions(tmp_path, header, ["ISIC_1,L1", "ISIC_2,L1"], ISIC[:2]) == ["L1", "L1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("m.csv", "", "is empty"),
+        ("m.csv", "image_id,lesion_id\n", "has no rows"),
+        ("m.csv.gz", "x", "its format is not read; save it as CSV"),
+        ("metadata.json", "[]", "its format is not read; save it as CSV"),
+        ("m.parquet", "x", "its format is not read; save it as CSV"),
+        ("m.xlsm", "x", "its format is not read; save it as CSV"),
+        ("m.numbers", "x", "its format is not read; save it as CSV"),
+    ],
+)
+def test_tables_that_are_not_used_are_named(tmp_path: Path, name: str, text: str, reason: str) -> None:
+    lesions(tmp_path, "image_id,lesion_id", ["ISIC_1,L1"], ISIC[:1])
+    (tmp_path / name).write_text(text)
+    (tmp_path / "split.json").write_text("{}")
+    expected = [f"{tmp_path / name}: not used: {reason}"]
+    assert [
+        group.warning for group in find_records(tmp_path).problem_groups if group.kind == "unused_table"
+    ] == expected
+
+
+def test_an_unclosed_quote_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(HamError, match=r"table\.csv: cannot be read as a table: a quote is not closed"):
+        lesions(tmp_path, "image_id,lesion_id", ['ISIC_1,"L1', "ISIC_2,L1"], ISIC[:2])
+
+
+def test_names_of_columns_in_windows_1252(tmp_path: Path) -> None:
+    lesions(tmp_path, "", [], ISIC[:1])
+    (tmp_path / "table.csv").write_bytes("Größe;Läsion\n1;2\n".encode("cp1252"))
+    (group,) = find_records(tmp_path).problem_groups
+    assert group.warning.endswith("no column has the ids of the images: Größe, Läsion")

@@ -383,6 +383,19 @@ def test_mask_with_the_stem_of_its_image_is_recognized_by_its_pixels(tmp_path: P
     assert pairs(tmp_path) == [("a.png", "a.bmp")]
 
 
+def test_a_photograph_named_like_a_mask_is_a_photograph(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    drawn = np.zeros((48, 64), np.uint8)
+    drawn[10:30, 20:40] = 255
+    for name in ("P1.jpg", "P1_lesion.jpg", "P2.jpg", "P3.jpg", "P3_lesion.jpg"):
+        Image.fromarray(noise + np.uint8(len(name))).save(tmp_path / name)
+    for name in ("P1_mask.png", "P2_lesion.png"):
+        Image.fromarray(drawn).save(tmp_path / name)
+    assert pairs(tmp_path) == [("P1.jpg", "P1_mask.png"), ("P2.jpg", "P2_lesion.png")]
+    unpaired = [path.name for path in find_records(tmp_path).images_without_mask]
+    assert unpaired == ["P1_lesion.jpg", "P3.jpg", "P3_lesion.jpg"]
+
+
 def test_known_duplicates_and_their_lesions_are_merged(tmp_path: Path) -> None:
     names = ("ISIC_0027820", "ISIC_0028209", "ISIC_0000001", "ISIC_0000002")
     lay(tmp_path, *(f"images/{name}.jpg" for name in names), *(f"masks/{name}_segmentation.png" for name in names))
