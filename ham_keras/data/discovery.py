@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ham_keras.data.folders import (
+    image_files,
     is_image_file,
     is_unread,
     is_utf8,
@@ -21,6 +22,7 @@ from ham_keras.data.layouts import (
     CASE_MASKS,
     GENERIC,
     LAYOUTS,
+    MASK_BEGINNING,
     PHOTOGRAPH_ENDING,
     generic_image_folders,
     generic_mask_folders,
@@ -32,7 +34,7 @@ from ham_keras.data.layouts import (
     without_subset,
 )
 from ham_keras.data.tables import is_table, may_be_table
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, shown
 
 MAX_DEPTH = 3  # levels of folders around a dataset
 
@@ -41,6 +43,7 @@ MAX_DEPTH = 3  # levels of folders around a dataset
 class Contents:
     """The files of a data folder by type. `misnamed` holds images and masks whose name is not UTF-8.
 
+    `unread_folders`: folders of images or masks that are not read because others are, with their numbers of files.
     `has_images` and `has_masks`: whether there is a place for them, even an empty one.
     """
 
@@ -49,6 +52,7 @@ class Contents:
     tables: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
     misnamed: list[Path] = field(default_factory=list)
+    unread_folders: dict[Path, int] = field(default_factory=dict)
     has_images: bool = False
     has_masks: bool = False
 
@@ -59,6 +63,7 @@ class Contents:
         self.tables += other.tables
         self.unread += other.unread
         self.misnamed += other.misnamed
+        self.unread_folders |= other.unread_folders
         self.has_images |= other.has_images
         self.has_masks |= other.has_masks
 
@@ -88,10 +93,12 @@ def find_contents(root: Path) -> Contents:
     ):
         if not exists:
             names = ", ".join([generic[0], *(name for patterns in specific for name in patterns)])
+            flat = [path.name for path in visible_files(root) if is_image_file(path)]
+            tried = f" (has {len(flat)} images, {', '.join(map(shown, flat[:3]))}, ..., none named so)" if flat else ""
             raise HamError(
-                f"{root}: no folder of {what}; expected one of: {names}; or NAME.jpg and NAME_mask.png in one folder; "
-                f"to download HAM10000, run `python -m ham_keras.data.download {root}`; to try the project without it, "
-                f"run `make sample`"
+                f"{root}: no folder of {what}; expected one of: {names}; or NAME.jpg and NAME_mask.png in one "
+                f"folder{tried}; to download HAM10000, run `python -m ham_keras.data.download {root}`; to try the "
+                f"project without it, run `make sample`"
             )
     return found
 
@@ -123,6 +130,7 @@ def _scan(folder: Path) -> Contents:
     image_folders += _first_named(children, generic_image_folders())
     mask_folders = [child for child in children if is_mask_folder(child.name)]
     mask_folders += _first_named(children, generic_mask_folders())
+    found.unread_folders = _unread_folders(children, {*image_folders, *mask_folders})
     photographs = [path for image_folder in image_folders for path in found.sort(walk_files(image_folder))]
     found.masks += [path for mask_folder in mask_folders for path in found.sort(walk_files(mask_folder))]
     found.has_masks = bool(mask_folders)
@@ -157,6 +165,13 @@ def _first_named(children: Sequence[Path], names: Iterable[str]) -> list[Path]:
     return []
 
 
+def _unread_folders(children: Iterable[Path], read: Set[Path]) -> dict[Path, int]:
+    names = {*generic_image_folders(), *generic_mask_folders()}
+    unread = {child for child in children if without_subset(child.name) in names} - read
+    counts = {child: sum(1 for _ in image_files(child)) for child in sorted(unread)}
+    return {child: count for child, count in counts.items() if count}
+
+
 def _has_cases(children: Iterable[Path]) -> bool:
     return any(key(inner.name).endswith(CASE_IMAGES) for child in children for inner in visible_folders(child))
 
@@ -169,13 +184,13 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
     another mask. Of `a.jpg` and `a.png`, one is a mask if only this one looks like a mask.
     """
     stems = {key(path.stem) for path in files}
-    candidates = [path for path in files if _has_mask_ending(path) and without_mask_ending(key(path.stem)) in stems]
-    named = [path for path in (candidates if masks_elsewhere else files) if _is_named_mask(path)]
+    beside = [path for path in files if _mask_names(path) & stems]
+    named = [path for path in (beside if masks_elsewhere else files) if _is_named_mask(path)]
     masks = set(named)
     if not masks_elsewhere:
         outlined = {without_mask_ending(key(path.stem)) for path in named}
-        for path in candidates:
-            names = {key(path.stem), without_mask_ending(key(path.stem))}
+        for path in beside:
+            names = {key(path.stem), *_mask_names(path)}
             if outlined.isdisjoint(names) and looks_like_mask(path) is not False:
                 masks.add(path)
     by_stem: dict[str, list[Path]] = {}
@@ -187,6 +202,12 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
             drawn = [path for path in same if looks_like_mask(path)]
             masks.update(drawn if len(drawn) < len(same) else [])
     return [path for path in files if path not in masks], [path for path in files if path in masks]
+
+
+def _mask_names(path: Path) -> set[str]:
+    """The stems of the images that a file may be the mask of, by its name."""
+    stem = key(path.stem)
+    return {without_mask_ending(stem), MASK_BEGINNING.sub("", stem)} - {stem}
 
 
 def _has_mask_ending(path: Path) -> bool:

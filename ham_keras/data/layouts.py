@@ -55,7 +55,7 @@ SUBSETS = ("training", "train", "validation", "valid", "val", "testing", "test")
 TABLE_FOLDERS = ("isic*groundtruth*", "isic*metadata*", "isic*lesiongroupings*", "metadata", "tables", "csv")
 
 # The end of a mask's name, after the id of its image. `lesion` may also end the name of a photograph.
-MASK_ENDING = re.compile(r"[ _.-](?:segmentations?|masks?|seg|ground_?truth|gt|lesion)$")
+MASK_ENDING = re.compile(r"[ _.-](?:segmentations?|masks?|binary|seg|ground_?truth|gt|lesion)$")
 PHOTOGRAPH_ENDING = re.compile(r"[ _.-]lesion$")
 MASK_BEGINNING = re.compile(r"^(?:segmentation|mask|seg|gt)[ _.-]")
 SUPERPIXELS = "_superpixels"  # in ISIC 2016 and 2017, next to the photographs

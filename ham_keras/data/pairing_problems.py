@@ -14,8 +14,8 @@ from ham_keras.data.tables import Metadata
 from ham_keras.errors import shown
 
 LARGE_LESION_IMAGES = 50  # a lesion of HAM10000 has at most 6 images
-# In a small folder a lesion of so many images is large if it has more than this share of all.
-SMALL_FOLDER_IMAGES, LARGE_FRACTION = 10, 0.2
+SMALL_FOLDER_IMAGES = 100  # in a folder of so many images at most, a lesion of a fifth of them is large
+SMALL_FOLDER_LESION_IMAGES, LARGE_FRACTION = 10, 0.2
 
 
 def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[ProblemGroup]:
@@ -30,6 +30,12 @@ def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[P
             f"{len(problems)} files are skipped because their names are not UTF-8, the first: {first}; rename them"
         )
         yield ProblemGroup(warning, problems)
+    if contents.unread_folders:
+        problems = [_of_file("unread_folder", path, f"{n} images") for path, n in contents.unread_folders.items()]
+        listed = ", ".join(f"{shown(problem.path)} ({problem.detail})" for problem in problems)
+        yield ProblemGroup(
+            f"{len(problems)} folders are skipped, because others beside them are read: {listed}", problems
+        )
     if copies:
         problems = [_of_file("copy", path, f"identical to {twin}") for path, twin in copies.items()]
         path, twin = next(iter(copies.items()))
@@ -64,17 +70,19 @@ def lesion_problems(
     lesion_ids: Mapping[str, str], merged: Sequence[tuple[str, str]], images: Mapping[str, Path]
 ) -> Iterable[ProblemGroup]:
     """Lesions with too many images, and merged lesions; `lesion_ids` and `images` are by image key."""
-    counts = Counter(lesion_ids.values())
+    counts, limit = Counter(lesion_ids.values()), LARGE_LESION_IMAGES
+    if len(lesion_ids) <= SMALL_FOLDER_IMAGES:
+        limit = max(SMALL_FOLDER_LESION_IMAGES - 1, int(LARGE_FRACTION * len(lesion_ids)))
     first_of = {lesion_ids[image]: images[image] for image in reversed(list(lesion_ids))}
     large = [
         Problem("large_lesion", (first_of[lesion].stem,), f"lesion {lesion!r} has {count} images", first_of[lesion])
         for lesion, count in counts.most_common()
-        if count > LARGE_LESION_IMAGES or (count >= SMALL_FOLDER_IMAGES and count > LARGE_FRACTION * len(lesion_ids))
+        if count > limit
     ]
     if large:
         warning = (
-            f"{len(large)} lesions have more than {LARGE_LESION_IMAGES} images or {LARGE_FRACTION:.0%} of all, e.g. "
-            f"{large[0].detail}; if the id is a placeholder, leave these cells of the table empty"
+            f"{len(large)} lesions have more than {limit} images, e.g. {large[0].detail}; if the id is a placeholder, "
+            f"leave these cells of the table empty"
         )
         yield ProblemGroup(warning, large)
     duplicates = [

@@ -396,6 +396,25 @@ def test_a_photograph_named_like_a_mask_is_a_photograph(tmp_path: Path) -> None:
     assert unpaired == ["P1_lesion.jpg", "P3.jpg", "P3_lesion.jpg"]
 
 
+def test_folders_that_are_not_read_beside_others_are_reported(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png", "image/b.jpg", "image/c.jpg", "mask/b.png", "labels/a.txt")
+    (group,) = find_records(tmp_path).problem_groups
+    assert group.kind == "unread_folder"
+    assert group.warning.endswith(f"{tmp_path / 'image'} (2 images), {tmp_path / 'mask'} (1 images)")
+
+
+@pytest.mark.parametrize("mask", ["mask_a.png", "a_binary.png"])
+def test_other_names_of_masks_in_a_flat_folder(tmp_path: Path, mask: str) -> None:
+    lay(tmp_path, "a.jpg", "b.jpg", mask)
+    assert pairs(tmp_path) == [("a.jpg", mask)]
+
+
+def test_a_flat_folder_without_masks_is_an_error_that_names_its_images(tmp_path: Path) -> None:
+    lay(tmp_path, "a.jpg", "a_drawn.png")
+    with pytest.raises(HamError, match=r"has 2 images, a\.jpg, a_drawn\.png, \.\.\., none named so"):
+        find_records(tmp_path)
+
+
 def test_known_duplicates_and_their_lesions_are_merged(tmp_path: Path) -> None:
     names = ("ISIC_0027820", "ISIC_0028209", "ISIC_0000001", "ISIC_0000002")
     lay(tmp_path, *(f"images/{name}.jpg" for name in names), *(f"masks/{name}_segmentation.png" for name in names))
