@@ -115,14 +115,16 @@ def lesion_column(rows: Sequence[Row], patient_column: str | None, diagnosis_col
 
 def _holds_classes(column: str, rows: Sequence[Row], patient_column: str | None, diagnosis_column: str | None) -> bool:
     values = {row[column].lower() for row in rows}
+    is_certain = usual_name(column) == "lesionid"  # splitting a lesion does more harm than merging some
     if values <= BOOLEANS:
         return True
     if diagnosis_column is not None and all(row[column].lower() == row[diagnosis_column].lower() for row in rows):
         return True
     if not any(character.isdigit() for value in values for character in value):
-        is_diagnosis = any(value in ONE_HOT_COLUMNS or DIAGNOSIS_WORDS.search(value) for value in values)
-        return is_diagnosis or len(rows) >= max(2 * WORD_IMAGES, WORD_IMAGES * len(values))
-    if usual_name(column) == "lesionid" or not {without_decimals(value) for value in values} <= {"0", "1"}:
+        diagnoses = [value for value in values if value in ONE_HOT_COLUMNS or DIAGNOSIS_WORDS.search(value)]
+        are_classes = not is_certain and len(rows) >= max(2 * WORD_IMAGES, WORD_IMAGES * len(values))
+        return are_classes or 2 * len(diagnoses) >= len(values)
+    if is_certain or not {without_decimals(value) for value in values} <= {"0", "1"}:
         return False
     lesions = {(row[patient_column] if patient_column else "", row[column]) for row in rows}
     return len(rows) >= NUMBER_IMAGES * len(lesions)

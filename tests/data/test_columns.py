@@ -70,6 +70,13 @@ def test_the_lesion_column_is_the_one_that_holds_ids(
     assert lesions(tmp_path, f"image_id,{header}", rows, ISIC) == expected
 
 
+def test_words_for_many_images_are_ids_only_in_a_column_of_that_name(tmp_path: Path) -> None:
+    images = [f"{number:02}" for number in range(12)]
+    rows = [f"{image},{'left' if number < 6 else 'right'}" for number, image in enumerate(images)]
+    assert lesions(tmp_path, "image_id,lesion_id", rows, images) == ["left"] * 6 + ["right"] * 6
+    assert lesions(tmp_path, "image_id,lesion", rows, images) == images
+
+
 PLACEHOLDERS = (
     "not recorded|not specified|Not given|not_assigned|no data|none given|No lesion|nd|"
     "n.d.|n/k|N.N.|empty|blank|pending|default|false|"
