@@ -49,6 +49,10 @@ def evaluate(
         HamError: `folder` is not a run or has no weights, a file cannot be read, or scores/<name> holds other scores.
     """
     run, config = load_run(folder, check_overrides(overrides, SETTABLE))
+    if split is not None and split not in NAMES:
+        raise HamError(f"split: expected one of {', '.join(NAMES)}, got {split!r}")
+    if name is not None and (Path(name).name != name or name.startswith(".")):
+        raise HamError(f"--name {name}: expected a name without slashes and without a leading dot")
     root = Path(data_root or str(config.data.root)).resolve()
     pairing = find_records(root)
     # Training has already reported those of the run's own data.

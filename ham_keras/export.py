@@ -46,6 +46,8 @@ def export(
     """
     run, config = load_run(folder, check_overrides(overrides, ("outline",)))
     name = run.folder.resolve().name
+    if form not in FORMATS:
+        raise HamError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
     target = Path(output or Path("export", name if form == "saved_model" else f"{name}-{form}"))
     if version is not None and version < 0:
         raise HamError(f"--version: expected 0 or more, got {version}")

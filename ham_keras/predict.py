@@ -43,7 +43,7 @@ class Outcome:
 
 def predict(
     folder: Path | str,
-    inputs: Sequence[Path | str],
+    inputs: Sequence[Path | str] | Path | str,
     output: Path | str,
     outline: Outline | None = None,
     *,
@@ -77,7 +77,7 @@ def predict(
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
     predictions = PredictionFolder(Path(output), probability_bits)
-    found = find_inputs(inputs, predictions)
+    found = find_inputs([inputs] if isinstance(inputs, str | Path) else inputs, predictions)
     for line in found.warnings():
         warn(line)
     failures = {path: reason for path in found.ids if (reason := _name_error(path))}

@@ -247,3 +247,14 @@ def test_command_prints_the_table(trained: Run, capsys: pytest.CaptureFixture[st
     summary = load_json(trained.summary("val"))
     assert f"jaccard             {summary['native']['jaccard']['mean']:8.4f}" in printed
     assert "Jaccard by diagnosis" in printed and "not a medical device" in printed
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden"])
+def test_name_of_scores_is_not_a_path(trained: Run, name: str) -> None:
+    with pytest.raises(HamError, match="expected a name without slashes"):
+        evaluate(trained.folder, "val", name=name, visible=False)
+
+
+def test_unknown_split_is_an_error(trained: Run) -> None:
+    with pytest.raises(HamError, match="expected one of train, val, test, got 'tset'"):
+        evaluate(trained.folder, "tset", visible=False)

@@ -425,3 +425,8 @@ def test_user_errors_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.C
         with pytest.raises(SystemExit):
             main([str(trained.folder), "a.jpg", "-o", str(tmp_path), "--threshold", wrong])
         assert message in capsys.readouterr().err
+
+
+def test_single_path_is_one_input(trained: Run, photos: list[Path], tmp_path: Path) -> None:
+    assert predict(trained.folder, str(photos[0]), tmp_path, visible=False).predicted == 1
+    assert predict(trained.folder, photos[0], tmp_path, visible=False).skipped == 1

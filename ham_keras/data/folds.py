@@ -54,6 +54,7 @@ def fold_split(
     """
     test = set(folds[number])
     rest = [record for record in records if record.image_id not in test]
-    parts = max(2, round(1 / val_share))
+    lesions = {record.lesion_id if group_by else record.image_id for record in rest}
+    parts = min(max(2, round(1 / val_share)), len(lesions))  # at least one lesion to validate on
     val, *others = make_folds(rest, parts, seed=seed + number, group_by=group_by)
     return {"train": sorted(image_id for fold in others for image_id in fold), "val": val, "test": sorted(test)}

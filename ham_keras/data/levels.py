@@ -18,6 +18,9 @@ MAX_LISTED = 8  # values that an error message lists
 MIN_RANGE = 64  # grey levels between the darkest and the lightest of a mask with soft edges
 NEAR_FRACTION = 1 / 8  # of this range; levels as near to the darkest or the lightest one are JPEG noise around it
 FEW_LEVELS = 16
+# Fraction of all pixels that soft edges take. Of 150 masks, resized to 64 to 600 px, blurred by 1 px and saved as JPEG
+# at qualities 5 to 95, none has more than 0.16; of 600 photographs at these sizes, 99 % have more than 0.19.
+MAX_EDGE_FRACTION, MIN_EDGE_PIXELS = 0.18, 32 * 32  # smaller masks can be all edge
 # Fraction of all pixels that have the same level as their eight neighbours. In masks saved as JPEG, at qualities 10 to
 # 100, a middle level has none; levels near black or white have 0.01 % at most, or 0.9 % if saved twice with a resize
 # between. A level with more of them is a class.
@@ -99,6 +102,9 @@ def _has_soft_edges(grey: Grey, values: Grey, lossy: bool) -> bool:
     near_lowest, near_highest = values < lowest + NEAR_FRACTION * span, values > highest - NEAR_FRACTION * span
     if len(values) == 3 and not lossy and (near_lowest | near_highest).all():
         return False  # 0, 1 and 255: a class, and a ring to ignore
+    middle = (grey >= lowest + NEAR_FRACTION * span) & (grey <= highest - NEAR_FRACTION * span)
+    if grey.size >= MIN_EDGE_PIXELS and middle.mean() > MAX_EDGE_FRACTION:
+        return False  # a photograph, or a map of probabilities
     exact = grey if grey.dtype in (np.uint8, np.uint16) else grey.astype(np.float32)
     square = np.ones((3, 3), np.uint8)
     flat = grey[cv2.erode(exact, square) == cv2.dilate(exact, square)]

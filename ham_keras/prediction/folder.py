@@ -159,7 +159,8 @@ class PredictionFolder:
                 yield
             finally:
                 self._save_table()
-                self.journal.unlink(missing_ok=True)
+            # After an error it stays: masks may be there whose rows are not.
+            self.journal.unlink(missing_ok=True)
 
     def _read_journal(self) -> None:
         *lines, _ = self.journal.read_text(encoding="utf-8").split("\n")  # the last line may be incomplete

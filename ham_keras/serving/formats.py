@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +24,10 @@ Writer = Callable[[keras.Model, Config, Path, str], None]
 def write_saved_model(model: keras.Model, config: Config, folder: Path, name: str) -> None:
     """Write a SavedModel: signatures around the frozen network, with warm-up requests for TensorFlow Serving."""
     signatures = build_signatures(model, config.data, config.outline)
-    tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
+    try:
+        tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
+    except tf.errors.ResourceExhaustedError:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
     requests = folder / "assets.extra" / "tf_serving_warmup_requests"
     height_px, width_px = config.data.image_size
     save_warmup_requests(requests, name, height_px, width_px, config.outline.threshold)

@@ -65,3 +65,10 @@ def test_split_of_a_fold_tests_on_the_fold_and_keeps_lesions_together() -> None:
 def test_fewer_lesions_than_folds_is_an_error() -> None:
     with pytest.raises(HamError, match="--folds 5: only 3 lesions; use fewer folds"):
         make_folds(records(3), 5, seed=0)
+
+
+def test_few_lesions_leave_one_to_validate_on() -> None:
+    known = records(14)
+    folds = make_folds(known, 2, seed=0)
+    split = fold_split(known, folds, 0, 0.026, seed=0)
+    assert split["val"] and split["train"]

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ham_keras.data.masks import MaskLevelsError, looks_inverted, read_mask, remove_frame, resize_mask
+from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.errors import HamError
 
 LESION = np.array(
@@ -306,3 +307,20 @@ def test_resize_enlarges_or_keeps_the_size() -> None:
     np.testing.assert_array_equal(resize_mask(lesion, 1, 4), [[1, 1, 0, 0]])
     assert resize_mask(lesion, 1, 2) is lesion
     assert resize_mask(LESION, 8, 10).dtype == np.uint8
+
+
+def test_photograph_is_not_a_mask(tmp_path: Path) -> None:
+    for number in range(4):
+        image, *_ = draw_phantom(0, number, number, (160, 120))
+        Image.fromarray(image).save(tmp_path / "photograph.png")
+        with pytest.raises(MaskLevelsError, match="grey levels"):
+            read_mask(tmp_path / "photograph.png")
+
+
+def test_blurred_and_lossy_masks_are_read(tmp_path: Path) -> None:
+    lesion = np.zeros((96, 128), np.uint8)
+    cv2.ellipse(lesion, (64, 48), (30, 20), 20, 0, 360, 255, -1)
+    for quality in (5, 30, 95):
+        Image.fromarray(cv2.GaussianBlur(lesion, (0, 0), 1)).save(tmp_path / "mask.jpg", quality=quality)
+        found = read_mask(tmp_path / "mask.jpg").lesion
+        assert (found & (lesion > 0)).sum() / (found | (lesion > 0)).sum() > 0.95
