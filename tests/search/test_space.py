@@ -82,7 +82,7 @@ def test_trial_config_differs_from_search_only_in_its_values() -> None:
     assert trial.run.name == "trial_1"
     assert trial.model == config.model and trial.data == config.data
     # Each value is allowed, but not the combination.
-    with pytest.raises(HamError, match=r"warmup_epochs is 3, epochs only 2"):
+    with pytest.raises(HamError, match=r"warmup_epochs is 3, but epochs is 2"):
         trial_config(config, {"train.schedule.warmup_epochs": 3, "train.epochs": 2})
 
 

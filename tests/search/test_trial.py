@@ -106,7 +106,7 @@ def run_out_of_memory(*_: Any) -> None:
     ("values", "fault", "error", "fatal"),
     [
         pytest.param({"rate": 1e35}, None, r"^\S+ is not finite after epoch 1$", False, marks=pytest.mark.slow),
-        ({"warmup": 2.0}, None, r"schedule.warmup_epochs is 2, epochs only 1", False),
+        ({"warmup": 2.0}, None, r"schedule.warmup_epochs is 2, but epochs is 1", False),
         ({}, run_out_of_memory, "^out of memory: .*OOM when allocating", False),
         ({}, functools.partial(int, "seven"), "^(ValueError|TypeError): ", False),
         ({}, HamError("ISIC_1.jpg: broken"), "^ISIC_1.jpg: broken$", True),
