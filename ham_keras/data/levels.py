@@ -13,6 +13,7 @@ from ham_keras.data.integrity import PNG
 
 Lesion = npt.NDArray[np.uint8]
 Grey = npt.NDArray[np.integer]
+Labels = npt.NDArray[np.integer] | npt.NDArray[np.float32]
 
 MAX_LISTED = 8  # values that an error message lists
 MIN_RANGE = 64  # grey levels between the darkest and the lightest of a mask with soft edges
@@ -54,29 +55,47 @@ def read_grey(image: Image.Image, data: bytes) -> Grey:
     if image.mode == "I":
         return np.asarray(image).astype(np.int64)
     if image.mode == "1":
-        return np.asarray(image).view(np.uint8)
+        return np.asarray(image).astype(np.uint8)
     if image.mode == "L" or image.mode.startswith("I;16"):
         return np.asarray(image)
     return _luminance(image)
 
 
-def find_lesion(grey: Grey, lesion_values: Sequence[int] | None = None, *, lossy: bool = False) -> tuple[Lesion, int]:
+def read_labels(image: Image.Image, data: bytes) -> Labels:
+    """The values [H, W] of a mask of several classes, as `read_grey` but never rescaled.
+
+    A palette yields its indices, unless it holds all 256 grey levels in some order, as in HAM10000. 1 bit yields 0
+    and 1, floats stay as they are.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    if image.mode == "P" and not _is_grey_ramp(image):
+        return np.asarray(image)
+    if image.mode == "F":
+        return _finite(np.asarray(image))
+    return read_grey(image, data)
+
+
+def select_labels(labels: Labels, lesion_values: Sequence[int]) -> tuple[Lesion, int]:
+    """The pixels that have one of `lesion_values`, uint8 {0, 1}, and the number of different values."""
+    return np.isin(labels, lesion_values).astype(np.uint8), len(np.unique(labels))
+
+
+def find_lesion(grey: Grey, *, lossy: bool = False) -> tuple[Lesion, int]:
     """Binarize grey levels [H, W]: the lesion, uint8 {0, 1}, and the number of levels.
 
     Of two levels the higher one is lesion; of a mask with soft edges the upper half of the range. A single level is
-    lesion if it is the highest value of a usual encoding. With `lesion_values`, exactly these values are lesion.
-    `lossy`: the file is a JPEG, so any level may be noise.
+    lesion if it is the highest value of a usual encoding. `lossy`: the file is a JPEG, so any level may be noise.
 
     Raises:
-        UnclearLevelsError: more than two levels without soft edges, and no `lesion_values`; lists the levels.
+        UnclearLevelsError: more than two levels without soft edges; lists the levels.
     """
     lowest, highest = int(grey.min()), int(grey.max())
     # np.unique sorts, which takes longer than decoding the file; a binary mask needs no sorting.
     two_levels = bool(np.all((grey == lowest) | (grey == highest)))
     values, counts = (np.unique([lowest, highest]), None) if two_levels else np.unique(grey, return_counts=True)
     levels = len(values)
-    if lesion_values is not None:
-        return np.isin(grey, lesion_values).astype(np.uint8), levels
     if levels == 1:
         threshold = 0 if lowest == 1 else 127 if lowest <= 255 else 32767
     elif levels == 2:
@@ -126,6 +145,11 @@ def _luminance(image: Image.Image) -> Grey:
     return grey
 
 
+def _is_grey_ramp(image: Image.Image) -> bool:
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    return bool((palette == palette[:, :1]).all()) and len(np.unique(palette[:, 0])) == 256
+
+
 def _is_label_palette(image: Image.Image) -> bool:
     """Whether a palette has colours and the image uses more than two of them; its indices are then classes."""
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -162,7 +186,12 @@ def _whole_numbers(values: npt.NDArray[np.float32]) -> Grey:
     Raises:
         ValueError: a value is not finite.
     """
-    if not np.isfinite(values).all():
-        raise ValueError("has values that are not finite")
+    values = _finite(values)
     fractions = values.max() <= 1 and (values != np.round(values)).any()
     return np.round(values * 255 if fractions else values).astype(np.int64)
+
+
+def _finite(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if not np.isfinite(values).all():
+        raise ValueError("has values that are not finite")
+    return values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ham_keras.data.records import Record
-from ham_keras.data.repair import evenly_spaced, inverted_by_both_signs, map_threads
+from ham_keras.data.repair import evenly_spaced, inverted_by_both_signs, map_threads, stored_or_none
 from ham_keras.data.truth import check_alignment
 from ham_keras.errors import shown
 
@@ -33,6 +33,7 @@ def mask_warnings(records: Sequence[Record]) -> list[str]:
             "images are rotated by EXIF, and it is unclear whether their masks are too; these are read as stored",
             [record for record, found in zip(records, alignments, strict=True) if found.unclear_turn],
         ),
+        ("masks have none of data.lesion_values and are read as empty", _without_values(records)),
     )
     lines = [
         f"{len(found)} of {len(records)} {what}, the first: {shown(found[0].mask_path)}"
@@ -40,6 +41,12 @@ def mask_warnings(records: Sequence[Record]) -> list[str]:
         if found
     ]
     return lines + _inversion_warnings([record for record in records if not record.mask_inverted])
+
+
+def _without_values(records: Sequence[Record]) -> list[Record]:
+    chosen = [record for record in records if record.lesion_values is not None]
+    lesions = map_threads(stored_or_none, chosen)
+    return [record for record, lesion in zip(chosen, lesions, strict=True) if lesion is not None and not lesion.any()]
 
 
 def _inversion_warnings(records: Sequence[Record]) -> list[str]:

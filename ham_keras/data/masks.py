@@ -18,7 +18,7 @@ from PIL import Image
 
 from ham_keras.data.encoded import BROKEN, open_image, reason, turn_upright
 from ham_keras.data.integrity import JPEG, check_complete
-from ham_keras.data.levels import Lesion, UnclearLevelsError, find_lesion, read_grey
+from ham_keras.data.levels import Lesion, UnclearLevelsError, find_lesion, read_grey, read_labels, select_labels
 from ham_keras.errors import HamError, shown
 
 FRAME_PX = 3  # the thickest frame of an annotation tool around a mask
@@ -67,7 +67,8 @@ def read_mask(
     """Read a mask file: 1-bit, 8-bit, 16-bit, palette, RGB or RGBA; two levels, or soft edges between two.
 
     Args:
-        lesion_values: the values that are lesion, in files of several classes.
+        lesion_values: the values that are lesion, in files of several classes; of a palette its indices, see
+            `levels.read_labels`.
         inverted: the file marks the skin instead of the lesion.
         turn: rotation or flip to apply first.
 
@@ -90,8 +91,11 @@ def read_stored_mask(
         with open_image(data) as image:
             palette = image.mode == "P"
             upright = turn_upright(image, data)
-            grey = read_grey(upright if turn is None else upright.transpose(turn), data)
-        lesion, levels = find_lesion(grey, lesion_values, lossy=data.startswith(JPEG))
+            aligned = upright if turn is None else upright.transpose(turn)
+            if lesion_values is None:
+                lesion, levels = find_lesion(read_grey(aligned, data), lossy=data.startswith(JPEG))
+            else:
+                lesion, levels = select_labels(read_labels(aligned, data), lesion_values)
     except UnclearLevelsError as error:
         raise MaskLevelsError(
             f"{shown(path)}: a mask of {error}; expected two, or soft edges between 0 and 255; set "

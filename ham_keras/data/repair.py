@@ -92,13 +92,13 @@ def decide_masks(
 
 def read_signs(record: Record) -> Signs:
     """Both signs for the mask of a record, as stored."""
-    lesion = _stored(record)
+    lesion = stored_or_none(record)
     return Signs(_shape_sign(lesion), _photograph_sign(record, lesion))
 
 
 def inverted_by_both_signs(record: Record) -> bool:
     """Whether both signs call the mask of a record inverted, as stored."""
-    lesion = _stored(record)
+    lesion = stored_or_none(record)
     return bool(_shape_sign(lesion) and _photograph_sign(record, lesion))
 
 
@@ -191,14 +191,14 @@ def _has_reversed_id(record: Record) -> bool:
 
 
 def _shapes(records: Sequence[Record]) -> list[bool | None]:
-    return map_threads(lambda record: _shape_sign(_stored(record)), records)
+    return map_threads(lambda record: _shape_sign(stored_or_none(record)), records)
 
 
 def _known(signs: Iterable[bool | None]) -> list[bool]:
     return [sign for sign in signs if sign is not None]
 
 
-def _stored(record: Record) -> Lesion | None:
+def stored_or_none(record: Record) -> Lesion | None:
     """The mask as stored; None if it cannot be read."""
     try:
         return read_stored_truth(record)
@@ -208,7 +208,7 @@ def _stored(record: Record) -> Lesion | None:
 
 def _check_values(records: Sequence[Record], values: tuple[int, ...]) -> None:
     for chosen in (evenly_spaced(records, FIRST_SAMPLE_SIZE), records):
-        lesions = [lesion for lesion in map_threads(_stored, chosen) if lesion is not None]
+        lesions = [lesion for lesion in map_threads(stored_or_none, chosen) if lesion is not None]
         if not lesions or any(lesion.any() for lesion in lesions):
             return
     raise HamError(f"data.lesion_values: no mask of this folder has any of {list(values)}")

@@ -71,3 +71,12 @@ def test_folder_with_possibly_inverted_masks_is_reported(tmp_path: Path) -> None
         lines[0].startswith(("8 of 30 sampled masks", "9 of 30 sampled masks"))
         and "data.repair_masks=always" in lines[0]
     )
+
+
+def test_masks_without_any_of_the_lesion_values_are_counted(tmp_path: Path) -> None:
+    records = [pair(tmp_path / name, 1) for name in ("a", "b") if not (tmp_path / name).mkdir()]
+    Image.fromarray(STORED + 255 * (1 - STORED)).save(records[1].mask_path)
+    (line,) = mask_warnings([dataclasses.replace(record, lesion_values=(1,)) for record in records])
+    assert line == (
+        f"1 of 2 masks have none of data.lesion_values and are read as empty, the first: {records[0].mask_path}"
+    )

@@ -189,6 +189,28 @@ def test_classes_of_a_colour_palette_are_its_indices(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(path, lesion_values=[1]).lesion, disc(15))
 
 
+VOC_COLOURS = [0, 0, 0, 128, 0, 0, 0, 128, 0] + [0, 0, 0] * 252 + [224, 224, 192]
+CLASS_1, CLASS_2 = disc(10).astype(np.uint8), (disc(20) & ~disc(12)).astype(np.uint8)
+SELECTED = {
+    "three of a palette.png": (paletted(CLASS_1 + 2 * CLASS_2, VOC_COLOURS), [1], CLASS_1),
+    "two of a palette.png": (paletted(CLASS_1, VOC_COLOURS), [1], CLASS_1),
+    "the other two of a palette.png": (paletted(2 * CLASS_2, VOC_COLOURS), [1], 0 * CLASS_1),
+    "a short grey palette.png": (paletted(CLASS_1 + 2 * CLASS_2, [0] * 3 + [128] * 3 + [255] * 3), [1], CLASS_1),
+    "two of a short grey palette.png": (paletted(CLASS_1, [0] * 3 + [128] * 3 + [255] * 3), [1], CLASS_1),
+    "HAM10000's palette.png": (paletted(255 * (1 - CLASS_1), REVERSED), [255], CLASS_1),
+    "1-bit.png": (Image.fromarray(CLASS_1 > 0), [1], CLASS_1),
+    "float 0, 0.5, 1.tif": (Image.fromarray(CLASS_1 + np.float32(0.5) * CLASS_2), [1], CLASS_1),
+    "float 0, 1.tif": (Image.fromarray(CLASS_1.astype(np.float32)), [1], CLASS_1),
+}
+
+
+@pytest.mark.parametrize("name", SELECTED)
+def test_lesion_values_mean_the_same_in_every_storage(tmp_path: Path, name: str) -> None:
+    image, values, lesion = SELECTED[name]
+    image.save(tmp_path / name)
+    np.testing.assert_array_equal(read_mask(tmp_path / name, lesion_values=values).lesion, lesion)
+
+
 @pytest.mark.parametrize("quality", [10, 50, 90, 100])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_jpeg_mask_differs_by_at_most_a_pixel_along_the_edge(tmp_path: Path, quality: int, mode: str) -> None:
