@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ham_keras.data.records import Record
-from ham_keras.data.repair import evenly_spaced, inverted_by_both_signs, map_threads, stored_or_none
+from ham_keras.data.repair import (
+    INVERTED_FRACTION,
+    MIN_MASKS,
+    evenly_spaced,
+    inverted_by_both_signs,
+    inverted_by_shape,
+    map_threads,
+    stored_or_none,
+)
 from ham_keras.data.truth import check_alignment
 from ham_keras.errors import shown
 
@@ -51,11 +59,15 @@ def _without_values(records: Sequence[Record]) -> list[Record]:
 
 def _inversion_warnings(records: Sequence[Record]) -> list[str]:
     sample = evenly_spaced(records, SAMPLE_SIZE)
-    inverted = map_threads(inverted_by_both_signs, sample)
-    suspects = [record for record, suspicious in zip(sample, inverted, strict=True) if suspicious]
+    by_shape = [record for record, found in zip(sample, map_threads(inverted_by_shape, sample), strict=True) if found]
+    agrees = map_threads(inverted_by_both_signs, by_shape)
+    suspects = [record for record, found in zip(by_shape, agrees, strict=True) if found]
+    what = "may be inverted"
     if not suspects or len(suspects) < SUSPICIOUS_FRACTION * len(sample):
-        return []
+        if len(sample) < MIN_MASKS or len(by_shape) < INVERTED_FRACTION * len(sample):
+            return []
+        suspects, what = by_shape, "look inverted by their shape, though not by their photographs"
     return [
-        f"{len(suspects)} of {len(sample)} sampled masks may be inverted, the first: "
-        f"{shown(suspects[0].mask_path)}; the audit lists them, data.repair_masks=always repairs them"
+        f"{len(suspects)} of {len(sample)} sampled masks {what}, the first: "
+        f"{shown(suspects[0].mask_path)}; check them with the audit; data.repair_masks=always repairs them"
     ]

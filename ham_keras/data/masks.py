@@ -123,6 +123,27 @@ def remove_frame(lesion: Lesion) -> tuple[Lesion, int]:
     return lesion, 0
 
 
+def strip_frame(lesion: Lesion) -> tuple[Lesion, int]:
+    """As `remove_frame`, but for a mask [H, W] that may be inverted: also removes a frame of skin around lesion."""
+    inside, frame_px = remove_frame(lesion)
+    if frame_px:
+        return inside, frame_px
+    inside, frame_px = remove_frame(1 - lesion)
+    if frame_px and _ring(inside, 0).mean() <= 0.5:
+        return 1 - inside, frame_px
+    return lesion, 0
+
+
+def leaves_out_the_middle(lesion: Lesion) -> bool:
+    """Whether a {0, 1} mask [H, W] is the inverse of a lesion that touches no border and is centred; ignores frames."""
+    inside, _ = strip_frame(lesion)
+    if not _ring(inside, 0).all() or inside.all():
+        return False
+    rows, columns = np.nonzero(inside == 0)
+    centre = rows.mean() / inside.shape[0], columns.mean() / inside.shape[1]
+    return all(0.25 < position < 0.75 for position in centre)
+
+
 def looks_inverted(lesion: Lesion) -> bool:
     """Whether a {0, 1} mask [H, W] has a larger fraction of lesion at the border than in the centre.
 

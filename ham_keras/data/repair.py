@@ -9,6 +9,9 @@ on single images. Masks are repaired in two cases:
   shifted copies with the same names are not changed.
 - A whole folder in which both signs call nearly all masks inverted, for example if white is skin.
 
+In both cases many of the masks, or each if there are few, also have to be the inverse of a centred lesion that touches
+no border (`masks.leaves_out_the_middle`), which lesions at the edge of the image never are.
+
 benchmarks/inverted_masks.py measures how often the signs and the decision are right.
 """
 
@@ -29,7 +32,7 @@ from PIL import Image
 
 from ham_keras.data.encoded import BROKEN, open_image, to_rgb, turn_upright
 from ham_keras.data.levels import Lesion
-from ham_keras.data.masks import looks_inverted, remove_frame, resize_mask
+from ham_keras.data.masks import leaves_out_the_middle, looks_inverted, resize_mask, strip_frame
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_stored_truth
 from ham_keras.errors import HamError
@@ -45,6 +48,7 @@ LIGHTER_FRACTION = 0.75
 # Of the other masks of HAM10000 none looks inverted; of tiles 57 % or more, of masks shifted by 0.3 on one axis 3 %.
 CENTRED_MIN_MASKS = 60
 OFF_CENTRE_FRACTION, OFF_CENTRE_MIN_MASKS = 0.15, 10
+MIDDLE_FRACTION = 0.4  # of the lesions of HAM10000, 0.85 touch no border
 
 # In pixels of a photograph whose longer side is 150.
 SIGN_SIDE_PX, SIGN_RING_PX = 150, 10
@@ -54,10 +58,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Signs:
-    """Whether a mask, as stored, looks inverted by its shape and by its photograph; None if that is undecidable."""
+    """Whether a mask, as stored, looks inverted by its shape and by its photograph; None if that is undecidable.
+
+    `middle`: whether the shape is that of the inverse of a lesion in the middle, see `masks.leaves_out_the_middle`.
+    """
 
     shape: bool | None
     photograph: bool | None
+    middle: bool
 
     @property
     def both(self) -> bool:
@@ -93,7 +101,8 @@ def decide_masks(
 def read_signs(record: Record) -> Signs:
     """Both signs for the mask of a record, as stored."""
     lesion = stored_or_none(record)
-    return Signs(_shape_sign(lesion), _photograph_sign(record, lesion))
+    middle = lesion is not None and leaves_out_the_middle(lesion)
+    return Signs(_shape_sign(lesion), _photograph_sign(record, lesion), middle)
 
 
 def inverted_by_both_signs(record: Record) -> bool:
@@ -102,14 +111,19 @@ def inverted_by_both_signs(record: Record) -> bool:
     return bool(_shape_sign(lesion) and _photograph_sign(record, lesion))
 
 
+def inverted_by_shape(record: Record) -> bool | None:
+    """Whether the shape of the mask of a record, as stored, looks inverted; None if that is undecidable."""
+    return _shape_sign(stored_or_none(record))
+
+
 def _shape_sign(lesion: Lesion | None) -> bool | None:
     if lesion is None or lesion.min() == lesion.max():
         return None
-    if not looks_inverted(lesion):
-        return False
-    inside, frame_px = remove_frame(lesion)
+    inside, frame_px = strip_frame(lesion)
+    if not frame_px:
+        return looks_inverted(lesion)
     # The inverse of a lesion that ends just before the edge is a frame with nothing inside.
-    return looks_inverted(inside) or not inside.any() if frame_px else True
+    return looks_inverted(inside) or (looks_inverted(lesion) and not inside.any())
 
 
 def _photograph_sign(record: Record, lesion: Lesion | None) -> bool | None:
@@ -123,7 +137,7 @@ def _photograph_sign(record: Record, lesion: Lesion | None) -> bool | None:
     except BROKEN:
         return None
     photograph.thumbnail((SIGN_SIDE_PX, SIGN_SIDE_PX), Image.Resampling.BOX)
-    return inside_is_lighter(np.asarray(photograph), remove_frame(lesion)[0])
+    return inside_is_lighter(np.asarray(photograph), strip_frame(lesion)[0])
 
 
 def inside_is_lighter(image: npt.NDArray[np.uint8], lesion: Lesion) -> bool | None:
@@ -154,8 +168,11 @@ def _find_inverted_folder(records: Sequence[Record]) -> set[str]:
         shapes = _known(_shapes(chosen))
         if len(shapes) < MIN_MASKS or np.mean(shapes) < INVERTED_FRACTION:
             return set()
-    lighter = _known(signs.photograph for signs in map_threads(read_signs, sample))
+    sampled = map_threads(read_signs, sample)
+    lighter = _known(found.photograph for found in sampled)
     if len(lighter) < MIN_MASKS or np.mean(lighter) < LIGHTER_FRACTION:
+        return set()
+    if np.mean([found.middle for found in sampled]) < MIDDLE_FRACTION:
         return set()
     signs = map_threads(read_signs, records)
     return {
@@ -177,12 +194,16 @@ def _find_reversed(records: Sequence[Record]) -> set[str]:
     fraction = float(np.mean(elsewhere)) if elsewhere else 0.0
     if len(elsewhere) >= OFF_CENTRE_MIN_MASKS and fraction > OFF_CENTRE_FRACTION:
         return set()  # lesions are not centred, so the shape is no evidence
-    lighter = _known(signs.photograph for signs in map_threads(read_signs, suspects))
+    signs = map_threads(read_signs, suspects)
+    many, centred = len(suspects) >= MIN_MASKS, len(elsewhere) >= CENTRED_MIN_MASKS and fraction == 0
+    if np.mean([found.middle for found in signs]) < MIDDLE_FRACTION if many else not centred:
+        suspects = [record for record, found in zip(suspects, signs, strict=True) if found.middle]
+        signs = [found for found in signs if found.middle]
+    lighter = _known(found.photograph for found in signs)
     if lighter and np.mean(lighter) >= LIGHTER_FRACTION:
         return {record.image_id for record in suspects}
     # One or two photographs may be exceptions; a folder of centred lesions is enough evidence then.
-    is_enough = len(lighter) <= 2 and len(elsewhere) >= CENTRED_MIN_MASKS and fraction == 0
-    return {record.image_id for record in suspects} if is_enough else set()
+    return {record.image_id for record in suspects} if centred and len(lighter) <= 2 else set()
 
 
 def _has_reversed_id(record: Record) -> bool:

@@ -12,11 +12,13 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.masks import looks_inverted
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.data.records import find_records
 from ham_keras.data.repair import decide_masks, inside_is_lighter, read_signs
+from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 
 Pixels = npt.NDArray[np.uint8]
@@ -46,13 +48,29 @@ def anywhere(number: int) -> Pixels:
     return disc(x, y, radius)
 
 
-def write(root: Path, ids: Sequence[str], draw: Callable[[int], Pixels], *, inverted: Sequence[str] = ()) -> Path:
+def half_disc(number: int) -> Pixels:
+    return disc(*((0, 0.5), (1, 0.5), (0.5, 0), (0.5, 1))[number % 4], 0.25 + 0.01 * (number % 10))
+
+
+def write(
+    root: Path,
+    ids: Sequence[str],
+    draw: Callable[[int], Pixels],
+    *,
+    inverted: Sequence[str] = (),
+    frame_px: int = 0,
+    negative: bool = False,
+) -> Path:
+    """A data folder; `frame_px` of 0 around the masks of `inverted`, and `negative` photographs."""
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for number, image_id in enumerate(ids):
         lesion = draw(number)
-        Image.fromarray(skin_with(lesion)).save(root / "images" / f"{image_id}.jpg", quality=85)
+        photograph = 255 - skin_with(lesion) if negative else skin_with(lesion)
+        Image.fromarray(photograph).save(root / "images" / f"{image_id}.jpg", quality=85)
         saved = 1 - lesion if image_id in inverted else lesion
+        if frame_px:
+            saved = np.pad(saved[frame_px:-frame_px, frame_px:-frame_px], frame_px)
         Image.fromarray(255 * saved).save(root / "masks" / f"{image_id}_segmentation.png")
     return root
 
@@ -123,6 +141,36 @@ def test_one_sign_is_not_enough_for_an_inverted_folder(tmp_path: Path) -> None:
             for path in (root / "images").iterdir():
                 Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
         assert repaired(root) == []
+
+
+@pytest.mark.parametrize(
+    "ids", [REVERSED[:1], REVERSED[:3], REVERSED[:40], [f"clinic{n:03d}" for n in range(40)]], ids=str
+)
+@pytest.mark.parametrize("others", [0, 20])
+def test_light_lesions_at_the_edge_are_not_flipped(tmp_path: Path, ids: list[str], others: int) -> None:
+    write(tmp_path, ids + OTHERS[:others], half_disc, negative=True)
+    records = find_records(tmp_path).records
+    assert all(read_signs(record).shape and read_signs(record).photograph for record in records)
+    assert repaired(tmp_path) == []
+
+
+@pytest.mark.parametrize("frame_px", [1, 2, 3])
+def test_an_inverted_folder_with_a_frame_of_skin_is_repaired(tmp_path: Path, frame_px: int) -> None:
+    ids = [f"clinic{n:03d}" for n in range(10)]
+    write(tmp_path / "inverted", ids, centred, inverted=ids, frame_px=frame_px)
+    assert repaired(tmp_path / "inverted") == ids
+    records = decide_masks(find_records(tmp_path / "inverted").records)
+    np.testing.assert_array_equal(read_truth(records[4]).lesion, centred(4))
+    assert repaired(write(tmp_path / "right", ids, lambda number: disc(radius=0.45 + number / 100))) == []
+
+
+def test_an_inverted_folder_of_light_lesions_is_warned_of(tmp_path: Path) -> None:
+    ids = [f"clinic{n:03d}" for n in range(10)]
+    root = write(tmp_path / "inverted", ids, centred, inverted=ids, negative=True)
+    assert repaired(root) == []
+    (line,) = mask_warnings(find_records(root).records)
+    assert line.startswith("10 of 10 sampled masks look inverted by their shape, though not by their photographs, the")
+    assert mask_warnings(find_records(write(tmp_path / "right", ids, centred, negative=True)).records) == []
 
 
 def test_a_few_inverted_masks_with_other_ids_are_not_repaired(tmp_path: Path) -> None:
