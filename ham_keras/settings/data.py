@@ -40,6 +40,9 @@ class Augment(Section):
     contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Scale around the mean by 1 +- this.")
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.02, description="Shift the hue by +- this fraction of 360.")
     rotation: Annotated[float, Field(ge=0, le=180)] = Field(0, description="Rotate by +- this many degrees.")
+    stretch: Annotated[float, Field(ge=0, lt=4)] = Field(
+        0, description="Scale the width by a factor between 1 / (1 + this) and 1 + this, for other aspect ratios."
+    )
     gamma: Annotated[float, Field(ge=0, lt=4)] = Field(0, description="Gamma between 1 / (1 + this) and 1 + this.")
     saturation: Annotated[float, Field(ge=0, le=1)] = Field(0, description="Scale the chroma by 1 +- this.")
     colour_cast: Annotated[float, Field(ge=0, lt=1)] = Field(

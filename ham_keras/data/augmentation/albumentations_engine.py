@@ -55,6 +55,9 @@ def build_albumentations(settings: Augment) -> Any:
                 p=1.0,
             )
         )
+    if settings.stretch:
+        width = (1 / (1 + settings.stretch), 1 + settings.stretch)
+        steps.append(A.Affine(scale={"x": width, "y": (1.0, 1.0)}, border_mode=cv2.BORDER_REFLECT_101, p=1.0))
     if settings.gamma:
         percent = (100 / (1 + settings.gamma), 100 * (1 + settings.gamma))
         steps.append(A.RandomGamma(gamma_limit=percent, p=1.0))

@@ -12,10 +12,10 @@ from ham_keras.data.augmentation.colour import change_colour, degrade
 from ham_keras.settings import Augment
 
 # The uniform numbers drawn per image. New kinds are appended, so that runs that do not use them keep their draws.
-GEOMETRY, COLOUR, ROTATION, MORE_COLOUR, DEGRADATION = (
-    slice(0, 6), slice(6, 9), slice(9, 10), slice(10, 15), slice(15, 17),
+GEOMETRY, COLOUR, ROTATION, MORE_COLOUR, DEGRADATION, STRETCH = (
+    slice(0, 6), slice(6, 9), slice(9, 10), slice(10, 15), slice(15, 17), slice(17, 18),
 )  # fmt: skip
-DRAWS = 17
+DRAWS = 18
 
 
 def native_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
@@ -26,10 +26,8 @@ def native_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple
     """
     uniform = tf.numpy_function(_uniform, [keys], tf.float32)
     uniform.set_shape([None, DRAWS])
-    if settings.rotation:
-        moved = _transform(pixels, tf.concat([uniform[:, GEOMETRY], uniform[:, ROTATION]], axis=1), settings)
-    else:
-        moved = _crop(pixels, uniform[:, GEOMETRY], settings)
+    move = _transform if settings.rotation else _crop
+    moved = move(pixels, tf.concat([uniform[:, part] for part in (GEOMETRY, STRETCH, ROTATION)], axis=1), settings)
     image = change_colour(moved[..., :3], uniform[:, COLOUR], uniform[:, MORE_COLOUR], settings)
     image = degrade(image, uniform[:, DEGRADATION], keys, settings)
     return image, moved[..., 3:]
@@ -55,12 +53,15 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor
         side = side * turned
         whole = tf.where((quarters % 2 == 1)[:, None, None], tf.transpose(whole, [0, 2, 1]), whole)
     # How far a crop may reach beyond the border, and one pixel for rounding.
-    margin = settings.scale / (1 - settings.scale) / 2 + settings.shift / (1 - settings.scale)
-    margins = [min(math.ceil(margin * length) + 1, length - 1) for length in (height, width)]
+    smallest = (1 - settings.scale, (1 - settings.scale) / (1 + settings.stretch))
+    margins = [
+        min(math.ceil(((1 / zoom - 1) / 2 + settings.shift / zoom) * length) + 1, length - 1)
+        for zoom, length in zip(smallest, (height, width), strict=True)
+    ]
     whole = tf.pad(whole, [[0, 0], *([extra, extra] for extra in margins)], "REFLECT")
-    zoom = 1.0 + settings.scale * signed[:, 3]
+    zooms = _zooms(signed, settings)
     boxes = []
-    for axis, (length, extra) in enumerate(zip((height, width), margins, strict=True)):
+    for axis, (length, extra, zoom) in enumerate(zip((height, width), margins, zooms, strict=True)):
         half = (length - 1) / 2 / zoom * side[:, axis]
         centre = (length - 1) / 2 + extra - side[:, axis] * settings.shift * length * signed[:, 4 + axis] / zoom
         boxes.append(tf.stack([centre - half, centre + half]) / (length + 2 * extra - 1))
@@ -68,21 +69,28 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor
     return tf.image.crop_and_resize(tf.bitcast(whole, tf.uint8), box, tf.range(tf.shape(whole)[0]), [height, width])
 
 
+def _zooms(signed: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
+    """Magnification of the height and of the width of each image, [N]."""
+    zoom = 1.0 + settings.scale * signed[:, 3]
+    return zoom, zoom * tf.exp(math.log1p(settings.stretch) * signed[:, 6])
+
+
 def _transform(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor:
     """Like `_crop`, with a rotation by any angle: one projective transformation, about three times as slow.
 
-    Each pixel of the result is sampled at matrix * (pixel - centre) + centre. The matrix combines zoom, rotation,
-    quarter turns and flips.
+    Each pixel of the result is sampled at matrix * (pixel - centre) + centre. The matrix combines zoom, stretch,
+    rotation, quarter turns and flips.
     """
     height, width = pixels.shape[1], pixels.shape[2]
     signed = 2.0 * uniform - 1.0
     side = tf.where(uniform[:, :2] < 0.5, -1.0, 1.0) if settings.flips else tf.ones_like(uniform[:, :2])
-    angle = np.pi / 180 * settings.rotation * signed[:, 6]
+    angle = np.pi / 180 * settings.rotation * signed[:, 7]
     if settings.quarter_turns:
         angle += np.pi / 2 * tf.floor(4.0 * uniform[:, 2])
-    zoom = 1.0 + settings.scale * signed[:, 3]
-    cosine, sine = tf.cos(angle) / zoom, tf.sin(angle) / zoom
-    a, b, c, d = cosine * side[:, 1], -sine * side[:, 0], sine * side[:, 1], cosine * side[:, 0]
+    zoom_y, zoom_x = _zooms(signed, settings)
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    a, b = cosine * side[:, 1] / zoom_x, -sine * side[:, 0] / zoom_y
+    c, d = sine * side[:, 1] / zoom_x, cosine * side[:, 0] / zoom_y
     x0, y0 = (width - 1) / 2, (height - 1) / 2
     x, y = x0 + settings.shift * width * signed[:, 5], y0 + settings.shift * height * signed[:, 4]
     offset_x, offset_y = x0 - a * x - b * y, y0 - c * x - d * y

@@ -65,7 +65,7 @@ def test_flips_and_quarter_turns_give_the_eight_symmetries(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_geometry_moves_the_mask_with_the_image(engine: str, rotation: float) -> None:
     images, masks = batch()
-    moving = STILL | {"engine": engine, "scale": 0.3, "shift": 0.2, "rotation": rotation}
+    moving = STILL | {"engine": engine, "scale": 0.3, "shift": 0.2, "stretch": 0.3, "rotation": rotation}
     image, mask = augment(images, masks, list(range(6)), **moving)
     red, lesion = image[..., 0] >= 127.5, mask[..., 0] == 1
     assert (red & lesion).sum() / (red | lesion).sum() > 0.95
@@ -106,6 +106,18 @@ def test_zoom_keeps_the_aspect_ratio(engine: str) -> None:
     heights, widths = moved.any(axis=2).sum(axis=1).ravel(), moved.any(axis=1).sum(axis=1).ravel()
     assert np.abs(heights - widths).max() <= 1
     assert heights.min() < 15 and heights.max() > 25  # 20 px by 0.6 to 1.4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_stretch_changes_the_width_alone(engine: str) -> None:
+    images = np.zeros((40, 64, 64, 3), np.uint8)
+    masks = np.zeros((40, 64, 64, 1), np.uint8)
+    masks[:, 22:42, 22:42] = 1
+    stretch = STILL | {"engine": engine, "stretch": 0.5, "flips": False, "quarter_turns": False}
+    _, moved = augment(images, masks, list(range(40)), **stretch)
+    heights, widths = moved.any(axis=2).sum(axis=1).ravel(), moved.any(axis=1).sum(axis=1).ravel()
+    assert set(heights) == {20}
+    assert 12 <= widths.min() < 16 and 26 < widths.max() <= 31  # 20 px by 1 / 1.5 to 1.5
 
 
 @pytest.mark.parametrize("engine", ENGINES)

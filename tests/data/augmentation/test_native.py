@@ -71,7 +71,24 @@ def test_rotation_matches_opencv() -> None:
     np.testing.assert_allclose(rotated[16:32, 20:44], expected[16:32, 20:44], atol=1.5)  # OpenCV rounds to 1/32 px
 
 
-@pytest.mark.parametrize("moved", [{"flips": True, "quarter_turns": True}, {"scale": 0.3}, {"shift": 0.2}])
+def test_stretch_scales_the_width_only() -> None:
+    image = picture()
+    factor = 1.6 ** float(draws()[17])
+    x0 = (64 - 1) / 2
+    matrix = np.array([[factor, 0, x0 * (1 - factor)], [0, 1, 0]])
+    expected = cv2.warpAffine(image.astype(np.float32), matrix, (64, 48), borderMode=cv2.BORDER_REFLECT_101)
+    np.testing.assert_allclose(augment(image, stretch=0.6), expected, atol=1.5)  # OpenCV rounds to 1/32 px
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"flips": True, "quarter_turns": True, "stretch": 0.5},
+        {"scale": 0.3},
+        {"shift": 0.2},
+        {"stretch": 0.5, "shift": 0.1},
+    ],
+)
 def test_tiny_rotation_matches_crop(moved: dict[str, Any]) -> None:
     image = np.ascontiguousarray(picture()[:, 8:56])
     exact, rotated = augment(image, **moved), augment(image, rotation=1e-4, **moved)
