@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ham_keras.config import Config, parse_config
@@ -72,6 +73,36 @@ def trained(tiny_config: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     settings = {"epochs": 2, "batch_size": 4, "precision": "mixed_bfloat16", "learning_rate": 1e-3}
     return train(tiny_config(tmp_path_factory.mktemp("trained"), train=settings), visible=False).run
+
+
+@pytest.fixture
+def plotted(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
+    """The data of each figure saved during the test: by file name, a dict per axes.
+
+    It has "title", "lines" [x, y] by label, "points" [N, 2] of each scatter plot, "bars" (heights), "images" and
+    "texts".
+    """
+    from matplotlib.figure import Figure
+
+    figures: dict[str, list[dict[str, Any]]] = {}
+    save = Figure.savefig
+
+    def record(figure: Figure, path: Path, **options: Any) -> None:
+        figures[Path(path).stem.rpartition(".")[2]] = [  # without the prefix of temporary files
+            {
+                "title": axes.get_title() or axes.get_title("left"),
+                "lines": {str(line.get_label()): np.asarray(line.get_xydata()).T for line in axes.lines},
+                "points": [np.asarray(points.get_offsets()) for points in axes.collections],
+                "bars": [bar.get_height() for bar in axes.patches if hasattr(bar, "get_height")],
+                "images": [np.asarray(image.get_array()) for image in axes.images],
+                "texts": [text.get_text() for text in axes.texts],
+            }
+            for axes in figure.axes
+        ]
+        save(figure, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", record)
+    return figures
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ham_keras.config import load_config, parse_config_as, to_json
@@ -69,14 +70,28 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fake")
-def test_outputs_of_a_search(phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_of_a_search(
+    phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], plotted: dict[str, list[dict[str, Any]]]
+) -> None:
     search = tune(tune_config(tmp_path, phantoms))
     rows = load_csv(search.leaderboard)
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
     scores = [float(row["val_jaccard"]) for row in rows[:4]]
     assert scores == sorted(scores, reverse=True)
     assert (rows[4]["status"], rows[4]["error"], rows[4]["val_jaccard"]) == ("failed", "out of memory: OOM", "")
-    assert all(path.stat().st_size > 5000 for path in search.pictures)
+    assert all(path.exists() for path in search.pictures)
+    by_trial = sorted(rows, key=lambda row: row["trial"])
+    tried = [(number, float(row["val_jaccard"])) for number, row in enumerate(by_trial) if row["val_jaccard"]]
+    (objective,), (rates, engines) = (plotted[path.stem] for path in search.pictures)
+    np.testing.assert_allclose(objective["points"][0], tried)
+    assert (
+        objective["lines"]["best so far"][1].tolist() == np.maximum.accumulate([score for _, score in tried]).tolist()
+    )
+    assert objective["points"][1].tolist() == [[int(rows[4]["trial"]), 0.03]]
+    np.testing.assert_allclose(
+        rates["points"][0], [[float(row["train.learning_rate"]), float(row["val_jaccard"])] for row in rows[:4]]
+    )
+    assert engines["points"][1].tolist() == [engines["points"][0][0].tolist()]  # the best one is circled
     # `train` can use the best config as it is.
     best = load_config(search.best_config)
     assert best.run.name == "tune-best" and best.data.root == str(phantoms)

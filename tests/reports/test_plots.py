@@ -35,13 +35,48 @@ def test_running_median_of_five_neighbours() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
-def test_plots_of_few_images_and_of_names_with_dollar_signs(count: int, tmp_path: Path) -> None:
+def test_plots_show_the_scores_of_any_number_of_images(
+    count: int, tmp_path: Path, plotted: dict[str, list[dict[str, Any]]]
+) -> None:
     rows = make_rows(count)
-    save_distribution(rows, tmp_path / "a.png")
-    save_by_size(rows, tmp_path / "b.png")
-    save_by_diagnosis(rows, summarise(rows, resamples=100)["by_diagnosis"], tmp_path / "c.png")
     values = np.array([row["jaccard_native"] for row in rows])
-    save_pairs(values, values, tmp_path / "d.png")
-    for name in "abcd":
-        with Image.open(tmp_path / f"{name}.png") as picture:
-            assert picture.width > 500 and picture.convert("L").getextrema()[0] < 60
+    fractions = np.array([row["lesion_fraction"] for row in rows])
+    groups = summarise(rows, resamples=100)["by_diagnosis"]
+    save_distribution(rows, tmp_path / "distribution.png")
+    save_by_size(rows, tmp_path / "size.png")
+    save_by_diagnosis(rows, groups, tmp_path / "diagnosis.png")
+
+    histogram, cumulative = plotted["distribution"]
+    assert sum(histogram["bars"]) == count
+    assert histogram["lines"][f"mean {values.mean():.4f}"][0].tolist() == [values.mean()] * 2
+    steps = next(iter(cumulative["lines"].values()))
+    np.testing.assert_allclose(steps[0, -count:], np.sort(values))
+
+    (axes,) = plotted["size"]
+    shown = np.column_stack([fractions, values])[fractions > 0]
+    np.testing.assert_allclose(axes["points"][0], shown)
+    np.testing.assert_allclose(axes["lines"]["running median"], running_median(*shown.T))
+
+    (axes,) = plotted["diagnosis"]
+    points = [points[:, 0] for points in axes["points"]]
+    assert sorted(map(len, points)) == sorted(group["images"] for group in groups.values())
+    np.testing.assert_allclose(np.sort(np.concatenate(points)), np.sort(values))
+    diamonds = [line[0, 0] for line in axes["lines"].values() if line.shape[1] == 1]
+    assert {group["jaccard"]["mean"] for group in groups.values()} <= set(diamonds)
+
+
+def test_pairs_and_their_differences(tmp_path: Path, plotted: dict[str, list[dict[str, Any]]]) -> None:
+    first, second = np.array([0.9, 0.5, 0.7, 0.2]), np.array([0.8, 0.5, 0.6, 0.6])
+    save_pairs(first, second, tmp_path / "pairs.png")
+    pairs, differences = plotted["pairs"]
+    np.testing.assert_array_equal(pairs["points"][0], np.column_stack([first, second]))
+    assert pairs["texts"] == ["A better: 2 images", "B better: 1 images"]
+    assert sum(differences["bars"]) == 4
+    assert differences["lines"]["mean -0.0500"][0] == pytest.approx([-0.05, -0.05])
+
+
+def test_names_with_dollar_signs_are_not_read_as_mathematics(tmp_path: Path) -> None:
+    rows = [row | {"diagnosis": "$x^$"} for row in make_rows(2)]
+    save_by_diagnosis(rows, summarise(rows, resamples=100)["by_diagnosis"], tmp_path / "diagnosis.png")
+    with Image.open(tmp_path / "diagnosis.png") as picture:
+        assert picture.width > 500 and picture.convert("L").getextrema()[0] < 60
