@@ -211,9 +211,12 @@ def test_served_graph_equals_predict(
     assert metadata["signatures"]["serve_bytes"]["outputs"]["probability"]["shape"] == ["N", 64, 96]
 
 
-def test_export_without_a_folder_or_to_a_format_for_one_size_raises(folders: list[Path], tmp_path: Path) -> None:
+def test_impossible_exports_raise(folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HamError, match=r"^--output DIR: missing; it takes the mean of the 2 runs"):
         export(folders)
+    monkeypatch.setattr("ham_keras.serving.formats.LARGEST_BYTES", 2**20)
+    with pytest.raises(HamError, match=r"the weights of 2 networks are 0\.1 GiB, and frozen ones are limited"):
+        export(folders, tmp_path / "other")
     pytest.importorskip("openvino")
     with pytest.raises(HamError, match=r"--format openvino: the runs' preprocessing differs"):
         export(folders, tmp_path / "other", form="openvino")

@@ -92,7 +92,8 @@ def build_page(ensemble: Ensemble, predictor: Predictor, *, local: bool) -> gr.B
                 examples = gr.HTML(render_examples(handlers.examples), js_on_load=CHOOSE_EXAMPLE)
                 threshold = gr.Slider(
                     0.01, 0.99, outline.threshold, step=0.01, label="Threshold",
-                    info=f"A pixel is lesion if its probability is above the threshold. The run was scored at "
+                    info="A pixel is lesion if its probability is above the threshold. "
+                         f"The {'run was' if len(ensemble.members) == 1 else 'first run was'} scored at "
                          f"{ensemble.config.outline.threshold:g}.",
                 )  # fmt: skip
                 largest = gr.Checkbox(outline.keep_largest, label="Keep only the largest part")

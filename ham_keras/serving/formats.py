@@ -14,16 +14,29 @@ import keras
 import tensorflow as tf
 
 from ham_keras.errors import HamError
-from ham_keras.prediction.branches import Member, build_branches, common_size
+from ham_keras.prediction.branches import build_branches, common_size
 from ham_keras.serving.signatures import build_signatures
 from ham_keras.serving.warmup import save_warmup_requests
-from ham_keras.settings import Outline
+from ham_keras.settings import Data, Outline
 
-Writer = Callable[[Sequence[Member], Outline, Path, str], None]
+LARGEST_BYTES = 2**31 - 2**26  # of the weights in a SavedModel: protocol buffers hold 2 GiB, the rest is for the graph
+
+Members = Sequence[tuple[keras.Model, Data]]
+Writer = Callable[[Members, Outline, Path, str], None]
 
 
-def write_saved_model(members: Sequence[Member], outline: Outline, folder: Path, name: str) -> None:
-    """Write a SavedModel: signatures around the frozen networks, with warm-up requests for TensorFlow Serving."""
+def write_saved_model(members: Members, outline: Outline, folder: Path, name: str) -> None:
+    """Write a SavedModel: signatures around the frozen networks, with warm-up requests for TensorFlow Serving.
+
+    Raises:
+        HamError: the weights are too large for one SavedModel.
+    """
+    weight_bytes = sum(4 * network.count_params() for network, _ in members)
+    if weight_bytes > LARGEST_BYTES:
+        raise HamError(
+            f"--format saved_model: the weights of {len(members)} networks are {weight_bytes / 2**30:.1f} GiB, and "
+            f"frozen ones are limited to {LARGEST_BYTES / 2**30:.1f} GiB; export fewer runs"
+        )
     signatures = build_signatures(members, outline)
     try:
         tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
@@ -33,7 +46,7 @@ def write_saved_model(members: Sequence[Member], outline: Outline, folder: Path,
     save_warmup_requests(requests, name, signatures, common_size(build_branches(members)), outline.threshold)
 
 
-def write_onnx(members: Sequence[Member], outline: Outline, folder: Path, name: str) -> None:
+def write_onnx(members: Members, outline: Outline, folder: Path, name: str) -> None:
     """Write `<name>.onnx` with Keras' export and tf2onnx.
 
     Raises:
@@ -43,7 +56,7 @@ def write_onnx(members: Sequence[Member], outline: Outline, folder: Path, name: 
     _keras_export(members, folder / f"{name}.onnx", "onnx")
 
 
-def write_openvino(members: Sequence[Member], outline: Outline, folder: Path, name: str) -> None:
+def write_openvino(members: Members, outline: Outline, folder: Path, name: str) -> None:
     """Write `<name>.xml` and `<name>.bin`, OpenVINO's IR, with Keras' export.
 
     Raises:
@@ -67,7 +80,7 @@ def _require(module: str, form: str, packages: str) -> None:
         raise HamError(f"--format {form}: {module} is not installed; pip install {packages}") from None
 
 
-def _keras_export(members: Sequence[Member], path: Path, form: str) -> None:
+def _keras_export(members: Members, path: Path, form: str) -> None:
     branches = build_branches(members)
     if len(branches) > 1:
         raise HamError(
@@ -87,5 +100,5 @@ def _average(models: Sequence[keras.Model]) -> keras.Model:
     if len(models) == 1:
         return keras.Model(models[0].inputs, models[0].outputs)
     image = keras.Input((None, None, 3), name="image")
-    renamed = [keras.Model(each.inputs, each.outputs, name=f"member_{i}") for i, each in enumerate(models)]
+    renamed = [keras.Model(each.input, each.output, name=f"member_{i}") for i, each in enumerate(models)]
     return keras.Model(image, keras.layers.Average()([model(image) for model in renamed]))
