@@ -25,6 +25,7 @@ from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
 from ham_keras.models.loading import load_model
 from ham_keras.prediction.evaluation import evaluate_images
+from ham_keras.prediction.predictor import Predictor
 from ham_keras.runs import load_run
 from ham_keras.scores.bootstrap import bootstrap_interval
 from ham_keras.serving.formats import write_openvino
@@ -55,13 +56,13 @@ def main() -> None:
     records = select(records, load_split(run.split)["test"], f"{run.split}: test")
     model = load_model(run, config)
     with tempfile.TemporaryDirectory() as folder:
-        write_openvino(model, config, Path(folder), "network")
+        write_openvino([(model, config.data)], config.outline, Path(folder), "network")
         networks: dict[str, Network] = {"run, float32": model}
         networks |= {name: in_openvino(Path(folder, "network.xml"), hints) for name, hints in HINTS.items()}
-        scores = {
-            name: np.array([row["jaccard_native"] for row, _, _ in evaluate_images(network, records, config)])
-            for name, network in networks.items()
-        }
+        scores = {}
+        for name, network in networks.items():
+            predictor = Predictor([(network, config.data)], config.outline)
+            scores[name] = np.array([row["jaccard_native"] for row, _, _ in evaluate_images(predictor, records)])
     rows: list[dict[str, Any]] = []
     for name, values in scores.items():
         difference = values - scores["run, float32"]

@@ -85,7 +85,7 @@ def export_ours(folder: Path, size_px: int) -> None:
 
     model, config = build(size_px)
     for name, write in WRITERS.items():
-        write(model, config, folder / name, NAME)
+        write([(model, config.data)], config.outline, folder / name, NAME)
 
 
 def export_peer(folder: Path, size_px: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from ham_keras.evaluate import evaluate as evaluate
     from ham_keras.export import export as export
     from ham_keras.predict import predict as predict
-    from ham_keras.prediction.trained_run import TrainedRun
+    from ham_keras.prediction.ensemble import Folders
+    from ham_keras.prediction.trained_run import TrainedEnsemble, TrainedRun
     from ham_keras.report import report as report
     from ham_keras.train import train as train
 
@@ -35,18 +35,21 @@ __all__ = ["HamError", "__version__", "evaluate", "export", "load", "predict", "
 COMMANDS = {"train", "evaluate", "predict", "export", "report"}
 
 
-def load(run: Path | str) -> TrainedRun:
-    """Load a trained run to segment images.
+def load(run: Folders) -> TrainedRun | TrainedEnsemble:
+    """Load a trained run to segment images, or several, whose probabilities are averaged.
+
+    A cross-validation counts as its folds. A single run also has its `config` and `model`.
 
     >>> run = ham_keras.load("runs/base")
     >>> run.segment("photo.jpg").mask
+    >>> ham_keras.load(["runs/base", "runs/other"]).segment("photo.jpg").mask
 
     Raises:
         HamError: `run` is not a run folder, or has no weights yet.
     """
-    from ham_keras.prediction.trained_run import TrainedRun
+    from ham_keras.prediction.trained_run import load_trained
 
-    return TrainedRun(run)
+    return load_trained(run)
 
 
 class _Command(ModuleType):

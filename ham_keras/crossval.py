@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.config import Config, Overrides, as_config, load_config
+from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import choose_split, select
 from ham_keras.errors import program, run_command
 from ham_keras.experiments.crossval import (
-    CrossvalConfig,
-    CrossvalFolder,
     draw_folds,
     fold_config,
     open_crossval,

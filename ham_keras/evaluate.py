@@ -1,8 +1,9 @@
-"""Score a run on its own split, or on another folder of images and masks.
+"""Score a run, or the mean of several, on its own split or on another folder of images and masks.
 
 python -m ham_keras.evaluate runs/base --split val
 python -m ham_keras.evaluate runs/base --data PH2
 python -m ham_keras.evaluate runs/base outline.tta=true outline.fill_holes=true --name tta
+python -m ham_keras.evaluate runs/base runs/other --output ensembles/two    # the mean of their probabilities
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import NAMES, load_split, select
 from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.files import load_json
-from ham_keras.runs import check_overrides, load_run
+from ham_keras.prediction.arguments import add_runs_argument, split_overrides
+from ham_keras.prediction.ensemble import Ensemble, Folders, Member, is_run_folder, load_ensemble
+from ham_keras.runs import Run, check_overrides
 from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
 MASK_KEYS = ("repair_masks", "lesion_values")  # keys of the data section that control how masks are read
@@ -26,29 +29,36 @@ SETTABLE = ("outline", "score", *(f"data.{key}" for key in MASK_KEYS))
 
 
 def evaluate(
-    folder: Path | str,
+    folder: Folders,
     split: str | None = None,
     *,
     data_root: Path | str | None = None,
     name: str | None = None,
+    output: Path | str | None = None,
     overrides: Sequence[str] = (),
     save_masks: bool = False,
     visible: bool = True,
 ) -> dict[str, Any]:
-    """Score a run in float32 and write scores/<name>/per_image.csv and summary.json.
+    """Score a run, or the mean of several, in float32 and write scores/<name>/per_image.csv and summary.json.
 
-    Scores the images of `split`, by default "test". With `data_root`, scores the images in that folder: those of
-    `split`, or all if it is None. `name` defaults to <split>, <folder> or <folder>-<split>. Each image is scored at
-    the network's size and at its mask's own size, to which the probability is resized. `overrides` may set outline.*,
-    score.*, data.repair_masks and data.lesion_values. `save_masks` also writes masks/<id>_segmentation.png.
+    `folder` is a run, whose folder takes the scores; a cross-validation, whose folds are averaged, with the scores in
+    its folder's ensemble/; or several of these, with the scores in `output`.
+
+    Scores the images of `split`, by default "test", of the first folder; no other run may have been trained on them.
+    With `data_root`, scores the images in that folder: those of `split`, or all if it is None. `name` defaults to
+    <split>, <folder> or <folder>-<split>. Each image is scored at the network's size (the largest, if there are
+    several) and at its mask's own size, to which the probability is resized. `overrides` may set outline.*, score.*,
+    data.repair_masks and data.lesion_values. `save_masks` also writes masks/<id>_segmentation.png.
 
     Returns:
         The content of summary.json, see `scores.summary.summarise`.
 
     Raises:
-        HamError: `folder` is not a run or has no weights, a file cannot be read, or scores/<name> holds other scores.
+        HamError: `folder` is not a run or has no weights, a file cannot be read, a run was trained on images of the
+            split, or scores/<name> holds other scores.
     """
-    run, config = load_run(folder, check_overrides(overrides, SETTABLE))
+    ensemble = load_ensemble(folder, check_overrides(overrides, SETTABLE))
+    home, config = _home(ensemble, output), ensemble.config
     if split is not None and split not in NAMES:
         raise HamError(f"split: expected one of {', '.join(NAMES)}, got {split!r}")
     if name is not None and (Path(name).name != name or name.startswith(".")):
@@ -59,23 +69,63 @@ def evaluate(
     for line in pairing.warnings() if data_root is not None else ():
         warn(line)
     masks = {key: getattr(config.data, key) for key in MASK_KEYS}
-    records, sides = decide_masks(pairing.records, **masks), load_split(run.split)
+    records = decide_masks(pairing.records, **masks)
     if split is not None or data_root is None:
-        split = split or "test"
-        records = select(records, sides[split], f"{run.split}: {split}")
+        split, known = split or "test", records
+        records = select(known, load_split(ensemble.split)[split], f"{ensemble.split}: {split}")
+        for member in ensemble.members if len(ensemble.members) > 1 else ():
+            check_unseen(member, split, records, known)
     else:
-        warn_about_leakage(records, {*sides["train"], *sides["val"]})
+        sides = [load_split(member.run.split) for member in ensemble.members]
+        warn_about_leakage(records, {image_id for each in sides for image_id in (*each["train"], *each["val"])})
     for line in mask_warnings(records):
         warn(line)
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
     if data_root is not None and name in NAMES:
         raise HamError(f"{root}: {name!r} is the name of the run's own split; choose --name NAME")
     masks_overridden = any(override.startswith("data.") for override in overrides)
+    ensemble.agreed_outline()
     made_from = describe_scoring(root, split, config, masks if masks_overridden else None)
-    _check_same_scoring(run.scores(name), made_from)
-    from ham_keras.prediction.evaluation import evaluate_run
+    if len(ensemble.members) > 1:
+        made_from["members"] = ensemble.names
+    _check_same_scoring(home.scores(name), made_from)
+    from ham_keras.prediction.evaluation import evaluate_ensemble
 
-    return evaluate_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
+    return evaluate_ensemble(ensemble, home, records, name, made_from, save_masks=save_masks, visible=visible)
+
+
+def _home(ensemble: Ensemble, output: Path | str | None) -> Run:
+    """The folder that the scores are written to."""
+    if output is None:
+        if ensemble.home is None:
+            raise HamError(f"--output DIR: missing; it takes the scores of the {len(ensemble.members)} runs")
+        return ensemble.home
+    if len(ensemble.members) == 1:
+        raise HamError(f"--output {output}: only for several runs; the scores of one are written to its folder")
+    if is_run_folder(output):
+        raise HamError(f"--output {output}: is a run; choose another folder for the scores of several")
+    return Run(Path(output))
+
+
+def check_unseen(member: Member, split: str, records: Sequence[Record], known: Sequence[Record]) -> None:
+    """Check that a run was not trained on these images, which are `split` of another run.
+
+    Images of its own `split` are accepted, as are all images to score "train". `known` are all records of the data.
+
+    Raises:
+        HamError: some are images, or of lesions with images, that it was trained or, for "test", validated on.
+    """
+    sides = load_split(member.run.split)
+    before = {"train": (), "val": ("train",), "test": ("train", "val")}[split]
+    used = {image_id for side in before for image_id in sides[side]}
+    lesions = {record.lesion_id for record in known if record.image_id in used}
+    own = set(sides[split])
+    seen = [record for record in records if record.lesion_id in lesions and record.image_id not in own]
+    if seen:
+        raise HamError(
+            f"{member.run.folder}: was trained or validated on {len(seen)} of these {len(records)} {split} images or "
+            f"their lesions, the first: {seen[0].image_id}; train all runs with the same data.split_file"
+        )
 
 
 def warn_about_leakage(records: Sequence[Record], image_ids: set[str]) -> None:
@@ -102,9 +152,10 @@ def _check_same_scoring(target: Path, made_from: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog=program("evaluate"), description="Score a run on its own split or on another data folder."
+        prog=program("evaluate"),
+        description="Score a run, or the mean of several, on its own split or on another data folder.",
     )
-    parser.add_argument("run", help="a run folder, e.g. runs/base")
+    add_runs_argument(parser)
     parser.add_argument(
         "overrides", nargs="*", metavar="outline.key=value", help="override the run's settings, e.g. outline.tta=true"
     )
@@ -113,17 +164,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--split", choices=NAMES, help="score only this split of the run (default without --data: test)"
     )
     parser.add_argument("--name", help="write to scores/NAME (default: the split's or the folder's name)")
+    parser.add_argument(
+        "--output", metavar="DIR", help="write to DIR/scores/NAME; for several runs (default: RUN/scores/NAME)"
+    )
     parser.add_argument("--save-masks", action="store_true", help="also write the predicted masks as PNGs")
     args = parser.parse_intermixed_args(argv)
+    runs, overrides = split_overrides([*args.runs, *args.overrides])
     summary = evaluate(
-        args.run,
+        runs,
         args.split,
         data_root=args.data,
         name=args.name,
-        overrides=args.overrides,
+        output=args.output,
+        overrides=overrides,
         save_masks=args.save_masks,
     )
-    title = f"{args.run}: {summary['set']}"
+    title = f"{' + '.join(runs)}: {summary['set']}"
     print(f"\n{format_summary(summary, title)}")
     print("\nResearch use; not a medical device.")
     return 0

@@ -1,9 +1,10 @@
-"""Export a run's network as a SavedModel for TensorFlow Serving, or for ONNX Runtime or OpenVINO.
+"""Export a network, or the mean of several, as a SavedModel for TensorFlow Serving, or for ONNX Runtime or OpenVINO.
 
 python -m ham_keras.export runs/base                  # export/base/1, then 2, ...
 python -m ham_keras.export runs/base --output /models/lesion --version 7
 python -m ham_keras.export runs/base --format onnx    # export/base-onnx/1
 python -m ham_keras.export runs/base outline.tta=true outline.fill_holes=true
+python -m ham_keras.export runs/base runs/other --output export/both
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ham_keras.config import Config
 from ham_keras.errors import HamError, program, run_command
 from ham_keras.files import creating_folder, load_json, remove_parts, save_json
-from ham_keras.runs import Run, check_overrides, load_run
+from ham_keras.prediction.arguments import add_runs_argument, split_overrides
+from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
+from ham_keras.runs import check_overrides
 from ham_keras.serving.metadata import INTENDED_USE, describe_export
 
 FORMATS = ("saved_model", "onnx", "openvino")
 
 
 def export(
-    folder: Path | str,
+    folder: Folders,
     output: Path | str | None = None,
     *,
     version: int | None = None,
@@ -32,32 +34,37 @@ def export(
 ) -> Path:
     """Write `output`/<version>/ atomically; `version` defaults to the next free one.
 
-    `output` defaults to export/<run name>, with the suffix -onnx or -openvino for these formats, because a server
-    loads every version in the folder that it watches. The network is float32 with the run's best weights, frozen. A
-    SavedModel includes the post-processing of the config's `outline`; the other formats contain only the network, and
-    metadata.json lists what is left to the caller. `overrides` may set outline.*.
+    `folder` is a run or a cross-validation, whose folds are averaged, or several of these, with their mean as one
+    network. `output` defaults to export/<run name>, with the suffix -onnx or -openvino for these formats, because a
+    server loads every version in the folder that it watches; it has no default for several. The network is float32
+    with the run's best weights, frozen. A SavedModel includes the post-processing of the config's `outline`; the other
+    formats contain only the network, and metadata.json lists what is left to the caller. `overrides` may set
+    outline.*.
 
     Returns:
         The folder of the version.
 
     Raises:
         HamError: `folder` is not a run or has no weights, the version exists, the folder cannot be written, or the
-            format's packages are not installed.
+            format's packages are not installed or it does not support these runs.
     """
-    run, config = load_run(folder, check_overrides(overrides, ("outline",)))
-    name = run.folder.resolve().name
+    ensemble = load_ensemble(folder, check_overrides(overrides, ("outline",)))
+    name = ensemble.name
     if form not in FORMATS:
         raise HamError(f"--format: expected one of {', '.join(FORMATS)}, got {form!r}")
+    if output is None and ensemble.home is None:
+        raise HamError(f"--output DIR: missing; it takes the mean of the {len(ensemble.members)} runs")
     target = Path(output or Path("export", name if form == "saved_model" else f"{name}-{form}"))
     if version is not None and version < 0:
         raise HamError(f"--version: expected 0 or more, got {version}")
     place = target / str(next_version(target) if version is None else version)
     if place.exists():
         raise HamError(f"{place}: already exists; choose another --version, or omit it for the next free one")
+    ensemble.agreed_outline()
     remove_parts(target)
     try:
         with creating_folder(place) as part:  # a server loads only folders whose name is a number
-            _write(run, config, part, form)
+            _write(ensemble, part, form)
     except OSError as error:
         raise HamError(f"{place}: cannot be written: {error.strerror or error}") from None
     finally:
@@ -72,26 +79,27 @@ def next_version(target: Path) -> int:
     return max(versions, default=0) + 1
 
 
-def _write(run: Run, config: Config, part: Path, form: str) -> None:
-    from ham_keras.models.loading import load_model
+def _write(ensemble: Ensemble, part: Path, form: str) -> None:
+    from ham_keras.prediction.predictor import load_members
     from ham_keras.serving.formats import WRITERS
 
-    WRITERS[form](load_model(run, config), config, part, run.folder.resolve().name)
-    save_json(part / "assets.extra" / "metadata.json", describe_export(run, config, form))
+    WRITERS[form](load_members(ensemble), ensemble.config.outline, part, ensemble.name)
+    save_json(part / "assets.extra" / "metadata.json", describe_export(ensemble, form))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=program("export"),
-        description="Export a run's network for TensorFlow Serving or another runtime.",
+        description="Export a run's network, or the mean of several, for TensorFlow Serving or another runtime.",
     )
-    parser.add_argument("run", help="a run folder, e.g. runs/base")
+    add_runs_argument(parser)
     parser.add_argument("overrides", nargs="*", metavar="outline.key=value", help="override the run's post-processing")
     parser.add_argument("--output", metavar="DIR", help="the model's folder (default: export/<run name>[-FORMAT])")
     parser.add_argument("--format", choices=FORMATS, default="saved_model", help="(default: %(default)s)")
     parser.add_argument("--version", type=int, metavar="N", help="the model's version (default: the next free one)")
     args = parser.parse_intermixed_args(argv)
-    place = export(args.run, args.output, version=args.version, form=args.format, overrides=args.overrides)
+    runs, overrides = split_overrides([*args.runs, *args.overrides])
+    place = export(runs, args.output, version=args.version, form=args.format, overrides=overrides)
     signatures = load_json(place / "assets.extra" / "metadata.json")["signatures"]
     print(f"{place}: {args.format}, {', '.join(signatures)}; {INTENDED_USE}")
     if "network" in signatures:

@@ -2,6 +2,7 @@
 
 python -m ham_keras.predict runs/base photos/ -o predictions
 python -m ham_keras.predict runs/base a.jpg 'clinic/**/*.tif' -o predictions --tta --keep largest --fill-holes
+python -m ham_keras.predict runs/base runs/other photos/ -o predictions    # the mean of their probabilities
 
 Post-processing defaults to that of the run's config. Run the same command again to resume an interrupted prediction;
 --overwrite starts over. Research use; not a medical device.
@@ -21,10 +22,15 @@ from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
-from ham_keras.prediction.arguments import add_outline_arguments, outline_from_arguments
+from ham_keras.prediction.arguments import (
+    add_outline_arguments,
+    add_runs_argument,
+    outline_from_arguments,
+    split_inputs,
+)
+from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.folder import PredictionFolder, describe_settings
 from ham_keras.prediction.inputs import find_inputs
-from ham_keras.runs import load_run
 from ham_keras.settings import Outline
 
 ENGINES = ("local", "ray")
@@ -42,7 +48,7 @@ class Outcome:
 
 
 def predict(
-    folder: Path | str,
+    folder: Folders,
     inputs: Sequence[Path | str] | Path | str,
     output: Path | str,
     outline: Outline | None = None,
@@ -53,7 +59,7 @@ def predict(
     workers: int | None = None,
     visible: bool = True,
 ) -> Outcome:
-    """Segment image files with a run's network in float32.
+    """Segment image files in float32 with a run's network, or with the mean of several.
 
     Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
     `prediction.measurements.measure_mask`) and, if files cannot be read, failures.csv. Images whose outputs exist are
@@ -61,9 +67,10 @@ def predict(
     outputs of images that can no longer be read are deleted.
 
     Args:
+        folder: a run folder, or several, whose probabilities are averaged. A cross-validation counts as its folds.
         inputs: files, folders (searched recursively; masks beside images are ignored) or globs. If names repeat, ids
             include folders; see `inputs.find_inputs`.
-        outline: the post-processing; that of the run's config if None.
+        outline: the post-processing; that of the (first) run's config if None.
         probability_bits: 8 or 16 to also write probabilities/<id>.png, 0..255 or 0..65535, at the image's own size.
         engine: "local", or "ray" to run `workers` processes on Ray, on this machine or on the cluster at RAY_ADDRESS.
             All machines of a cluster must see run, images and output under the same paths.
@@ -72,10 +79,8 @@ def predict(
         HamError: `folder` is not a run or has no weights, no images are found, two images have the same name, or
             `output` was made with other settings or holds files not written by this command.
     """
-    run, config = load_run(folder)
-    outline = outline or config.outline
-    if not run.weights.exists():
-        raise HamError(f"{run.weights}: not there yet; train the run first")
+    ensemble = load_ensemble(folder)
+    outline = outline or ensemble.agreed_outline()
     predictions = PredictionFolder(Path(output), probability_bits)
     found = find_inputs([inputs] if isinstance(inputs, str | Path) else inputs, predictions)
     for line in found.warnings():
@@ -86,11 +91,11 @@ def predict(
     paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
         predictions.assign_ids(found.ids)
-        made_with = describe_settings(run, outline, probability_bits)
+        made_with = describe_settings(ensemble, outline, probability_bits)
         from_scratch = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         pending = [path for path in paths if from_scratch or not predictions.is_done(path)]
         if pending:
-            results = _segment(run.folder, outline, pending, predictions, engine, workers)
+            results = _segment(ensemble, outline, pending, predictions, engine, workers)
             predictions.start(made_with, pending)
             with tqdm(total=len(pending), desc="predicting", unit=" images", disable=None if visible else True) as bar:
                 for path, result in results:
@@ -123,7 +128,7 @@ def _name_error(path: Path) -> str:
 
 
 def _segment(
-    folder: Path,
+    ensemble: Ensemble,
     outline: Outline,
     paths: Sequence[Path],
     predictions: PredictionFolder,
@@ -133,10 +138,10 @@ def _segment(
     if engine == "ray":
         from ham_keras.prediction.ray_engine import predict_on_ray
 
-        return predict_on_ray(folder, outline, paths, predictions, workers)
+        return predict_on_ray(ensemble, outline, paths, predictions, workers)
     from ham_keras.prediction.predictor import load_predictor
 
-    return load_predictor(folder, outline).predict_files(paths, predictions.save)
+    return load_predictor(ensemble, outline).predict_files(paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog=program("predict"),
         description="Segment lesions in image files: masks, overlays and measurements. Not a medical device.",
     )
-    parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
+    add_runs_argument(parser)
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image files, folders or quoted globs")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="output folder")
     add_outline_arguments(parser)
@@ -159,12 +164,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--workers", type=_count, metavar="N", help="processes of --engine ray (default: one per two cores)"
     )
     args = parser.parse_args(argv)
-    config = load_run(args.run)[1]
+    runs, inputs = split_inputs([*args.runs, *args.inputs])
     outcome = predict(
-        args.run,
-        args.inputs,
+        runs,
+        inputs,
         args.output,
-        outline_from_arguments(args, config.outline),
+        outline_from_arguments(args, load_ensemble(runs).agreed_outline()),
         probability_bits=args.probability_bits,
         overwrite=args.overwrite,
         engine=args.engine,

@@ -58,7 +58,7 @@ class WorkFolder:
         Raises:
             HamError: the folder holds another config's work or other files, or another process holds the lock.
         """
-        if self.folder.exists() and not self._is_config():
+        if self.folder.exists() and not self.has_valid_config():
             other_files = [child for child in self.folder.iterdir() if not child.name.startswith(".")]
             if other_files:
                 raise HamError(
@@ -79,7 +79,8 @@ class WorkFolder:
                 save_text(self.config, to_json(config))
             yield self
 
-    def _is_config(self) -> bool:
+    def has_valid_config(self) -> bool:
+        """Whether the folder is one of this kind."""
         try:
             load_config_as(self.config_type, self.config)
         except HamError:

@@ -103,7 +103,9 @@ def test_type_checkers_see_the_functions(tmp_path: Path) -> None:
     found = subprocess.run([*command, str(tmp_path / "user.py")], capture_output=True, text=True).stdout
     revealed = re.findall(r'Revealed type is "(.*)"', found)
     assert revealed[0].startswith("def (config: ham_keras.settings.Config | pathlib.Path | str, *, overrides: ")
-    assert revealed[1].startswith("def (folder: pathlib.Path | str, split: str | None =")
+    assert revealed[1].startswith(
+        "def (folder: pathlib.Path | str | typing.Sequence[pathlib.Path | str], split: str | None ="
+    )
     assert revealed[2:] == ["dict[str, dict[str, Any]]", "str"]
     assert re.search(r'user\.py:6: error: Argument 1 to "train" has incompatible type "int"', found)
 

@@ -9,7 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ham_keras"
 FOUNDATION = (
-    "errors", "files", "models.backbones", "models.registry", "settings", "config", "environment", "runs", "reference",
+    "errors", "files", "models.backbones", "models.registry", "settings", "config", "environment", "runs",
+    "crossval_folder", "reference",
 )  # fmt: skip
 # Each wing may import itself and the ones before it.
 WINGS = (

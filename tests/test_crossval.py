@@ -15,11 +15,11 @@ from PIL import Image
 
 from ham_keras.config import to_json
 from ham_keras.crossval import crossval, main
+from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.records import find_records
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
-from ham_keras.experiments.crossval import CrossvalFolder
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import load_run
 from ham_keras.scores.scores import count, score
@@ -87,7 +87,7 @@ def test_finished_cross_validation_is_kept_and_another_config_raises(
 
 
 def test_test_images_of_a_split_file_are_held_out(tiny: Any, phantoms: Path, tmp_path: Path) -> None:
-    from ham_keras.experiments.crossval import CrossvalConfig, draw_folds, open_crossval
+    from ham_keras.experiments.crossval import draw_folds, open_crossval
 
     records = find_records(phantoms).records
     ids = [record.image_id for record in records]

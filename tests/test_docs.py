@@ -24,7 +24,7 @@ from serving import serve
 from ham_keras.data.phantoms.dataset import draw_phantoms
 
 ROOT = Path.cwd()
-ORDER = ("download", "train", "score", "predict", "predict-on-ray", "report", "app", "serve", "tune")
+ORDER = ("download", "train", "score", "predict", "ensembles", "predict-on-ray", "report", "app", "serve", "tune")
 HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # Commands that cannot run here, and why. Except for `make`, they are in blocks of another kind.
@@ -52,6 +52,13 @@ OUTPUTS = {
         "predictions/overlays",
         "smooth/predictions.csv",
         "soft/probabilities",
+    ],
+    "docs/how-to/ensembles.md": [
+        "averaged-folds/predictions.csv",
+        "ensembles/two/scores/test/summary.json",
+        "runs/folds/ensemble/scores/other/summary.json",
+        "export/two/1/saved_model.pb",
+        "export/folds/1/saved_model.pb",
     ],
     "docs/how-to/predict-on-ray.md": ["bulk/predictions.csv"],
     "docs/how-to/report.md": ["runs/base/reports/elsewhere/report.html", "runs/focal/reports/test-vs-base/report.html"],

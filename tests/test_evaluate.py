@@ -207,7 +207,7 @@ def test_scored_masks_match_predict(trained: Run, phantoms: Path, outline: Outli
     assert len(scored) == 6 and written == scored
     predictor = load_predictor(run.folder, outline)
     for row in rows(run, "other"):  # the scores at the network's size, computed independently
-        probability = predictor.predict_network(read_image(paths[row["image_id"]]))[..., 0]
+        probability = predictor.predict(read_image(paths[row["image_id"]])).network_probability[..., 0]
         truth = read_mask(phantoms / "masks" / f"{row['image_id']}_segmentation.png").lesion
         small = score(*count(resize_mask(truth, 32, 32), postprocess(probability, outline)))
         assert float(row["jaccard_network"]) == pytest.approx(small["jaccard"], abs=2e-3)

@@ -31,6 +31,7 @@ from ham_keras.export import export, main
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
+from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.prediction.predictor import load_predictor
 from ham_keras.preprocessing.resize import resize_image
 from ham_keras.runs import Run, load_run
@@ -143,7 +144,7 @@ def test_post_processing_is_part_of_the_served_graph(
     # Test-time augmentation is part of every signature.
     predictor = load_predictor(trained.folder, CLEANED)
     image = read_image(paths[0])
-    expected = predictor.predict_network(image)[..., 0]
+    expected = predictor.predict(image).network_probability[..., 0]
     small = resize_image(image, 32, 32)[None]
     answer = loaded["serve_network"](images=tf.cast(small, tf.float32))["probability"][0]
     np.testing.assert_allclose(answer, expected, atol=1e-3)
@@ -195,8 +196,8 @@ def test_metadata_lists_what_is_left_to_the_caller(cleaned: Path, exported: Path
     }
     assert left(plain)["serving_default"] == ["threshold"]
     assert left(plain)["serve_network"] == ["preprocessing", *after]
-    run, config = load_run(trained.folder, OVERRIDES)
-    assert left(describe_export(run, config, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
+    ensemble = load_ensemble(trained.folder, OVERRIDES)
+    assert left(describe_export(ensemble, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
     with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: expected only outline for a trained run"):
         export(trained.folder, overrides=["score.bootstrap_resamples=100"])
 
@@ -345,8 +346,8 @@ def test_missing_packages_of_a_format_are_named(trained: Run, tmp_path: Path, mo
 def test_versions_are_counted_and_never_overwritten(
     exported: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def empty(run: Run, config: Any, part: Path, form: str) -> None:
-        save_json(part / "assets.extra" / "metadata.json", describe_export(run, config, form))
+    def empty(ensemble: Ensemble, part: Path, form: str) -> None:
+        save_json(part / "assets.extra" / "metadata.json", describe_export(ensemble, form))
 
     monkeypatch.setattr(export_module, "_write", empty)
     target = tmp_path / "lesion"
@@ -363,7 +364,7 @@ def test_versions_are_counted_and_never_overwritten(
 
 
 def test_failed_export_leaves_no_files(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(run: Run, config: Any, part: Path, form: str) -> None:
+    def broken(ensemble: Ensemble, part: Path, form: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export_module, "_write", broken)

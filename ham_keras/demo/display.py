@@ -17,7 +17,7 @@ from PIL import Image
 from ham_keras.data.overlay import draw_outline
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
-from ham_keras.prediction.predictor import Predictor, resize_to_image
+from ham_keras.prediction.predictor import Predictor, Shares, resize_to_image
 from ham_keras.settings import Outline
 
 SHOWN_PX = 1200  # longest side of an image on the page
@@ -34,18 +34,18 @@ class DisplayedImage:
         name: file name.
         size: original (height, width).
         shown: uint8 RGB, longest side at most `SHOWN_PX`.
-        network_probability: float32 [h, w, 1], at the network's size.
+        shares: the networks' output, see `Prediction`.
     """
 
     name: str
     size: tuple[int, int]
     shown: Pixels
-    network_probability: npt.NDArray[np.float32]
+    shares: Shares
 
     @property
     def probability(self) -> Probability:
         """Probabilities at the original size, as in `predict`."""
-        return resize_to_image(self.network_probability, *self.size)
+        return resize_to_image(self.shares, *self.size)
 
 
 def segment_for_display(predictor: Predictor, name: str, pixels: Pixels) -> DisplayedImage:
@@ -54,7 +54,7 @@ def segment_for_display(predictor: Predictor, name: str, pixels: Pixels) -> Disp
     scale = min(1.0, SHOWN_PX / max(height_px, width_px))
     size = max(1, round(width_px * scale)), max(1, round(height_px * scale))
     shown = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1 else pixels
-    return DisplayedImage(name, (height_px, width_px), shown, predictor.predict_network(pixels))
+    return DisplayedImage(name, (height_px, width_px), shown, predictor.predict_shares(pixels))
 
 
 def render_results(image: DisplayedImage, outline: Outline) -> str:

@@ -10,14 +10,13 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ham_keras.config import Config
 from ham_keras.data.images import read_image
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.demo.display import DisplayedImage, render_results, segment_for_display, thumbnail
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
+from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.predictor import Predictor, count_pixels
-from ham_keras.runs import Run
 from ham_keras.scores.bootstrap import show_interval
 from ham_keras.settings import Outline
 
@@ -46,7 +45,7 @@ class EventHandlers:
         self.predictor = predictor
         self.lock = threading.Lock()
         self.examples = [draw_phantom(EXAMPLE_SEED, index, index, (600, 450))[0] for index in range(EXAMPLES)]
-        predictor.predict_network(self.examples[0])  # the first call is slow because it traces the graph
+        predictor.predict_shares(self.examples[0])  # the first call is slow because it traces the graph
 
     def open_upload(self, upload: dict[str, Any], threshold: float, largest: bool, holes: bool) -> Outputs:
         """Read an uploaded file, delete it, and segment the image."""
@@ -80,12 +79,12 @@ def _outline(threshold: float, largest: bool, holes: bool) -> Outline:
     return Outline(threshold=threshold, keep_largest=largest, fill_holes=holes)
 
 
-def build_page(run: Run, config: Config, predictor: Predictor, *, local: bool) -> gr.Blocks:
-    """Build a run's page; `local` means reachable only from this machine."""
+def build_page(ensemble: Ensemble, predictor: Predictor, *, local: bool) -> gr.Blocks:
+    """Build the page of a run or an ensemble; `local` means reachable only from this machine."""
     handlers, outline = EventHandlers(predictor), predictor.outline
     with gr.Blocks(title="Skin lesion outline", analytics_enabled=False, delete_cache=(60, 60)) as page:
         image = gr.State(None, time_to_live=KEPT_SECONDS)
-        gr.HTML(render_header(run, config, local=local, tta=outline.tta))
+        gr.HTML(render_header(ensemble, local=local, tta=outline.tta))
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 drop = gr.File(label=f"Dermoscopy image, at most {LARGEST_MB} MB", height=150, elem_id="drop")
@@ -93,8 +92,9 @@ def build_page(run: Run, config: Config, predictor: Predictor, *, local: bool) -
                 examples = gr.HTML(render_examples(handlers.examples), js_on_load=CHOOSE_EXAMPLE)
                 threshold = gr.Slider(
                     0.01, 0.99, outline.threshold, step=0.01, label="Threshold",
-                    info=f"A pixel is lesion if its probability is above the threshold. The run was scored at "
-                         f"{config.outline.threshold:g}.",
+                    info="A pixel is lesion if its probability is above the threshold. "
+                         f"The {'run was' if len(ensemble.members) == 1 else 'first run was'} scored at "
+                         f"{ensemble.config.outline.threshold:g}.",
                 )  # fmt: skip
                 largest = gr.Checkbox(outline.keep_largest, label="Keep only the largest part")
                 holes = gr.Checkbox(outline.fill_holes, label="Fill holes")
@@ -149,14 +149,17 @@ def read_upload(path: Path) -> np.ndarray:
     return read_image(path)
 
 
-def render_header(run: Run, config: Config, *, local: bool, tta: bool = False) -> str:
-    """The page's header: the network, its test scores and the intended use."""
-    height_px, width_px = config.data.image_size
-    facts = [f"Run <b>{escape(run.folder.resolve().name)}</b>", f"network {width_px} × {height_px} px"]
+def render_header(ensemble: Ensemble, *, local: bool, tta: bool = False) -> str:
+    """The page's header: the network or networks, their test scores and the intended use."""
+    sizes = dict.fromkeys(tuple(member.config.data.image_size) for member in ensemble.members)
+    network = f"network {', '.join(f'{width_px} × {height_px}' for height_px, width_px in sizes)} px"
+    facts = [f"Run <b>{escape(ensemble.name)}</b>", network]
+    if len(ensemble.members) > 1:
+        facts[0] = f"Mean of {len(ensemble.members)} runs: <b>{escape(', '.join(ensemble.names))}</b>"
     if tta:
         facts.append("mean over the image and its mirror images")
-    if run.summary("test").exists():
-        summary = load_json(run.summary("test"))
+    if ensemble.home is not None and ensemble.home.summary("test").exists():
+        summary = load_json(ensemble.home.summary("test"))
         jaccard = summary["native"]["jaccard"]
         facts.append(
             f"mean Jaccard {jaccard['mean']:.4f} (95 % interval {show_interval(jaccard['interval'])}) "

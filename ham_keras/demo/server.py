@@ -8,10 +8,9 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ham_keras.errors import HamError
-from ham_keras.runs import load_trained_run
+from ham_keras.prediction.ensemble import Folders, load_ensemble
 from ham_keras.settings import Outline
 
 HOST, PORT = "127.0.0.1", 7860
@@ -19,10 +18,10 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "
 
 
 @contextmanager
-def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Outline | None = None) -> Iterator[str]:
-    """Serve a run's page until the `with` block ends; yields its address.
+def serve(folder: Folders, *, host: str = HOST, port: int = PORT, outline: Outline | None = None) -> Iterator[str]:
+    """Serve the page of a run, or of the mean of several, until the `with` block ends; yields its address.
 
-    `outline` sets the page's initial post-processing; the default is that of the run's config.
+    `outline` sets the page's initial post-processing; the default is that of the first run's config.
 
     The process sends nothing except responses to its page: no telemetry, no external fonts or scripts, no share link.
     Uploads go to a temporary folder, which is deleted when the block ends.
@@ -30,7 +29,7 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Ou
     Raises:
         HamError: not a run, no weights yet, Gradio is not installed, host or port cannot be used.
     """
-    run, config = load_trained_run(folder)
+    ensemble = load_ensemble(folder)
     _check_port(host, port)
     with tempfile.TemporaryDirectory(prefix="ham_keras_app_", ignore_cleanup_errors=True) as uploads:
         os.environ.update(QUIET, GRADIO_TEMP_DIR=uploads)  # before Gradio is imported
@@ -40,7 +39,7 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Ou
         from ham_keras.demo.page import build_page, launch_page
         from ham_keras.prediction.predictor import load_predictor
 
-        page = build_page(run, config, load_predictor(folder, outline), local=is_local(host))
+        page = build_page(ensemble, load_predictor(ensemble, outline), local=is_local(host))
         try:
             yield launch_page(page, host, port)
         finally:

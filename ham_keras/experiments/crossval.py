@@ -1,4 +1,4 @@
-"""K-fold cross-validation: its folder, its folds and the out-of-fold scores."""
+"""K-fold cross-validation: its folds and the out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -6,57 +6,18 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from ham_keras.config import Config
+from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.folds import fold_split, make_folds
 from ham_keras.data.records import Record
 from ham_keras.data.selection import select_subsets
 from ham_keras.files import load_csv, replacing_folder, save_csv, save_json
-from ham_keras.runs import Run, WorkFolder
 from ham_keras.scores.summary import summarise
-
-
-class CrossvalConfig(Config):
-    """A run config and the number of folds."""
-
-    folds: Annotated[int, Field(ge=2, le=100)] = Field(5, description="Number of folds; each is held out once.")
-
-
-@dataclass(frozen=True)
-class CrossvalFolder(WorkFolder):
-    """The paths of a cross-validation folder; each fold is a run folder in it."""
-
-    kind = "cross-validation"
-    config_name = "crossval.json"
-    config_type = CrossvalConfig
-
-    @property
-    def splits(self) -> Path:
-        return self.folder / "splits"
-
-    @property
-    def out_of_fold(self) -> Path:
-        """Out-of-fold scores and masks of all images; written last."""
-        return self.folder / "oof"
-
-    def fold(self, number: int) -> Run:
-        return Run(self.folder / f"fold_{number}")
-
-    @property
-    def folds(self) -> list[Run]:
-        """The folds that have been started."""
-        found = sorted(self.folder.glob("fold_*"), key=lambda path: int(path.name.rpartition("_")[2]))
-        return [Run(path) for path in found]
-
-    @property
-    def contents(self) -> tuple[Path, ...]:
-        return (self.out_of_fold, *(run.folder for run in self.folds), self.splits, self.split, self.config)
 
 
 def open_crossval(config: CrossvalConfig, *, overwrite: bool = False) -> AbstractContextManager[CrossvalFolder]:

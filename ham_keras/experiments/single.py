@@ -14,7 +14,8 @@ from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, warn
 from ham_keras.files import load_json, save_json
 from ham_keras.models.precision import choose_precision, describe_device
-from ham_keras.prediction.evaluation import evaluate_run
+from ham_keras.prediction.ensemble import single_run
+from ham_keras.prediction.evaluation import evaluate_ensemble
 from ham_keras.reports.pictures import save_curves
 from ham_keras.reports.single import report_run
 from ham_keras.runs import Run
@@ -47,7 +48,9 @@ def train_and_score(
     progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)
     made_from = describe_scoring(str(config.data.root), "test", config)
-    summary = evaluate_run(run, config, records["test"], "test", made_from, save_masks=save_masks, visible=visible)
+    summary = evaluate_ensemble(
+        single_run(run, config), run, records["test"], "test", made_from, save_masks=save_masks, visible=visible
+    )
     print(f"\n{format_summary(summary, f'{run.folder}: test split')}")
     run.resume_state.unlink()  # marks the run as finished, even if the report fails
     write_report(run, visible=visible)

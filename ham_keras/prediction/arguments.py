@@ -1,15 +1,51 @@
-"""Command-line flags for post-processing. A flag that is not given keeps the setting of the run's config."""
+"""Command-line arguments: runs, and flags for post-processing."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Sequence
+from itertools import takewhile
 
+from ham_keras.errors import HamError
+from ham_keras.prediction.ensemble import is_run_folder
 from ham_keras.settings import Outline
 
 
+def add_runs_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the positional arguments `runs`, one or more."""
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+",
+        help="a run folder, e.g. runs/base; the probabilities of several runs, or of a cross-validation's folds, are "
+             "averaged",
+    )  # fmt: skip
+
+
+def split_inputs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split `RUN [RUN ...] INPUT [INPUT ...]`: the first argument is a run, and so are the run folders after it.
+
+    Raises:
+        HamError: no inputs, or a run folder among them.
+    """
+    runs = [arguments[0], *takewhile(is_run_folder, arguments[1:])]
+    inputs = list(arguments[len(runs) :])
+    if not inputs:
+        raise HamError(f"{runs[-1]}: the last argument; expected images after the runs, e.g. runs/base photos/")
+    misplaced = next(filter(is_run_folder, inputs), None)
+    if misplaced is not None:
+        raise HamError(f"{misplaced}: a run after the image {inputs[0]}; give all runs before the images")
+    return runs, inputs
+
+
+def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split runs and `section.key=value` overrides, in any order after the first run."""
+    first, *others = arguments
+    overrides = [each for each in others if "=" in each and not is_run_folder(each)]
+    return [first, *(each for each in others if each not in overrides)], overrides
+
+
 def add_outline_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --threshold, --tta, --keep and --fill-holes, all None by default."""
+    """Add --threshold, --tta, --keep and --fill-holes, all None by default: the run's settings then apply."""
     parser.add_argument(
         "--threshold", type=parse_threshold, metavar="T", help="pixels above it are lesion (default: the run's)"
     )

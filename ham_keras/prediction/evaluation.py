@@ -1,4 +1,4 @@
-"""Score a run's network on images with masks: a row per image and a summary, in scores/<name>/."""
+"""Score one run or several on images with masks: a row per image and a summary, in scores/<name>/."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ham_keras.config import Config
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.files import replacing_folder, save_csv, save_json
-from ham_keras.models.loading import load_model
+from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.postprocessing import postprocess
-from ham_keras.prediction.predictor import Network, Prediction, Predictor, resize_to_image
+from ham_keras.prediction.predictor import Prediction, Predictor, load_predictor, resize_to_image
 from ham_keras.runs import Run
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import summarise
 from ham_keras.settings import Outline
 
 
-def evaluate_run(
-    run: Run,
-    config: Config,
+def evaluate_ensemble(
+    ensemble: Ensemble,
+    home: Run,
     records: Sequence[Record],
     name: str,
     made_from: Mapping[str, Any],
@@ -35,24 +34,24 @@ def evaluate_run(
     save_masks: bool = False,
     visible: bool = True,
 ) -> dict[str, Any]:
-    """Score the run's network on these records; writes scores/<name>/per_image.csv and summary.json.
+    """Score a run, or the mean of several, on these records; writes scores/<name>/per_image.csv and summary.json.
 
-    `made_from` is added to the summary and says which images were scored. `save_masks` also writes
-    masks/<id>_segmentation.png.
+    The post-processing is that of the ensemble's config. `made_from` is added to the summary and says which images
+    were scored. `save_masks` also writes masks/<id>_segmentation.png. The scores are written to the folder `home`.
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
     """
-    target = run.scores(name)
-    scored = evaluate_images(load_model(run, config), records, config, visible=visible)
+    target = home.scores(name)
+    scored = evaluate_images(load_predictor(ensemble, ensemble.config.outline), records, visible=visible)
     if save_masks:
         with replacing_folder(target / "masks") as masks:
             rows = [_save_mask(masks, *each) for each in scored]
     else:
         rows = [row for row, _, _ in scored]
     save_csv(target / "per_image.csv", rows)
-    summary = {"run": run.folder.name, "set": name, **made_from}
-    summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
+    summary = {"run": ensemble.name, "set": name, **made_from}
+    summary |= summarise(rows, resamples=ensemble.config.score.bootstrap_resamples)
     save_json(target / "summary.json", summary)
     return summary
 
@@ -63,21 +62,19 @@ def _save_mask(folder: Path, row: dict[str, Any], record: Record, mask: np.ndarr
 
 
 def evaluate_images(
-    network: Network, records: Sequence[Record], config: Config, *, visible: bool = True
+    predictor: Predictor, records: Sequence[Record], *, visible: bool = True
 ) -> Iterator[tuple[dict[str, Any], Record, np.ndarray]]:
     """Yield, for each record, its row of per_image.csv, the record, and the predicted mask at the true mask's size.
 
     The predicted mask is uint8 [H, W] in {0, 1} and equals the one that `predict` writes with the same settings.
-    `network` is as in `Predictor`.
 
     Raises:
         HamError: an image or mask cannot be read; names the first.
     """
-    predictor = Predictor(network, config.data, config.outline)
     by_path = {record.image_path: record for record in records}
 
     def finish(path: Path, prediction: Prediction) -> tuple[dict[str, Any], Record, np.ndarray]:
-        return _score(by_path[path], prediction, config.outline)
+        return _score(by_path[path], prediction, predictor.outline)
 
     with tqdm(total=len(records), desc="scoring", unit=" images", disable=not visible) as bar:
         for _, scored in predictor.predict_files(by_path, finish):
@@ -92,7 +89,7 @@ def _score(record: Record, prediction: Prediction, outline: Outline) -> tuple[di
     height_px, width_px = truth.lesion.shape
     native = prediction.mask
     if native.shape != truth.lesion.shape:
-        native = postprocess(resize_to_image(prediction.network_probability, height_px, width_px), outline)
+        native = postprocess(resize_to_image(prediction.shares, height_px, width_px), outline)
     network = postprocess(prediction.network_probability[..., 0], outline)
     row = {
         "image_id": record.image_id,

@@ -18,9 +18,9 @@ from PIL import Image
 from ham_keras.data.overlay import draw_outline
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
+from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.postprocessing import Probability
-from ham_keras.runs import Run
 from ham_keras.settings import Outline
 
 if TYPE_CHECKING:
@@ -229,10 +229,10 @@ class PredictionFolder:
             self.table.unlink(missing_ok=True)
 
 
-def describe_settings(run: Run, outline: Outline, probability_bits: int | None = None) -> dict[str, Any]:
+def describe_settings(ensemble: Ensemble, outline: Outline, probability_bits: int | None = None) -> dict[str, Any]:
     """Describe what predictions depend on: the weights, the post-processing, and what is saved."""
-    digest = hashlib.sha256(run.weights.read_bytes()).hexdigest()
-    used = {"run": run.folder.resolve().name, "weights_sha256": digest, **outline.model_dump()}
+    digests = [hashlib.sha256(member.run.weights.read_bytes()).hexdigest() for member in ensemble.members]
+    used = {"run": "+".join(ensemble.names), "weights_sha256": "+".join(digests), **outline.model_dump()}
     return {**used, "probability_bits": probability_bits}
 
 

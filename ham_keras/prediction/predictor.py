@@ -15,14 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from ham_keras.data.encoded import read_head
-from ham_keras.data.images import read_image, resize_probability
+from ham_keras.data.images import read_image
 from ham_keras.errors import HamError
 from ham_keras.models.loading import load_model
-from ham_keras.prediction.mirrors import average_mirrors
+from ham_keras.prediction.branches import Branch, Member, add_shares, build_branches, common_size
+from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
-from ham_keras.preprocessing.steps import build_steps
-from ham_keras.runs import load_run
-from ham_keras.settings import Data, Outline
+from ham_keras.settings import Outline
 
 BATCH_SIZE = 16
 BATCH_PIXELS = 64_000_000  # over all original images of a batch, to limit memory
@@ -30,6 +29,7 @@ THREADS = min(os.cpu_count() or 1, 8)
 
 T = TypeVar("T")
 Batch = list[tuple[Path, "Future[Any]"]]
+Shares = tuple[np.ndarray, ...]  # of each branch, float32 [h, w, 1] at its size; see `Branch.share`
 
 
 @dataclass(frozen=True)
@@ -38,51 +38,51 @@ class Prediction:
 
     Attributes:
         image: uint8 RGB [H, W, 3].
-        network_probability: float32 [h, w, 1], 0..1, at the network's size.
-        probability: float32 [H, W], `network_probability` resized to the image.
+        shares: the networks' output. An ensemble has one array for each different preprocessing.
+        network_size: height and width of the network's input, of the largest in an ensemble.
+        probability: float32 [H, W], 0..1: `shares` resized to the image and added.
         mask: uint8 [H, W] in {0, 1}.
     """
 
     image: np.ndarray
-    network_probability: np.ndarray
+    shares: Shares
+    network_size: tuple[int, int]
     probability: Probability
     mask: Mask
 
+    @property
+    def network_probability(self) -> np.ndarray:
+        """Probabilities at the network's size, float32 [h, w, 1]."""
+        return resize_to_image(self.shares, *self.network_size)[..., None]
+
 
 Finish = Callable[[Path, Prediction], T]
-Network = Callable[..., tf.Tensor]
 
 
 class Predictor:
-    """A network with its preprocessing and post-processing. Safe to call from several threads."""
+    """One or more networks with their preprocessing, and post-processing. Safe to call from several threads.
 
-    def __init__(self, network: Network, settings: Data, outline: Outline) -> None:
-        """Wrap a network.
+    The probabilities of several networks are resized to the image and averaged.
+    """
+
+    def __init__(self, members: Sequence[Member], outline: Outline) -> None:
+        """Wrap networks.
 
         Args:
-            network: a Keras model, or another function from float32 images [N, h, w, 3], 0..255, and
-                `training=False` to probabilities [N, h, w, 1].
-            settings: the data settings it was trained with: preprocessing and the network's size.
+            members: each network with the data settings it was trained with: preprocessing and the network's size.
             outline: the post-processing.
         """
         self.outline = outline
-        self.steps = build_steps(settings)
-        height_px, width_px = settings.image_size
-
-        @tf.function(input_signature=[tf.TensorSpec([None, height_px, width_px, 3], tf.uint8)])
-        def predict_batch(images: tf.Tensor) -> tf.Tensor:
-            pixels = tf.cast(images, tf.float32)
-            return average_mirrors(lambda each: network(each, training=False), pixels, tta=outline.tta)
-
-        self._predict_batch = predict_batch
+        self._branches = build_branches(members)
+        self._predict_batch = [_compile(branch, tta=outline.tta) for branch in self._branches]
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Segment one image, uint8 RGB [H, W, 3]."""
-        return self._postprocess(image, self.predict_network(image))
+        return self._postprocess(image, self.predict_shares(image))
 
-    def predict_network(self, image: np.ndarray) -> np.ndarray:
-        """Return the probabilities of one image, uint8 RGB [H, W, 3], at the network's size: float32 [h, w, 1]."""
-        return self._probabilities([self._preprocess(image)])[0]
+    def predict_shares(self, image: np.ndarray) -> Shares:
+        """Return the networks' output for one image, uint8 RGB [H, W, 3]."""
+        return self._shares([self._preprocess(image)])[0]
 
     def predict_files(self, paths: Iterable[Path], finish: Finish[T]) -> Iterator[tuple[Path, T | HamError]]:
         """Yield each file, in order, with the result of `finish`, or with a HamError if it cannot be read.
@@ -94,7 +94,7 @@ class Predictor:
             def start_finishing(batch: Batch) -> Batch:
                 read = {path: future.result() for path, future in batch if not future.exception()}
                 small = [pair[1] for pair in read.values()]
-                outputs = dict(zip(read, self._probabilities(small) if small else (), strict=True))
+                outputs = dict(zip(read, self._shares(small) if small else (), strict=True))
                 return [
                     (path, threads.submit(self._finish, finish, path, read[path][0], outputs[path]))
                     if path in read
@@ -112,37 +112,55 @@ class Predictor:
                         raise error
                     yield path, error or future.result()
 
-    def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
         image = read_image(path)
         return image, self._preprocess(image)
 
-    def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, network_probability: np.ndarray) -> T:
-        return finish(path, self._postprocess(image, network_probability))
+    def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, shares: Shares) -> T:
+        return finish(path, self._postprocess(image, shares))
 
-    def _probabilities(self, small: Sequence[np.ndarray]) -> np.ndarray:
-        return self._predict_batch(np.stack(small)).numpy()
+    def _shares(self, small: Sequence[list[np.ndarray]]) -> list[Shares]:
+        """Run the networks on a batch; `small` has, for each image, the input of each branch."""
+        by_branch = zip(self._predict_batch, zip(*small, strict=True), strict=True)
+        return list(zip(*(predict(np.stack(images)).numpy() for predict, images in by_branch), strict=True))
 
-    def _preprocess(self, image: np.ndarray) -> np.ndarray:
-        return self.steps(image).numpy()
+    def _preprocess(self, image: np.ndarray) -> list[np.ndarray]:
+        return [branch.steps(image).numpy() for branch in self._branches]
 
-    def _postprocess(self, image: np.ndarray, network_probability: np.ndarray) -> Prediction:
-        probability = resize_to_image(network_probability, *image.shape[:2])
-        return Prediction(image, network_probability, probability, postprocess(probability, self.outline))
+    def _postprocess(self, image: np.ndarray, shares: Shares) -> Prediction:
+        probability = resize_to_image(shares, *image.shape[:2])
+        mask = postprocess(probability, self.outline)
+        return Prediction(image, shares, common_size(self._branches), probability, mask)
 
 
-def load_predictor(folder: Path | str, outline: Outline | None = None) -> Predictor:
-    """Load a run's network with its best weights, in float32. `outline` defaults to that of the run's config.
+def _compile(branch: Branch, *, tta: bool) -> Callable[[np.ndarray], tf.Tensor]:
+    @tf.function(input_signature=[tf.TensorSpec([None, *branch.size, 3], tf.uint8)])
+    def predict_batch(images: tf.Tensor) -> tf.Tensor:
+        return branch.share(tf.cast(images, tf.float32), tta=tta)
+
+    return predict_batch
+
+
+def load_predictor(runs: Folders | Ensemble, outline: Outline | None = None) -> Predictor:
+    """Load the networks of one run or several with their best weights, in float32.
+
+    `outline` defaults to that of the run's config; of several, to the first's.
 
     Raises:
         HamError: not a run, or no weights yet.
     """
-    run, config = load_run(folder)
-    return Predictor(load_model(run, config), config.data, outline or config.outline)
+    ensemble = runs if isinstance(runs, Ensemble) else load_ensemble(runs)
+    return Predictor(load_members(ensemble), outline or ensemble.agreed_outline())
 
 
-def resize_to_image(network_probability: np.ndarray, height_px: int, width_px: int) -> Probability:
-    """Resize probabilities from the network's size, float32 [h, w, 1], to [height_px, width_px]."""
-    return resize_probability(network_probability[None], height_px, width_px)[0, ..., 0].numpy()
+def load_members(ensemble: Ensemble) -> list[Member]:
+    """Load the networks of an ensemble, each with its data settings."""
+    return [(load_model(member.run, member.config), member.config.data) for member in ensemble.members]
+
+
+def resize_to_image(shares: Shares, height_px: int, width_px: int) -> Probability:
+    """Resize the networks' output to [height_px, width_px] and add it: probabilities, 0..1."""
+    return add_shares([share[None] for share in shares], height_px, width_px)[0, ..., 0].numpy()
 
 
 def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:

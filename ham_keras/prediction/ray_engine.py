@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.errors import HamError
+from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.settings import Outline
 
@@ -21,12 +22,12 @@ CORES_PER_WORKER = 2  # that the network keeps busy
 
 
 class Worker:
-    """A Ray worker process: loads the network once, then processes blocks of files."""
+    """A Ray worker process: loads the networks once, then processes blocks of files."""
 
-    def __init__(self, folder: str, outline: Outline, output: str, probability_bits: int | None) -> None:
+    def __init__(self, folders: list[str], outline: Outline, output: str, probability_bits: int | None) -> None:
         from ham_keras.prediction.predictor import load_predictor
 
-        self.predictor = load_predictor(folder, outline)
+        self.predictor = load_predictor(folders, outline)
         self.predictions = PredictionFolder(Path(output), probability_bits)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
@@ -48,7 +49,7 @@ class Worker:
 
 
 def predict_on_ray(
-    folder: Path, outline: Outline, paths: Sequence[Path], predictions: PredictionFolder, workers: int | None = None
+    runs: Ensemble, outline: Outline, paths: Sequence[Path], predictions: PredictionFolder, workers: int | None = None
 ) -> Iterator[tuple[Path, Any]]:
     """Run `Predictor.predict_files` with `PredictionFolder.save` in `workers` processes; yields in any order.
 
@@ -64,10 +65,11 @@ def predict_on_ray(
         # Absolute paths: workers have a different working directory.
         named = {str(path.absolute()): path for path in paths}
         items = [{"path": name, "image_id": predictions.id_of(path)} for name, path in named.items()]
+        folders = [str(member.run.folder.absolute()) for member in runs.members]
         output = str(predictions.folder.absolute())
         dataset = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,
-            fn_constructor_args=(str(folder.absolute()), outline, output, predictions.probability_bits),
+            fn_constructor_args=(folders, outline, output, predictions.probability_bits),
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
             num_cpus=1,

@@ -1,4 +1,4 @@
-"""A trained run as a Python object: its network, config and scores, and methods that segment images."""
+"""A trained run, or several, as a Python object: network, config and scores, and methods that segment images."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ham_keras.data.images import read_image
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.models.loading import load_model
+from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.predictor import Prediction, load_predictor
-from ham_keras.runs import load_trained_run
 
 
 @dataclass(frozen=True)
@@ -38,43 +38,35 @@ class Segmentation:
     measurements: dict[str, Any]
 
 
-class TrainedRun:
-    """A run folder with weights, as returned by `ham_keras.load`.
+class TrainedEnsemble:
+    """Trained runs whose probabilities are averaged, as returned by `ham_keras.load` for several.
 
-    Images are segmented in float32 with the post-processing of the run's config. Research use; not a medical device.
+    Each network gets the image at its own size. Its probabilities are resized to the image and averaged, in float32;
+    then the post-processing of the first run's config is applied. Research use; not a medical device.
 
     Attributes:
-        run: the paths of the run folder.
-        config: the config it was trained with.
+        members: name, run folder and config of each run.
+        outline: the post-processing.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        """Load the run's best weights.
+    def __init__(self, ensemble: Ensemble) -> None:
+        """Load the best weights of each run.
 
         Raises:
-            HamError: not a run, no weights yet, or weights of a different network.
+            HamError: weights of a different network.
         """
-        self.run, self.config = load_trained_run(folder)
-        self._predictor = load_predictor(folder, self.config.outline)
+        self.members, self.outline = ensemble.members, ensemble.agreed_outline()
+        self._home = ensemble.home
+        self._predictor = load_predictor(ensemble, self.outline)
 
     def __repr__(self) -> str:
-        settings, size = self.config.model, "x".join(map(str, self.config.data.image_size))
-        return f"<TrainedRun {self.run.folder}: {settings.architecture} {settings.backbone}, {size}>"
-
-    @cached_property
-    def model(self) -> keras.Model:
-        """A copy of the network in float32: RGB 0..255 [N, h, w, 3] to probability [N, h, w, 1].
-
-        Changing it does not affect `segment`.
-        """
-        return load_model(self.run, self.config)
+        return f"<{type(self).__name__} {', '.join(member.name for member in self.members)}>"
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """The content of each scores/<name>/summary.json, by name, e.g. "test"."""
-        return {
-            path.parent.name: load_json(path) for path in sorted(self.run.scores("*").parent.glob("*/summary.json"))
-        }
+        """The content of each scores/<name>/summary.json, by name, e.g. "test"; empty if there is no folder for it."""
+        found = self._home.scores("*").parent.glob("*/summary.json") if self._home else ()
+        return {path.parent.name: load_json(path) for path in sorted(found)}
 
     def segment(self, image: npt.NDArray[np.uint8] | Image.Image | Path | str) -> Segmentation:
         """Segment the lesion of one image: uint8 RGB [H, W, 3], a PIL image or a file.
@@ -97,6 +89,37 @@ class TrainedRun:
         if isinstance(paths, str | Path):
             raise HamError(f"{paths}: expected several image files; for one call segment()")
         return self._predictor.predict_files(map(Path, paths), lambda _, prediction: _measured(prediction))
+
+
+class TrainedRun(TrainedEnsemble):
+    """A run folder with weights, as returned by `ham_keras.load`: an ensemble of one.
+
+    Attributes:
+        run: the paths of the run folder.
+        config: the config it was trained with.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        super().__init__(ensemble)
+        self.run, self.config = self.members[0].run, self.members[0].config
+
+    def __repr__(self) -> str:
+        settings, size = self.config.model, "x".join(map(str, self.config.data.image_size))
+        return f"<TrainedRun {self.run.folder}: {settings.architecture} {settings.backbone}, {size}>"
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """A copy of the network in float32: RGB 0..255 [N, h, w, 3] to probability [N, h, w, 1].
+
+        Changing it does not affect `segment`.
+        """
+        return load_model(self.run, self.config)
+
+
+def load_trained(folders: Folders) -> TrainedRun | TrainedEnsemble:
+    """Load a run, or several as an ensemble; see `ham_keras.load`."""
+    ensemble = load_ensemble(folders)
+    return TrainedRun(ensemble) if len(ensemble.members) == 1 else TrainedEnsemble(ensemble)
 
 
 def _measured(prediction: Prediction) -> Segmentation:

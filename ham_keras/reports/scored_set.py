@@ -57,10 +57,12 @@ class ScoredSet:
         """
         from ham_keras.models.loading import load_model
         from ham_keras.prediction.evaluation import evaluate_images
+        from ham_keras.prediction.predictor import Predictor
 
         records = [self.records[image_id] for image_id in dict.fromkeys(image_ids)]
-        model, found = load_model(self.run, self.config), {}
-        for row, record, mask in evaluate_images(model, records, self.config, visible=False):
+        predictor = Predictor([(load_model(self.run, self.config), self.config.data)], self.config.outline)
+        found = {}
+        for row, record, mask in evaluate_images(predictor, records, visible=False):
             known = self.jaccard(record.image_id)
             if abs(row["jaccard_native"] - known) > JACCARD_TOLERANCE:
                 raise HamError(

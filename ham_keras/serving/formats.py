@@ -6,51 +6,64 @@ import errno
 import importlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from ham_keras.config import Config
 from ham_keras.errors import HamError
+from ham_keras.prediction.branches import build_branches, common_size
 from ham_keras.serving.signatures import build_signatures
 from ham_keras.serving.warmup import save_warmup_requests
+from ham_keras.settings import Data, Outline
 
-Writer = Callable[[keras.Model, Config, Path, str], None]
+LARGEST_BYTES = 2**31 - 2**26  # of the weights in a SavedModel: protocol buffers hold 2 GiB, the rest is for the graph
+
+Members = Sequence[tuple[keras.Model, Data]]
+Writer = Callable[[Members, Outline, Path, str], None]
 
 
-def write_saved_model(model: keras.Model, config: Config, folder: Path, name: str) -> None:
-    """Write a SavedModel: signatures around the frozen network, with warm-up requests for TensorFlow Serving."""
-    signatures = build_signatures(model, config.data, config.outline)
+def write_saved_model(members: Members, outline: Outline, folder: Path, name: str) -> None:
+    """Write a SavedModel: signatures around the frozen networks, with warm-up requests for TensorFlow Serving.
+
+    Raises:
+        HamError: the weights are too large for one SavedModel.
+    """
+    weight_bytes = sum(4 * network.count_params() for network, _ in members)
+    if weight_bytes > LARGEST_BYTES:
+        raise HamError(
+            f"--format saved_model: the weights of {len(members)} networks are {weight_bytes / 2**30:.1f} GiB, and "
+            f"frozen ones are limited to {LARGEST_BYTES / 2**30:.1f} GiB; export fewer runs"
+        )
+    signatures = build_signatures(members, outline)
     try:
         tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
     except tf.errors.ResourceExhaustedError:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
     requests = folder / "assets.extra" / "tf_serving_warmup_requests"
-    height_px, width_px = config.data.image_size
-    save_warmup_requests(requests, name, height_px, width_px, config.outline.threshold)
+    save_warmup_requests(requests, name, signatures, common_size(build_branches(members)), outline.threshold)
 
 
-def write_onnx(model: keras.Model, config: Config, folder: Path, name: str) -> None:
+def write_onnx(members: Members, outline: Outline, folder: Path, name: str) -> None:
     """Write `<name>.onnx` with Keras' export and tf2onnx.
 
     Raises:
-        HamError: tf2onnx is not installed.
+        HamError: tf2onnx is not installed, or the networks' preprocessing differs.
     """
     _require("tf2onnx", "onnx", "onnx tf2onnx")
-    _keras_export(model, config, folder / f"{name}.onnx", "onnx")
+    _keras_export(members, folder / f"{name}.onnx", "onnx")
 
 
-def write_openvino(model: keras.Model, config: Config, folder: Path, name: str) -> None:
+def write_openvino(members: Members, outline: Outline, folder: Path, name: str) -> None:
     """Write `<name>.xml` and `<name>.bin`, OpenVINO's IR, with Keras' export.
 
     Raises:
-        HamError: openvino is not installed.
+        HamError: openvino is not installed, or the networks' preprocessing differs.
     """
     _require("openvino", "openvino", "openvino")
-    _keras_export(model, config, folder / f"{name}.xml", "openvino")
+    _keras_export(members, folder / f"{name}.xml", "openvino")
 
 
 WRITERS: dict[str, Writer] = {
@@ -67,10 +80,25 @@ def _require(module: str, form: str, packages: str) -> None:
         raise HamError(f"--format {form}: {module} is not installed; pip install {packages}") from None
 
 
-def _keras_export(model: keras.Model, config: Config, path: Path, form: str) -> None:
+def _keras_export(members: Members, path: Path, form: str) -> None:
+    branches = build_branches(members)
+    if len(branches) > 1:
+        raise HamError(
+            f"--format {form}: the runs' preprocessing differs, e.g. in data.image_size, so that no image fits all "
+            f"networks; only saved_model supports that"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = keras.InputSpec(shape=(None, *config.data.image_size, 3), dtype="float32", name="images")
+    images = keras.InputSpec(shape=(None, *branches[0].size, 3), dtype="float32", name="images")
     options: dict[str, Any] = {"format": form, "input_signature": [images], "verbose": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras accesses np.object, for tf2onnx
-        keras.Model(model.inputs, model.outputs).export(str(path), **options)
+        _average([network for network, _ in members]).export(str(path), **options)
+
+
+def _average(models: Sequence[keras.Model]) -> keras.Model:
+    """One model with the mean of the models' outputs."""
+    if len(models) == 1:
+        return keras.Model(models[0].inputs, models[0].outputs)
+    image = keras.Input((None, None, 3), name="image")
+    renamed = [keras.Model(each.input, each.output, name=f"member_{i}") for i, each in enumerate(models)]
+    return keras.Model(image, keras.layers.Average()([model(image) for model in renamed]))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ham_keras.config import Config
 from ham_keras.environment import describe_environment
 from ham_keras.files import load_json
+from ham_keras.prediction.ensemble import Ensemble, Member
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
 
@@ -19,39 +19,58 @@ LICENCE = (
 )
 
 
-def describe_export(run: Run, config: Config, form: str = "saved_model") -> dict[str, Any]:
-    """Return the content of metadata.json: inputs and outputs, how the network was trained, and its scores.
+def describe_export(ensemble: Ensemble, form: str = "saved_model") -> dict[str, Any]:
+    """Return the content of metadata.json: inputs and outputs, how the networks were trained, and their scores.
 
-    Each signature's `left_to_the_caller` lists, in order, the steps from its outputs to the masks of `predict`.
+    Each signature's `left_to_the_caller` lists, in order, the steps from its outputs to the masks of `predict`. For
+    several runs, `members` has each one's name, preprocessing, config, training environment and scores.
     """
-    from ham_keras.preprocessing.steps import build_steps
-
-    return {
-        "name": run.folder.resolve().name,
+    members = [_describe_member(member) for member in ensemble.members]
+    outline = ensemble.config.outline
+    sizes = [member.config.data.image_size for member in ensemble.members]
+    size = [max(side) for side in zip(*sizes, strict=True)]
+    alike = all(member["preprocessing"] == members[0]["preprocessing"] for member in members)
+    described = {
+        "name": ensemble.name,
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
         "format": form,
-        "signatures": _signatures(config) if form == "saved_model" else _network_signature(config),
-        "preprocessing": build_steps(config.data).describe(),
-        "outline": config.outline.model_dump(),
-        "threshold": config.outline.threshold,
+        "signatures": _signatures(outline, size, alike) if form == "saved_model" else _network_signature(outline, size),
+        "preprocessing": members[0]["preprocessing"] if alike else None,
+        "outline": outline.model_dump(),
+        "threshold": outline.threshold,
         "precision": "float32",
-        "config": config.model_dump(by_alias=True, exclude={"schema_"}),
-        "trained": load_json(run.environment),
         "exported": describe_environment("CPU", "float32"),
-        "scores": load_json(run.summary("test")) if run.summary("test").exists() else None,
+        "scores": _test_scores(ensemble.home),
+    }
+    return {**members[0], **described} if len(members) == 1 else {**described, "members": members}
+
+
+def _describe_member(member: Member) -> dict[str, Any]:
+    from ham_keras.preprocessing.steps import build_steps
+
+    return {
+        "name": member.name,
+        "preprocessing": build_steps(member.config.data).describe(),
+        "config": member.config.model_dump(by_alias=True, exclude={"schema_"}),
+        "trained": load_json(member.run.environment),
+        "scores": _test_scores(member.run),
     }
 
 
-def _signatures(config: Config) -> dict[str, Any]:
-    height_px, width_px = config.data.image_size
+def _test_scores(run: Run | None) -> dict[str, Any] | None:
+    return load_json(run.summary("test")) if run is not None and run.summary("test").exists() else None
+
+
+def _signatures(outline: Outline, size: list[int], alike: bool) -> dict[str, Any]:
+    """`alike`: all networks have the same preprocessing."""
     files = {"dtype": "string", "shape": ["N"], "holds": "JPEG or PNG files; EXIF orientation is ignored"}
     masks = {"dtype": "string", "shape": ["N"], "holds": "PNG files at each image's size: 255 lesion, 0 skin"}
     threshold = {"dtype": "float32", "shape": ["N"], "range": [0, 1], "meaning": "lesion is where probability > this"}
-    small = {**PROBABILITY, "shape": ["N", height_px, width_px]}
+    small = {**PROBABILITY, "shape": ["N", *size]}
     common = {"outputs": {"probability": small, "mask_bytes": masks}, "left_to_the_caller": []}
-    steps = _postprocessing_steps(config.outline)
-    return {
+    steps = _postprocessing_steps(outline)
+    signatures = {
         "serving_default": {
             "inputs": {"images": {"dtype": "uint8", "shape": ["N", "H", "W", 3], **RGB}},
             "outputs": {"probability": {**PROBABILITY, "shape": ["N", "H", "W"]}},
@@ -59,29 +78,31 @@ def _signatures(config: Config) -> dict[str, Any]:
         },
         "serve_bytes": {"inputs": {"image_bytes": files}, **common},
         "serve_bytes_threshold": {"inputs": {"image_bytes": files, "threshold": threshold}, **common},
-        "serve_network": {
-            "inputs": {"images": _network_input(config)},
+    }
+    if alike:
+        signatures["serve_network"] = {
+            "inputs": {"images": _network_input(size)},
             "outputs": {"probability": small},
             "left_to_the_caller": ["preprocessing", *steps],
-        },
-    }
+        }
+    return signatures
 
 
-def _network_signature(config: Config) -> dict[str, Any]:
+def _network_signature(outline: Outline, size: list[int]) -> dict[str, Any]:
     """The only signature of formats that contain just the network."""
-    output = {**PROBABILITY, "shape": ["N", *config.data.image_size, 1], "name": "the first output"}
-    mirrors = ["tta"] if config.outline.tta else []
+    output = {**PROBABILITY, "shape": ["N", *size, 1], "name": "the first output"}
+    mirrors = ["tta"] if outline.tta else []
     return {
         "network": {
-            "inputs": {"images": _network_input(config)},
+            "inputs": {"images": _network_input(size)},
             "outputs": {"probability": output},
-            "left_to_the_caller": ["preprocessing", *mirrors, *_postprocessing_steps(config.outline)],
+            "left_to_the_caller": ["preprocessing", *mirrors, *_postprocessing_steps(outline)],
         }
     }
 
 
-def _network_input(config: Config) -> dict[str, Any]:
-    return {"dtype": "float32", "shape": ["N", *config.data.image_size, 3], **RGB}
+def _network_input(size: list[int]) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": ["N", *size, 3], **RGB}
 
 
 def _postprocessing_steps(outline: Outline) -> list[str]:

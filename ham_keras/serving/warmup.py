@@ -5,7 +5,7 @@ https://www.tensorflow.org/tfx/serving/saved_model_warmup
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +16,26 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 IMAGE_SIZE_PX = (450, 600)  # height and width of HAM10000's images
 BATCH_SIZES = (1, 16)
+Size = tuple[int, int]  # height and width in pixels
 
 
-def save_warmup_requests(path: Path, model_name: str, height_px: int, width_px: int, threshold: float) -> None:
-    """Write a TFRecord of PredictionLogs that calls each signature with one image and with a batch."""
+def save_warmup_requests(
+    path: Path, model_name: str, signatures: Collection[str], size: Size, threshold: float
+) -> None:
+    """Write a TFRecord of PredictionLogs that calls each of these signatures with one image and with a batch."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in warmup_inputs(height_px, width_px, threshold):
+        for signature, inputs in warmup_inputs(size, threshold):
+            if signature not in signatures:
+                continue
             tensors = {name: tf.make_tensor_proto(value) for name, value in inputs.items()}
             spec = ModelSpec(name=model_name, signature_name=signature)
             request = PredictRequest(model_spec=spec, inputs=tensors)
             writer.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())
 
 
-def warmup_inputs(height_px: int, width_px: int, threshold: float) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield (signature, inputs), all of grey images."""
+def warmup_inputs(size: Size, threshold: float) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Yield (signature, inputs), all of grey images; `size` is the network's."""
     grey = np.full((*IMAGE_SIZE_PX, 3), 128, np.uint8)
     jpeg = tf.io.encode_jpeg(grey).numpy()
     for count in BATCH_SIZES:
@@ -38,4 +43,4 @@ def warmup_inputs(height_px: int, width_px: int, threshold: float) -> Iterator[t
         files = {"image_bytes": np.array([jpeg] * count, object)}
         yield "serve_bytes", files
         yield "serve_bytes_threshold", {**files, "threshold": np.full(count, threshold, np.float32)}
-        yield "serve_network", {"images": np.full((count, height_px, width_px, 3), 128, np.float32)}
+        yield "serve_network", {"images": np.full((count, *size, 3), 128, np.float32)}

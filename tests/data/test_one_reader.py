@@ -115,8 +115,7 @@ def test_audit_reads_the_same_and_finds_the_files_that_stop_training(valid: list
 
 
 def test_evaluation_and_report_read_the_same(trained: Run, valid: list[Record]) -> None:
-    _, config = load_run(trained.folder)
-    rows = [row for row, _, _ in evaluate_images(load_model(trained, config), valid, config, visible=False)]
+    rows = [row for row, _, _ in evaluate_images(load_predictor(trained.folder), valid, visible=False)]
     measured = measure_records(valid, visible=False)
     for record, row in zip(valid, rows, strict=True):
         lesion = read_truth(record).lesion
@@ -128,7 +127,7 @@ def test_evaluation_and_report_read_the_same(trained: Run, valid: list[Record]) 
 def test_prediction_and_served_graph_read_the_same(trained: Run, valid: list[Record]) -> None:
     predictor = load_predictor(trained.folder)
     _, config = load_run(trained.folder)
-    serve = build_signatures(load_model(trained, config), config.data, config.outline)["serve_bytes"]
+    serve = build_signatures([(load_model(trained, config), config.data)], config.outline)["serve_bytes"]
     paths = [record.image_path for record in valid]
     served = 0
     for path, prediction in predictor.predict_files(paths, lambda _, prediction: prediction):
@@ -145,7 +144,7 @@ def test_prediction_and_served_graph_read_the_same(trained: Run, valid: list[Rec
 def test_broken_files_raise_the_same_error_everywhere(trained: Run, broken: list[Record], audited: Audit) -> None:
     _, config = load_run(trained.folder)
     model, predictor = load_model(trained, config), load_predictor(trained.folder)
-    serve = build_signatures(model, config.data, config.outline)["serve_bytes"]
+    serve = build_signatures([(model, config.data)], config.outline)["serve_bytes"]
     details = {p.image_ids[0]: p.detail for p in audited.problems if p.kind in UNREADABLE}
     for record in broken:
         of_image = record.image_id.startswith("photograph")
@@ -163,7 +162,7 @@ def test_broken_files_raise_the_same_error_everywhere(trained: Run, broken: list
                     list(make_eval_dataset(examples, batch_size=1))
             lines[f"training, {cache}"] = line_of(error.value)
         with pytest.raises(HamError) as error:
-            list(evaluate_images(model, [record], config, visible=False))
+            list(evaluate_images(predictor, [record], visible=False))
         lines["evaluation"] = line_of(error.value)
         with pytest.raises(HamError) as error:
             measure_records([record], visible=False)

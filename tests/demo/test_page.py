@@ -19,6 +19,7 @@ from ham_keras.demo.page import (
 )
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
+from ham_keras.prediction.ensemble import single_run
 from ham_keras.runs import Run, load_run
 
 
@@ -28,9 +29,9 @@ class Ramp:
     def __init__(self) -> None:
         self.calls = 0
 
-    def predict_network(self, image: np.ndarray) -> np.ndarray:
+    def predict_shares(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
         self.calls += 1
-        return np.tile(np.linspace(0, 1, 5, dtype=np.float32)[None, :, None], (4, 1, 1))
+        return (np.tile(np.linspace(0, 1, 5, dtype=np.float32)[None, :, None], (4, 1, 1)),)
 
 
 @pytest.fixture
@@ -76,14 +77,14 @@ def test_upload_errors(handlers: Any, tmp_path: Path) -> None:
 def test_header_shows_network_scores_and_intended_use(trained: Run, tmp_path: Path) -> None:
     run, config = load_run(trained.folder)
     jaccard = load_json(run.summary("test"))["native"]["jaccard"]
-    header = render_header(run, config, local=True)
+    header = render_header(single_run(run, config), local=True)
     low, high = jaccard["interval"]
     assert f"mean Jaccard {jaccard['mean']:.4f} (95 % interval {low:.4f} to {high:.4f}) on 6 test images" in header
     assert "Run <b>tiny</b> · network 32 × 32 px" in header
     assert "Research use; not a medical device.</b> Images stay on this machine; nothing is stored." in header
     assert "mirror" not in header and "mean over the image and its mirror images" in render_header(
-        run, config, local=True, tta=True
+        single_run(run, config), local=True, tta=True
     )
-    unscored = render_header(Run(tmp_path), config, local=False)
+    unscored = render_header(single_run(Run(tmp_path), config), local=False)
     assert "Jaccard" not in unscored
     assert "Images are sent only to this page's server; nothing is stored." in unscored

@@ -19,6 +19,7 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.predict import main, predict
 from ham_keras.prediction import ray_engine
+from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
@@ -103,4 +104,5 @@ def test_unreachable_cluster_raises(
 def test_missing_ray_raises(trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(HamError, match=r"ray is not installed; pip install 'ray\[data\]'$"):
-        next(ray_engine.predict_on_ray(trained.folder, Outline(), [tmp_path / "a.jpg"], PredictionFolder(tmp_path)))
+        ensemble = load_ensemble(trained.folder)
+        next(ray_engine.predict_on_ray(ensemble, Outline(), [tmp_path / "a.jpg"], PredictionFolder(tmp_path)))
