@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ham_keras.data.encoded import BROKEN, open_image, reason, turn_upright
-from ham_keras.data.integrity import JPEG, check_complete
+from ham_keras.data.encoded import BROKEN, open_complete, reason, turn_upright
+from ham_keras.data.integrity import JPEG
 from ham_keras.data.levels import Lesion, UnclearLevelsError, find_lesion, read_grey, read_labels, select_labels
 from ham_keras.errors import HamError, shown
 
@@ -74,7 +74,7 @@ def read_mask(
 
     Raises:
         MaskLevelsError: the file has several classes and `lesion_values` is None.
-        HamError: the file is missing, truncated or not an image.
+        HamError: the file is missing, truncated or not an image, or has several pages.
     """
     stored = read_stored_mask(path, lesion_values=lesion_values, turn=turn)
     lesion, frame_px = remove_frame(1 - stored.lesion if inverted else stored.lesion)
@@ -87,8 +87,7 @@ def read_stored_mask(
     """Read a mask file without correcting frame and inversion. Raises the same errors as `read_mask`."""
     try:
         data = Path(path).read_bytes()
-        check_complete(data)
-        with open_image(data) as image:
+        with open_complete(data) as image:
             palette = image.mode == "P"
             upright = turn_upright(image, data)
             aligned = upright if turn is None else upright.transpose(turn)

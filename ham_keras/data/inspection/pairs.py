@@ -96,7 +96,8 @@ def _check_mask(pair: Pair) -> None:
     if alignment.turn is not None:
         pair.add("turned", f"stored as {show_size((height, width))}, like the pixels of the image", path)
     if alignment.unclear_turn:
-        pair.add("unclear_turn", f"image and mask are {show_size(alignment.image_size)}, rotated or not", path)
+        sizes = f"image {show_size(alignment.image_size)}, mask {show_size(alignment.mask_size)}"
+        pair.add("unclear_turn", f"{sizes}, rotated or not", path)
     if pair.image_size and pair.image_size != pair.mask_size:
         kind = "aspect_mismatch" if alignment.other_aspect else "size_mismatch"
         pair.add(kind, f"image {show_size(pair.image_size)}, mask {show_size(pair.mask_size)}", path)
