@@ -22,6 +22,10 @@ from ham_keras.data.levels import Lesion, UnclearLevelsError, find_lesion, read_
 from ham_keras.errors import HamError, shown
 
 FRAME_PX = 3  # the thickest frame of an annotation tool around a mask
+# A line along an edge, within this fraction of the shorter side, ends over so much of the edge's length. Of 5,404 masks
+# of HAM10000 and ISIC 2018 none has more than 0.08.
+LINE_DEPTH_FRACTION, LINE_END_FRACTION = 0.1, 0.4
+LINE_END_SIDE_PX = 150  # a line ends within one pixel for each of these pixels of the shorter side
 FILLED_FRACTION = 0.9  # of the pixels just inside the border are lesion if a lesion fills the image
 
 
@@ -120,6 +124,21 @@ def remove_frame(lesion: Lesion) -> tuple[Lesion, int]:
             inner = lesion[frame_px:-frame_px, frame_px:-frame_px]
             return np.pad(inner, frame_px, mode="edge"), frame_px
     return lesion, 0
+
+
+def find_edge_line(lesion: Lesion) -> tuple[str, int] | None:
+    """The side and the depth in pixels of a line along an edge of a {0, 1} mask [H, W]; None if there is none.
+
+    Such a line is part of a frame that `remove_frame` leaves: thicker, away from the edge, or with a gap.
+    """
+    shorter_px = min(lesion.shape)
+    depth_px, end_px = round(shorter_px * LINE_DEPTH_FRACTION), max(1, round(shorter_px / LINE_END_SIDE_PX))
+    for side, seen in ("top", lesion), ("bottom", lesion[::-1]), ("left", lesion.T), ("right", lesion.T[::-1]):
+        fraction = seen[: depth_px + end_px].mean(axis=1)
+        ends = np.flatnonzero(fraction[:-end_px] - fraction[end_px:] > LINE_END_FRACTION)
+        if len(ends):
+            return side, int(ends[-1]) + 1
+    return None
 
 
 def strip_frame(lesion: Lesion) -> tuple[Lesion, int]:

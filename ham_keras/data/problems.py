@@ -33,6 +33,7 @@ KINDS = {
     "turned": "masks rotated by the EXIF orientation of their image",
     "maybe_inverted": "masks that may be inverted, not repaired",
     "repaired": "inverted masks, repaired on reading",
+    "maybe_framed": "masks that may have a frame, not removed",
     "framed": "masks with a frame, removed on reading",
     "empty": "masks without a lesion",
     "all_lesion": "masks that are all lesion",

@@ -116,7 +116,9 @@ def test_png_whose_pixels_end_early_is_truncated(mode: str) -> None:
     pixels = zlib.decompress(parts[b"IDAT"])
     for kept in (pixels[:-1], pixels[: len(pixels) // 2], b""):
         parts[b"IDAT"] = zlib.compress(kept)
-        with pytest.raises(ValueError, match=f"truncated: the PNG lacks {len(pixels) - len(kept):,} of {len(pixels):,} by"):
+        with pytest.raises(
+            ValueError, match=f"truncated: the PNG lacks {len(pixels) - len(kept):,} of {len(pixels):,} by"
+        ):
             check_complete(PNG[:8] + b"".join(chunk(*part) for part in parts.items()))
     parts[b"IDAT"] = zlib.compress(pixels)[:10] + bytes(20)
     with pytest.raises(ValueError, match=r"damaged: the pixels of the PNG cannot be decompressed|truncated: the PNG l"):
