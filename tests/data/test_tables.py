@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ham_keras.data.columns import image_key, is_placeholder
+from ham_keras.data.columns import ImageKeys, is_placeholder
 from ham_keras.data.records import Pairing, find_records
 from ham_keras.errors import HamError
 
@@ -268,7 +268,29 @@ def test_table_that_is_not_text_is_an_error(root: Path) -> None:
         ("d/e/f.tif", "f"),
         (r"d\e\f", "f"),
         ("e\u0301", "\xe9"),
+        ("images/P1/a.jpg", "p1/a"),
+        ("p1/a", "p1/a"),
+        ("p2/a", None),
+        ("a", None),
+        ("ISIC_24306", "isic_0024306"),
+        ("24306.0", "0024306"),
+        ("2_3", "02_003"),
+        ("7", None),  # 07 or 007
     ],
 )
-def test_image_keys(cell: str, image: str) -> None:
-    assert image_key(cell) == image
+def test_images_of_cells(cell: str, image: str | None) -> None:
+    known = ["isic_1", "a.b", "f", "\xe9", "p1/a", "isic_0024306", "0024306", "02_003", "07", "007"]
+    assert ImageKeys.of(known).find(cell) == image
+
+
+def test_ids_without_leading_zeros_are_used_if_no_column_has_exact_ids(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        for folder, suffix in ("images", "jpg"), ("masks", "png"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"00{number}.{suffix}").touch()
+    rows = [f"{number},L{number // 2},{number}" for number in range(1, 4)]
+    (tmp_path / "table.csv").write_text("\n".join(["image_id,lesion_id,age", *rows]))
+    assert [lesion for _, lesion, _ in found(tmp_path)] == ["L0", "L1", "L1"]
+    rows = [f"{4 - number},L{number // 2},00{number}.jpg" for number in range(1, 4)]  # image_id counts backwards
+    (tmp_path / "table.csv").write_text("\n".join(["image_id,lesion_id,file", *rows]))
+    assert [lesion for _, lesion, _ in found(tmp_path)] == ["L0", "L1", "L1"]
