@@ -87,9 +87,12 @@ def without_subset(name: str) -> str:
 
 
 def distinct_part(folder: str) -> str:
-    """What the name of a folder says beside that images or masks are in it: `train` of `train_images`; may be ""."""
+    """What the name of a folder says beside that images or masks are in it: `train` of `train_images`, or ""."""
     if is_image_folder(folder) or is_mask_folder(folder):
         return ""
+    for ending in (CASE_IMAGES, CASE_MASKS):
+        if folder.lower().endswith(ending):
+            return folder[: -len(ending)]
     rest, subset = _split_subset(folder)
     return subset if rest in {*generic_image_folders(), *generic_mask_folders()} else folder
 
