@@ -273,5 +273,5 @@ def test_masks_of_a_folder_by_patient_keep_its_folders(trained: Run, phantoms: P
     for patient in ("p1", "p2"):
         mask = Path(patient) / "a_segmentation.png"
         assert lesion(trained.scores("by_patient") / "masks" / mask) == lesion(tmp_path / "predicted" / mask)
-    scored = load_scored_set(trained, "by_patient")
+    scored = load_scored_set(trained.folder, "by_patient")
     assert scored.records["p2/a"].mask_path == root / "p2" / "a_mask.png"

@@ -44,9 +44,9 @@ def visible_folders(folder: Path) -> list[Path]:
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """The files directly in a folder, sorted, without hidden ones; links that lead nowhere are among them."""
+    """The files directly in a folder, sorted, without hidden ones and pipes; with links that lead nowhere."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if not _is_folder(entry) and not _is_hidden(entry.name))
+        return sorted(Path(entry.path) for entry in entries if _is_file(entry) and not _is_hidden(entry.name))
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
@@ -136,6 +136,12 @@ def looks_like_mask(path: Path) -> bool | None:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     # Unlike DirEntry, os.path does not raise an error for links that lead in a circle.
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink():
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
 
 
 def _is_hidden(name: str) -> bool:
