@@ -75,13 +75,18 @@ class Contents:
         self.has_images |= other.has_images
         self.has_masks |= other.has_masks
 
+    def present(self, files: Iterable[Path]) -> list[Path]:
+        """Add links that lead nowhere; returns the other files."""
+        found: list[Path] = []
+        for path in files:
+            (self.broken_links if is_broken_link(path) else found).append(path)
+        return found
+
     def sort(self, files: Iterable[Path]) -> list[Path]:
         """Add tables, links that lead nowhere, unsupported and misnamed files; returns the other image files."""
         images: list[Path] = []
-        for path in files:
-            if is_broken_link(path):
-                self.broken_links.append(path)
-            elif is_table(path):
+        for path in self.present(files):
+            if is_table(path):
                 self.tables.append(path)
             elif is_unread(path):
                 self.unread.append(path)
@@ -142,13 +147,11 @@ def _scan(folder: Path) -> Contents:
     """The contents of a folder, in known subfolders or flat."""
     found = Contents()
     children = visible_folders(folder)
-    files = visible_files(folder)
-    found.broken_links = [path for path in files if is_broken_link(path)]
-    files = [path for path in files if path not in found.broken_links]
+    files = found.present(visible_files(folder))
     found.tables += filter(may_be_table, files)
     for child in children:
         if is_table_folder(child.name) and not is_image_folder(child.name) and not is_mask_folder(child.name):
-            found.tables += filter(may_be_table, walk_files(child))
+            found.tables += filter(may_be_table, found.present(walk_files(child)))
     image_folders = [child for child in children if is_image_folder(child.name)]
     image_folders += _first_named(children, generic_image_folders())
     mask_folders = [child for child in children if is_mask_folder(child.name)]
@@ -172,7 +175,7 @@ def _scan(folder: Path) -> Contents:
         if flat.masks:
             found.add(flat)
             found.flat = True
-            found.unread_folders = _count_images(child for child in children if not is_subset_folder(child.name))
+    is_flat_or_subsets = not (image_folders or mask_folders or found.images) or found.flat
     found.has_images = bool(image_folders or found.images)
     if not mask_folders:
         found.named_like_masks = [path for path in found.images if is_named_mask(path)]
@@ -180,6 +183,8 @@ def _scan(folder: Path) -> Contents:
     for child in children:
         if is_subset_folder(child.name):
             found.add(_scan(child))
+    if found.has_images and is_flat_or_subsets:
+        found.unread_folders |= _count_images(child for child in children if not is_subset_folder(child.name))
     return found
 
 

@@ -18,7 +18,15 @@ from PIL import Image
 
 from ham_keras.data.encoded import BROKEN, open_complete, reason, turn_upright
 from ham_keras.data.integrity import JPEG
-from ham_keras.data.levels import Lesion, UnclearLevelsError, find_lesion, read_grey, read_labels, select_labels
+from ham_keras.data.levels import (
+    Lesion,
+    UnclearLevelsError,
+    find_lesion,
+    is_coloured,
+    read_grey,
+    read_labels,
+    select_labels,
+)
 from ham_keras.errors import HamError, shown
 
 FRAME_PX = 3  # the thickest frame of an annotation tool around a mask
@@ -96,7 +104,8 @@ def read_stored_mask(
             upright = turn_upright(image, data)
             aligned = upright if turn is None else upright.transpose(turn)
             if lesion_values is None:
-                lesion, levels = find_lesion(read_grey(aligned, data), lossy=data.startswith(JPEG))
+                lossy, coloured = data.startswith(JPEG), is_coloured(aligned)
+                lesion, levels = find_lesion(read_grey(aligned, data), lossy=lossy, coloured=coloured)
             else:
                 lesion, levels = select_labels(read_labels(aligned, data), lesion_values)
     except UnclearLevelsError as error:

@@ -63,14 +63,14 @@ def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Input
     broken_links: list[Path] = []
     for given in map(str, inputs):
         base, everything = _files_of(given)
-        links = [path for path in everything if is_broken_link(path)]
+        links = {path: None for path in everything if is_broken_link(path)}
         files = [path for path in everything if path not in links]
         images = [path for path in files if not _is_other_kind(path, given) and not output.is_output(path)]
         others = [path for path in files if is_unread(path) and path not in images]
         if not images:
             line = f"{given}: no image found; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
             skipped = [describe_unread(others)] if others else []
-            skipped += [describe_broken_links(links)] if links else []
+            skipped += [describe_broken_links(list(links))] if links else []
             raise HamError("; ".join([line, *skipped]))
         for path in images:
             if found.setdefault(path.resolve(), path) is path:

@@ -338,6 +338,19 @@ def test_resize_enlarges_or_keeps_the_size() -> None:
     assert resize_mask(LESION, 8, 10).dtype == np.uint8
 
 
+def test_coloured_photograph_with_few_middle_levels_is_not_a_mask(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:60, :80]
+    soft = np.clip(1 / 2 + (16 - np.hypot(rows - 30, columns - 40)) / 8, 0, 1)  # 0.13 of the pixels are between
+    skin, lesion = np.array([240, 190, 170]), np.array([60, 20, 10])
+    noise = np.random.default_rng(0).integers(-4, 5, (60, 80, 1))
+    coloured = (skin + soft[..., None] * (lesion - skin) + noise).astype(np.uint8)
+    Image.fromarray(coloured).save(tmp_path / "photograph.png")
+    with pytest.raises(MaskLevelsError):
+        read_mask(tmp_path / "photograph.png")
+    Image.fromarray((255 * soft).astype(np.uint8)).convert("RGB").save(tmp_path / "soft.png")
+    assert read_mask(tmp_path / "soft.png").lesion.mean() == pytest.approx(np.mean(soft > 0.5), abs=0.01)
+
+
 def test_photograph_is_not_a_mask(tmp_path: Path) -> None:
     for number in range(4):
         image, *_ = draw_phantom(0, number, number, (160, 120))

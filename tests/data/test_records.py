@@ -347,6 +347,12 @@ def test_images_beside_the_only_data_folder_are_told(tmp_path: Path) -> None:
     assert {problem.path.name: problem.detail for problem in group.problems} == {"more": "1 images", "p2": "1 images"}
 
 
+def test_images_beside_subsets_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "test/a.jpg", "test/a_mask.png", "p2/a.jpg", "p2/a_mask.png")
+    (group,) = find_records(tmp_path).problem_groups
+    assert (group.kind, [problem.path.name for problem in group.problems]) == ("unread_folder", ["p2"])
+
+
 def test_links_that_lead_nowhere_are_skipped_and_counted(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "masks/a.png")
     for name, target in {
