@@ -16,7 +16,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 WIDTH_PX, HEIGHT_PX = 96, 64
 CORNER = np.s_[8:24, 10:40]  # lesion in the stored pixels, not symmetric under any rotation or flip
@@ -56,6 +56,19 @@ def deep(channels: int) -> Write:
 
 def chunk(kind: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+
+def ending_early(png: bytes) -> bytes:
+    """The PNG with the upper half of its pixels only."""
+    at = png.index(b"IDAT")
+    pixels = zlib.decompress(png[at + 4 : -16])
+    return png[: at - 4] + chunk(b"IDAT", zlib.compress(pixels[: len(pixels) // 2])) + png[-12:]
+
+
+def pages(form: str, pixels: np.ndarray = PIXELS, **options: Any) -> Write:
+    """Two pages: the pixels, and their negative."""
+    images = [Image.fromarray(pixels), Image.fromarray(255 - pixels)]
+    return lambda path: images[0].save(path, form, save_all=True, append_images=images[1:], **options)
 
 
 PNG = encoded("PNG")
@@ -98,6 +111,12 @@ PHOTOGRAPHS: dict[str, tuple[Write, bool]] = {
     "lying_zero_tail.jpg": (content(TURNED[:-2000] + bytes(2000)), False),
     "no_end.png": (content(PNG[:-12]), False),
     "checksum.png": (content(PNG[:-13] + bytes([PNG[-13] ^ 1]) + PNG[-12:]), False),
+    "ends_early.png": (content(ending_early(PNG)), False),
+    "pages.tif": (pages("TIFF"), False),
+    "frames.webp": (pages("WEBP", lossless=True), False),
+    "frames.png": (pages("PNG"), False),
+    "two_views.jpg": (pages("MPO"), True),
+    "thumbnail.tif": (lambda path: path.write_bytes(_with_thumbnail()), True),
     "text.jpg": (content(b"<html>404</html>"), False),
     "empty.png": (content(b""), False),
 }
@@ -136,6 +155,9 @@ MASKS: dict[str, tuple[Write, bool]] = {
     "classes.png": (palette([0, 0, 0, 255, 0, 0, 0, 255, 0] + [0] * 759, LESION + RING), False),
     "no_end.png": (lambda path: path.write_bytes(_png(WHITE)[:-12]), False),
     "cut.png": (lambda path: path.write_bytes(_png(WHITE)[:60]), False),
+    "ends_early.png": (lambda path: path.write_bytes(ending_early(_png(WHITE))), False),
+    "ends_early.bmp": (lambda path: mask(WHITE)(path) or path.write_bytes(path.read_bytes()[:-900]), False),
+    "pages.tif": (pages("TIFF", WHITE), False),
     "text.png": (content(b"<html>404</html>"), False),
 }
 
@@ -143,6 +165,16 @@ MASKS: dict[str, tuple[Write, bool]] = {
 def _png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _with_thumbnail() -> bytes:
+    """A TIFF whose second page is marked as a reduced copy of the first."""
+    file = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(file, True) as writer:
+        for step, kind in (1, 0), (4, 1):
+            Image.fromarray(PIXELS[::step, ::step]).save(writer, "TIFF", tiffinfo={254: kind})
+            writer.newFrame()
     return file.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from ham_keras.data.records import find_records
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
-from ham_keras.files import load_csv, load_json, save_json
+from ham_keras.experiments.crossval import save_out_of_fold
+from ham_keras.files import load_csv, load_json, save_csv, save_json
 from ham_keras.runs import load_run
 from ham_keras.scores.scores import count, score
 
@@ -141,3 +143,20 @@ def test_killed_cross_validation_resumes_with_the_same_scores(tiny: Any, tmp_pat
     expected = crossval(whole, folds=2, visible=False)
     table = Path("oof/per_image.csv")
     assert (folder.folder / table).read_bytes() == (expected.folder / table).read_bytes()
+
+
+def test_out_of_fold_masks_keep_folders_of_ids(crossed: CrossvalFolder, tmp_path: Path) -> None:
+    folder = CrossvalFolder(tmp_path / "by_patient")
+    for number, run in enumerate(crossed.folds):
+        scores, moved = run.scores("test"), folder.fold(number).scores("test")
+        rows = load_csv(scores / "per_image.csv")
+        for row in rows:
+            name = f"{row['image_id']}_segmentation.png"
+            row["image_id"] = f"p{number}/{row['image_id']}"
+            (moved / "masks" / f"p{number}").mkdir(parents=True, exist_ok=True)
+            shutil.copy(scores / "masks" / name, moved / "masks" / f"p{number}" / name)
+        save_csv(moved / "per_image.csv", rows)
+    save_out_of_fold(CrossvalConfig.model_validate(load_json(crossed.config)), folder)
+    rows = load_csv(folder.out_of_fold / "per_image.csv")
+    assert len(rows) == 24
+    assert all((folder.out_of_fold / "masks" / f"{row['image_id']}_segmentation.png").is_file() for row in rows)

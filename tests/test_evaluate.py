@@ -258,3 +258,20 @@ def test_name_of_scores_is_not_a_path(trained: Run, name: str) -> None:
 def test_unknown_split_is_an_error(trained: Run) -> None:
     with pytest.raises(HamError, match="expected one of train, val, test, got 'tset'"):
         evaluate(trained.folder, "tset", visible=False)
+
+
+def test_masks_of_a_folder_by_patient_keep_its_folders(trained: Run, phantoms: Path, tmp_path: Path) -> None:
+    root = tmp_path / "by_patient"
+    for number, record in enumerate(find_records(phantoms).records[:2], 1):
+        patient = root / f"p{number}"
+        patient.mkdir(parents=True)
+        shutil.copy(record.image_path, patient / "a.jpg")
+        shutil.copy(record.mask_path, patient / "a_mask.png")
+    evaluate(trained.folder, data_root=root, save_masks=True, visible=False)
+    assert [row["image_id"] for row in rows(trained, "by_patient")] == ["p1/a", "p2/a"]
+    predict(trained.folder, [root], tmp_path / "predicted", visible=False)
+    for patient in ("p1", "p2"):
+        mask = Path(patient) / "a_segmentation.png"
+        assert lesion(trained.scores("by_patient") / "masks" / mask) == lesion(tmp_path / "predicted" / mask)
+    scored = load_scored_set(trained.folder, "by_patient")
+    assert scored.records["p2/a"].mask_path == root / "p2" / "a_mask.png"

@@ -430,3 +430,19 @@ def test_user_errors_are_one_line(trained: Run, tmp_path: Path, capsys: pytest.C
 def test_single_path_is_one_input(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     assert predict(trained.folder, str(photos[0]), tmp_path, visible=False).predicted == 1
     assert predict(trained.folder, photos[0], tmp_path, visible=False).skipped == 1
+
+
+def test_links_that_lead_nowhere_are_counted(
+    trained: Run, photos: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(photos[0], tmp_path / "in" / "a.jpg")
+    for name, target in ("b.jpg", "b.jpg"), ("one", "two"), ("two", "one"), ("c.jpg", "/nowhere/c.jpg"):
+        (tmp_path / "in" / name).symlink_to(target)
+    assert predict(trained.folder, [tmp_path / "in"], tmp_path / "out", visible=False).predicted == 1
+    links = f"4 links lead nowhere and are skipped, the first: {tmp_path / 'in' / 'b.jpg'} to b.jpg"
+    assert f"warning: {links}" in capsys.readouterr().err
+    with pytest.raises(HamError, match=r"c\.jpg: no image found; .*1 links lead nowhere and are skipped, the first: "):
+        predict(trained.folder, [tmp_path / "in" / "c.jpg"], tmp_path / "other", visible=False)
+    with pytest.raises(HamError, match=r"b\*: no image found; .*1 links lead nowhere"):
+        predict(trained.folder, [tmp_path / "in" / "b*"], tmp_path / "other", visible=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ham_keras.data.folders import key
 from ham_keras.data.layouts import SUFFIXES
@@ -57,18 +58,56 @@ def named(columns: Iterable[str], names: Sequence[str]) -> list[str]:
     return sorted(found, key=lambda column: names.index(usual_name(column)))
 
 
+def named_alike(columns: Iterable[str], column: str | None) -> list[str]:
+    """A column and those that only differ from it by what marks one of several; the column first."""
+    if column is None:
+        return []
+    return [column, *(each for each in columns if each != column and usual_name(each) == usual_name(column))]
+
+
 def first_named(columns: Sequence[str], names: Sequence[str]) -> str | None:
     """The first of `named`, or None."""
     return next(iter(named(columns, names)), None)
 
 
-def image_key(cell: str, known: frozenset[str] = frozenset()) -> str:
-    """The key of the image in a cell, which may contain a folder and a suffix; 1.0 is image 1 if only that is known."""
-    name = re.split(r"[\\/]", cell.strip())[-1]
-    stem, dot, ending = name.rpartition(".")
-    image = key(stem if f".{ending.lower()}" in SUFFIXES and dot else name)
-    whole = without_decimals(image)
-    return whole if image not in known and whole in known else image
+@dataclass(frozen=True)
+class ImageKeys:
+    """The keys of the images of a data folder, and how tables write them.
+
+    `unpadded` maps keys without the leading zeros of their numbers, which spreadsheets drop, to keys; only unique ones.
+    """
+
+    keys: frozenset[str]
+    unpadded: Mapping[str, str]
+
+    @classmethod
+    def of(cls, keys: Iterable[str]) -> ImageKeys:
+        """The keys, with what `unpadded` holds for them."""
+        found = frozenset(keys)
+        short: dict[str, list[str]] = {}
+        for image in found:
+            short.setdefault(_without_padding(image), []).append(image)
+        return cls(found, {name: images[0] for name, images in short.items() if len(images) == 1})
+
+    def find(self, cell: str, *, exact: bool = False) -> str | None:
+        """The key of the image in a cell, or None.
+
+        A cell may contain a suffix and folders, those of the key or others. If only that is known, 1.0 is image 1 and,
+        unless `exact`, isic_1 is isic_0001.
+        """
+        parts = re.split(r"[\\/]+", cell.strip())
+        stem, dot, ending = parts[-1].rpartition(".")
+        name = key(stem if f".{ending.lower()}" in SUFFIXES and dot else parts[-1])
+        names = [
+            "/".join([*map(key, parts[start:-1]), same])
+            for same in dict.fromkeys((name, without_decimals(name)))
+            for start in range(len(parts))
+        ]
+        found = next((each for each in names if each in self.keys), None)
+        if found is None and not exact:
+            unpadded = map(_without_padding, names)
+            found = next((self.unpadded[each] for each in unpadded if each in self.unpadded), None)
+        return found
 
 
 def without_decimals(cell: str) -> str:
@@ -76,26 +115,33 @@ def without_decimals(cell: str) -> str:
     return re.sub(r"^(\d+)\.0+$", r"\1", cell)
 
 
-def images_in(table: Table, column: str, known: frozenset[str]) -> int:
+def _without_padding(name: str) -> str:
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name)
+
+
+def images_in(table: Table, column: str, known: ImageKeys, *, exact: bool = False) -> int:
     """The number of images, of those in `known`, that a column names."""
-    return len({image_key(row[column], known) for row in table.rows} & known)
+    return len({known.find(row[column], exact=exact) for row in table.rows} - {None})
 
 
-def id_column(table: Table, known: frozenset[str]) -> str | None:
-    """The column that names the most images of `known`, their keys; the usual names break ties.
+def id_column(table: Table, known: ImageKeys) -> str | None:
+    """The column that names the most images of `known`; exact ids count more, and the usual names break ties.
 
-    None if there is none: one without a usual name needs ids in half of its cells.
+    None if there is none: one without a usual name needs exact ids in half of its cells.
     """
     if not table.rows:
         return None
 
     def is_half_ids(column: str) -> bool:
-        return 2 * sum(image_key(row[column], known) in known for row in table.rows) >= len(table.rows)
+        return 2 * sum(known.find(row[column], exact=True) is not None for row in table.rows) >= len(table.rows)
 
     usual = named(table.rows[0], IMAGE_COLUMNS)
     columns = usual + [column for column in table.rows[0] if column not in usual and is_half_ids(column)]
-    best = max(columns, key=lambda column: images_in(table, column, known), default=None)
-    return best if best is not None and images_in(table, best, known) else None
+    for exact in (True, False):
+        best = max(columns, key=lambda column: images_in(table, column, known, exact=exact), default=None)
+        if best is not None and images_in(table, best, known, exact=exact):
+            return best
+    return None
 
 
 def lesion_column(rows: Sequence[Row], patient_column: str | None, diagnosis_column: str | None) -> str | None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ham_keras.data.folders import (
+    describe_broken_links,
     image_files,
+    is_broken_link,
     is_image_file,
     is_unread,
     is_utf8,
     key,
-    looks_like_mask,
     visible_files,
     visible_folders,
     walk_files,
@@ -22,17 +23,15 @@ from ham_keras.data.layouts import (
     CASE_MASKS,
     GENERIC,
     LAYOUTS,
-    MASK_BEGINNING,
-    PHOTOGRAPH_ENDING,
     generic_image_folders,
     generic_mask_folders,
     is_image_folder,
     is_mask_folder,
     is_subset_folder,
     is_table_folder,
-    without_mask_ending,
     without_subset,
 )
+from ham_keras.data.separation import is_named_mask, separate_masks
 from ham_keras.data.tables import is_table, may_be_table
 from ham_keras.errors import HamError, shown
 
@@ -44,7 +43,10 @@ class Contents:
     """The files of a data folder by type. `misnamed` holds images and masks whose name is not UTF-8.
 
     `unread_folders`: folders of images or masks that are not read because others are, with their numbers of files.
+    `named_like_masks`: photographs by their pixels, masks by their names.
+    `by_folder`: the folders that are read as one data folder, one for each patient for example.
     `has_images` and `has_masks`: whether there is a place for them, even an empty one.
+    `flat`: whether no folder has a known name; masks are told from photographs by their names.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -52,9 +54,13 @@ class Contents:
     tables: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
     misnamed: list[Path] = field(default_factory=list)
+    broken_links: list[Path] = field(default_factory=list)
+    named_like_masks: list[Path] = field(default_factory=list)
     unread_folders: dict[Path, int] = field(default_factory=dict)
+    by_folder: list[Path] = field(default_factory=list)
     has_images: bool = False
     has_masks: bool = False
+    flat: bool = False
 
     def add(self, other: Contents) -> None:
         """Add the contents of another folder."""
@@ -63,14 +69,23 @@ class Contents:
         self.tables += other.tables
         self.unread += other.unread
         self.misnamed += other.misnamed
+        self.broken_links += other.broken_links
+        self.named_like_masks += other.named_like_masks
         self.unread_folders |= other.unread_folders
         self.has_images |= other.has_images
         self.has_masks |= other.has_masks
 
-    def sort(self, files: Iterable[Path]) -> list[Path]:
-        """Add tables, unsupported and misnamed files; returns the other image files, photographs and masks."""
-        images: list[Path] = []
+    def present(self, files: Iterable[Path]) -> list[Path]:
+        """Add links that lead nowhere; returns the other files."""
+        found: list[Path] = []
         for path in files:
+            (self.broken_links if is_broken_link(path) else found).append(path)
+        return found
+
+    def sort(self, files: Iterable[Path]) -> list[Path]:
+        """Add tables, links that lead nowhere, unsupported and misnamed files; returns the other image files."""
+        images: list[Path] = []
+        for path in self.present(files):
             if is_table(path):
                 self.tables.append(path)
             elif is_unread(path):
@@ -95,10 +110,11 @@ def find_contents(root: Path) -> Contents:
             names = ", ".join([generic[0], *(name for patterns in specific for name in patterns)])
             flat = [path.name for path in visible_files(root) if is_image_file(path)]
             tried = f" (has {len(flat)} images, {', '.join(map(shown, flat[:3]))}, ..., none named so)" if flat else ""
+            links = f"; {describe_broken_links(found.broken_links)}" if found.broken_links else ""
             raise HamError(
                 f"{root}: no folder of {what}; expected one of: {names}; or NAME.jpg and NAME_mask.png in one "
-                f"folder{tried}; to download HAM10000, run `python -m ham_keras.data.download {root}`; to try the "
-                f"project without it, run `make sample`"
+                f"folder{tried}{links}; to download HAM10000, run `python -m ham_keras.data.download {root}`; to try "
+                f"the project without it, run `make sample`"
             )
     return found
 
@@ -108,12 +124,22 @@ def _find(folder: Path, depth: int) -> Contents:
     if found.has_images or found.has_masks or depth == MAX_DEPTH:
         return found
     children = {child.resolve(): child for child in reversed(visible_folders(folder))}  # each once, despite links
-    inside = {child: _find(child, depth + 1) for child in reversed(children.values())}
-    inside = {child: contents for child, contents in inside.items() if contents.has_images and contents.has_masks}
-    if len(inside) > 1:
+    everything = {child: _find(child, depth + 1) for child in reversed(children.values())}
+    inside = {child: contents for child, contents in everything.items() if contents.has_images and contents.has_masks}
+    others = [child for child in everything if child not in inside]
+    if len(inside) > 1 and not all(contents.flat for contents in inside.values()):
         raise HamError(f"{folder}: has several data folders in it, {' and '.join(map(str, inside))}; name one of them")
     for contents in inside.values():
         found.add(contents)
+    found.flat = bool(inside) and all(contents.flat for contents in inside.values())
+    if len(inside) > 1:
+        for child in others:
+            found.images += found.sort(walk_files(child))
+        found.by_folder = list(inside)
+    elif inside:
+        found.unread_folders |= _count_images(others)
+    else:
+        found.broken_links += [link for contents in everything.values() for link in contents.broken_links]
     return found
 
 
@@ -121,11 +147,11 @@ def _scan(folder: Path) -> Contents:
     """The contents of a folder, in known subfolders or flat."""
     found = Contents()
     children = visible_folders(folder)
-    files = visible_files(folder)
+    files = found.present(visible_files(folder))
     found.tables += filter(may_be_table, files)
     for child in children:
         if is_table_folder(child.name) and not is_image_folder(child.name) and not is_mask_folder(child.name):
-            found.tables += filter(may_be_table, walk_files(child))
+            found.tables += filter(may_be_table, found.present(walk_files(child)))
     image_folders = [child for child in children if is_image_folder(child.name)]
     image_folders += _first_named(children, generic_image_folders())
     mask_folders = [child for child in children if is_mask_folder(child.name)]
@@ -148,11 +174,17 @@ def _scan(folder: Path) -> Contents:
         flat.images, flat.masks = separate_masks(flat.sort(path for path in files if not may_be_table(path)))
         if flat.masks:
             found.add(flat)
+            found.flat = True
+    is_flat_or_subsets = not (image_folders or mask_folders or found.images) or found.flat
     found.has_images = bool(image_folders or found.images)
+    if not mask_folders:
+        found.named_like_masks = [path for path in found.images if is_named_mask(path)]
     found.has_masks |= bool(found.masks)
     for child in children:
         if is_subset_folder(child.name):
             found.add(_scan(child))
+    if found.has_images and is_flat_or_subsets:
+        found.unread_folders |= _count_images(child for child in children if not is_subset_folder(child.name))
     return found
 
 
@@ -167,52 +199,14 @@ def _first_named(children: Sequence[Path], names: Iterable[str]) -> list[Path]:
 
 def _unread_folders(children: Iterable[Path], read: Set[Path]) -> dict[Path, int]:
     names = {*generic_image_folders(), *generic_mask_folders()}
-    unread = {child for child in children if without_subset(child.name) in names} - read
-    counts = {child: sum(1 for _ in image_files(child)) for child in sorted(unread)}
+    return _count_images(sorted({child for child in children if without_subset(child.name) in names} - read))
+
+
+def _count_images(folders: Iterable[Path]) -> dict[Path, int]:
+    """The folders that hold images, with their numbers."""
+    counts = {child: sum(1 for _ in image_files(child)) for child in folders}
     return {child: count for child, count in counts.items() if count}
 
 
 def _has_cases(children: Iterable[Path]) -> bool:
     return any(key(inner.name).endswith(CASE_IMAGES) for child in children for inner in visible_folders(child))
-
-
-def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> tuple[list[Path], list[Path]]:
-    """Split the images of a folder or a tree into photographs and masks.
-
-    `a_mask.png` is a mask if `a.jpg` exists; without a mask folder (`masks_elsewhere` is false) it always is. In that
-    case `a_lesion.png` next to `a.jpg` is a mask too, unless it looks like a photograph, or `a` or `a_lesion` has
-    another mask. Of `a.jpg` and `a.png`, one is a mask if only this one looks like a mask.
-    """
-    stems = {key(path.stem) for path in files}
-    beside = [path for path in files if _mask_names(path) & stems]
-    named = [path for path in (beside if masks_elsewhere else files) if _is_named_mask(path)]
-    masks = set(named)
-    if not masks_elsewhere:
-        outlined = {without_mask_ending(key(path.stem)) for path in named}
-        for path in beside:
-            names = {key(path.stem), *_mask_names(path)}
-            if outlined.isdisjoint(names) and looks_like_mask(path) is not False:
-                masks.add(path)
-    by_stem: dict[str, list[Path]] = {}
-    for path in files:
-        if path not in masks:
-            by_stem.setdefault(key(path.stem), []).append(path)
-    for same in by_stem.values():
-        if len({path.suffix.lower() for path in same}) > 1:
-            drawn = [path for path in same if looks_like_mask(path)]
-            masks.update(drawn if len(drawn) < len(same) else [])
-    return [path for path in files if path not in masks], [path for path in files if path in masks]
-
-
-def _mask_names(path: Path) -> set[str]:
-    """The stems of the images that a file may be the mask of, by its name."""
-    stem = key(path.stem)
-    return {without_mask_ending(stem), MASK_BEGINNING.sub("", stem)} - {stem}
-
-
-def _has_mask_ending(path: Path) -> bool:
-    return without_mask_ending(key(path.stem)) != key(path.stem)
-
-
-def _is_named_mask(path: Path) -> bool:
-    return _has_mask_ending(path) and PHOTOGRAPH_ENDING.search(key(path.stem)) is None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ham_keras.data.integrity import JPEG, PNG, check_complete, without_ancillary_chunks
 from ham_keras.errors import HamError, shown
@@ -21,6 +22,7 @@ from ham_keras.errors import HamError, shown
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 WARNINGS = threading.Lock()
 EXIF_ORIENTATION = 0x0112
+TIFF_SUBFILE_TYPE, TIFF_REDUCED = 254, 1  # the tag, and its bit for a thumbnail of another page
 # The operation that turns stored pixels upright, by EXIF orientation. 1 and unknown values need none.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -57,15 +59,14 @@ def read_encoded(path: Path | str) -> bytes:
     """Read an image file as bytes for `decode_image`, upright.
 
     Upright JPEG and PNG files are returned unchanged. Other formats, and files with an EXIF rotation, are converted to
-    PNG with 8 bits per channel: of 16 bits the upper 8 are kept, of several frames or pages the first.
+    PNG with 8 bits per channel: of 16 bits the upper 8 are kept.
 
     Raises:
-        HamError: the file is missing, truncated or not an image, or has 32 bits per pixel.
+        HamError: the file is missing, truncated or not an image, or has several pages or 32 bits per pixel.
     """
     try:
         data = Path(path).read_bytes()
-        check_complete(data)
-        with open_image(data) as image:
+        with open_complete(data) as image:
             if data.startswith((JPEG, PNG)) and read_orientation(image, data) == 1:
                 return data
             upright = to_rgb(turn_upright(image, data))
@@ -75,6 +76,21 @@ def read_encoded(path: Path | str) -> bytes:
     png = io.BytesIO()
     upright.save(png, "PNG", compress_level=1)
     return png.getvalue()
+
+
+def open_complete(data: bytes) -> Image.Image:
+    """As `open_image`, after checking that the file is complete and has one page.
+
+    Thumbnails of a TIFF, and the further pictures that cameras save in a JPEG, are not pages.
+
+    Raises:
+        One of BROKEN: the file is truncated or damaged, has several pages, or Pillow cannot open it.
+    """
+    check_complete(data)
+    image = open_image(data)
+    if not data.startswith(JPEG) and (pages := _count_pages(image)) > 1:
+        raise ValueError(f"has {pages} pages or frames; save the right one as a file")
+    return image
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -146,6 +162,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _open_file(path: Path | str) -> Image.Image:
     with _quiet():
         return Image.open(path)
+
+
+def _count_pages(image: Image.Image) -> int:
+    """The number of pages or frames; of a TIFF without those marked as a reduced copy."""
+    frames = int(getattr(image, "n_frames", 1))
+    if not isinstance(image, TiffImageFile) or frames == 1:
+        return frames
+    pages = 0
+    for frame in range(frames):
+        image.seek(frame)
+        pages += frame == 0 or not int(image.tag_v2.get(TIFF_SUBFILE_TYPE, 0)) & TIFF_REDUCED
+    image.seek(0)
+    return pages
 
 
 @contextmanager

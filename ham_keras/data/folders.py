@@ -39,14 +39,14 @@ def is_utf8(path: Path) -> bool:
 def visible_folders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted, without hidden and system folders and links to a parent."""
     with os.scandir(folder) as entries:
-        found = [entry for entry in entries if entry.is_dir() and not _is_hidden(entry.name)]
+        found = [entry for entry in entries if _is_folder(entry) and not _is_hidden(entry.name)]
     return sorted(Path(entry.path) for entry in found if not entry.is_symlink() or not _holds(Path(entry.path), folder))
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """The files directly in a folder, sorted, without hidden ones."""
+    """The files directly in a folder, sorted, without hidden ones and pipes; with links that lead nowhere."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if not entry.is_dir() and not _is_hidden(entry.name))
+        return sorted(Path(entry.path) for entry in entries if _is_file(entry) and not _is_hidden(entry.name))
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
@@ -63,6 +63,17 @@ def walk_files(folder: Path) -> Iterator[Path]:
         yield from visible_files(parent)
         # Walk a folder by its own path rather than by a link to it.
         waiting += sorted(visible_folders(parent), key=lambda child: (child.is_symlink(), child), reverse=True)
+
+
+def is_broken_link(path: Path) -> bool:
+    """Whether a path is a link to nothing, or to itself through any number of links."""
+    return path.is_symlink() and not os.path.exists(path)
+
+
+def describe_broken_links(paths: list[Path]) -> str:
+    """One line on links that lead nowhere: how many, and an example."""
+    first = paths[0]
+    return f"{len(paths)} links lead nowhere and are skipped, the first: {shown(first)} to {shown(os.readlink(first))}"
 
 
 def is_image_file(path: Path) -> bool:
@@ -120,6 +131,17 @@ def looks_like_mask(path: Path) -> bool | None:
     grey = pixels[..., 1].astype(int)
     near = (grey - grey.min() <= NEAR_LEVEL) | (grey.max() - grey <= NEAR_LEVEL)
     return bool(grey.max() - grey.min() > 4 * NEAR_LEVEL and near.mean() >= MASK_EXTREMES_FRACTION)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Unlike DirEntry, os.path does not raise an error for links that lead in a circle.
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink():
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
 
 
 def _is_hidden(name: str) -> bool:

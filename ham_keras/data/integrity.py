@@ -1,22 +1,29 @@
 """Detect truncated and damaged JPEG and PNG files before decoding.
 
 TensorFlow (libjpeg, libpng) refuses a JPEG without its end and a PNG without its end or with a wrong checksum; Pillow
-fills in grey or ignores the error. With this check every reader rejects the same files.
+fills in grey or ignores the error, and both fill the pixels that a PNG lacks. With this check every reader rejects the
+same files.
+
+Not detected: wrong bytes within the pixels of a JPEG that has its end. libjpeg decodes something for nearly any bytes.
 """
 
 from __future__ import annotations
 
+import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", 0xDA
 # Ancillary chunks that change how pixels are interpreted: transparency and EXIF.
 MEANINGFUL = frozenset({b"tRNS", b"eXIf"})
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
+# The seven passes of an interlaced PNG: first column and row, and the steps between columns and rows.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def check_complete(data: bytes) -> None:
-    """Check that a JPEG or PNG is complete and that the checksums of a PNG are correct; other files pass.
+    """Check that a JPEG or PNG is complete, and that a PNG has correct checksums and all its pixels; other files pass.
 
     Raises:
         ValueError: the file is truncated or damaged.
@@ -25,13 +32,18 @@ def check_complete(data: bytes) -> None:
         if data.find(END_OF_IMAGE, _first_scan(data)) < 0:
             raise ValueError("truncated: the JPEG has no end")
     elif data.startswith(PNG):
-        kinds = []
+        kinds, header, pixels = [], b"", []
         for kind, content, checksum in png_chunks(data):
             kinds.append(kind)
             if kind[:1].isupper() and zlib.crc32(kind + content) != checksum:
                 raise ValueError(f"damaged: wrong checksum of the PNG's {kind.decode('latin-1')}")
+            if kind == b"IHDR":
+                header = content
+            elif kind == b"IDAT":
+                pixels.append(content)
         if kinds[-1:] != [b"IEND"]:
             raise ValueError("truncated: the PNG has no end")
+        _check_pixels(header, pixels)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
@@ -59,6 +71,35 @@ def without_ancillary_chunks(data: bytes) -> bytes:
         if kind[:1].isupper() or (kind in MEANINGFUL and zlib.crc32(kind + content) == checksum):
             kept.append(len(content).to_bytes(4, "big") + kind + content + checksum.to_bytes(4, "big"))
     return b"".join(kept)
+
+
+def _check_pixels(header: bytes, compressed: Iterable[bytes]) -> None:
+    """Check that the compressed pixels of a PNG, in chunks, fill the image that its header describes."""
+    missing = _pixel_bytes(header)
+    decoder = zlib.decompressobj()
+    try:
+        for content in compressed:
+            missing -= len(decoder.decompress(content, missing))
+            if not missing:  # a limit of 0 bytes would be none
+                return
+    except zlib.error as error:
+        raise ValueError(f"damaged: the pixels of the PNG cannot be decompressed ({error})") from None
+    raise ValueError(f"truncated: the PNG lacks {missing:,} of {_pixel_bytes(header):,} bytes of pixels")
+
+
+def _pixel_bytes(header: bytes) -> int:
+    """The size of the decompressed pixels of a PNG, from the content of its IHDR chunk."""
+    try:
+        width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+        bits = depth * CHANNELS[colour]
+    except (struct.error, KeyError):
+        raise ValueError("damaged: the PNG has no valid header") from None
+    size = 0
+    for left, top, right, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            size += rows * (1 + (columns * bits + 7) // 8)  # each row begins with the number of its filter
+    return size
 
 
 def _first_scan(data: bytes) -> int:

@@ -83,13 +83,28 @@ def is_subset_folder(name: str) -> bool:
 
 def without_subset(name: str) -> str:
     """The name of a folder in lower case, without separators and without `train` or another subset at either end."""
+    return _split_subset(name)[0]
+
+
+def distinct_part(folder: str) -> str:
+    """What the name of a folder says beside that images or masks are in it: `train` of `train_images`, or ""."""
+    if is_image_folder(folder) or is_mask_folder(folder):
+        return ""
+    for ending in (CASE_IMAGES, CASE_MASKS):
+        if folder.lower().endswith(ending):
+            return folder[: -len(ending)]
+    rest, subset = _split_subset(folder)
+    return subset if rest in {*generic_image_folders(), *generic_mask_folders()} else folder
+
+
+def _split_subset(name: str) -> tuple[str, str]:
     plain = _plain(name)
     for subset in SUBSETS:
         if plain.startswith(subset):
-            return plain.removeprefix(subset)
+            return plain.removeprefix(subset), subset
         if plain.endswith(subset):
-            return plain.removesuffix(subset)
-    return plain
+            return plain.removesuffix(subset), subset
+    return plain, ""
 
 
 def generic_image_folders() -> list[str]:

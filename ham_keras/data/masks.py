@@ -16,12 +16,24 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ham_keras.data.encoded import BROKEN, open_image, reason, turn_upright
-from ham_keras.data.integrity import JPEG, check_complete
-from ham_keras.data.levels import Lesion, UnclearLevelsError, find_lesion, read_grey, read_labels, select_labels
+from ham_keras.data.encoded import BROKEN, open_complete, reason, turn_upright
+from ham_keras.data.integrity import JPEG
+from ham_keras.data.levels import (
+    Lesion,
+    UnclearLevelsError,
+    find_lesion,
+    is_coloured,
+    read_grey,
+    read_labels,
+    select_labels,
+)
 from ham_keras.errors import HamError, shown
 
 FRAME_PX = 3  # the thickest frame of an annotation tool around a mask
+# A line along an edge, within this fraction of the shorter side, ends over so much of the edge's length. Of 5,404 masks
+# of HAM10000 and ISIC 2018 none has more than 0.08.
+LINE_DEPTH_FRACTION, LINE_END_FRACTION = 0.2, 0.4
+LINE_END_SIDE_PX = 150  # a line ends within one pixel for each of these pixels of the shorter side
 FILLED_FRACTION = 0.9  # of the pixels just inside the border are lesion if a lesion fills the image
 
 
@@ -74,7 +86,7 @@ def read_mask(
 
     Raises:
         MaskLevelsError: the file has several classes and `lesion_values` is None.
-        HamError: the file is missing, truncated or not an image.
+        HamError: the file is missing, truncated or not an image, or has several pages.
     """
     stored = read_stored_mask(path, lesion_values=lesion_values, turn=turn)
     lesion, frame_px = remove_frame(1 - stored.lesion if inverted else stored.lesion)
@@ -87,13 +99,13 @@ def read_stored_mask(
     """Read a mask file without correcting frame and inversion. Raises the same errors as `read_mask`."""
     try:
         data = Path(path).read_bytes()
-        check_complete(data)
-        with open_image(data) as image:
+        with open_complete(data) as image:
             palette = image.mode == "P"
             upright = turn_upright(image, data)
             aligned = upright if turn is None else upright.transpose(turn)
             if lesion_values is None:
-                lesion, levels = find_lesion(read_grey(aligned, data), lossy=data.startswith(JPEG))
+                lossy, coloured = data.startswith(JPEG), is_coloured(aligned)
+                lesion, levels = find_lesion(read_grey(aligned, data), lossy=lossy, coloured=coloured)
             else:
                 lesion, levels = select_labels(read_labels(aligned, data), lesion_values)
     except UnclearLevelsError as error:
@@ -121,6 +133,21 @@ def remove_frame(lesion: Lesion) -> tuple[Lesion, int]:
             inner = lesion[frame_px:-frame_px, frame_px:-frame_px]
             return np.pad(inner, frame_px, mode="edge"), frame_px
     return lesion, 0
+
+
+def find_edge_line(lesion: Lesion) -> tuple[str, int] | None:
+    """The side and the depth in pixels of a line along an edge of a {0, 1} mask [H, W]; None if there is none.
+
+    Such a line is part of a frame that `remove_frame` leaves: thicker, away from the edge, or with a gap.
+    """
+    shorter_px = min(lesion.shape)
+    depth_px, end_px = round(shorter_px * LINE_DEPTH_FRACTION), max(1, round(shorter_px / LINE_END_SIDE_PX))
+    for side, seen in ("top", lesion), ("bottom", lesion[::-1]), ("left", lesion.T), ("right", lesion.T[::-1]):
+        fraction = seen[: depth_px + end_px].mean(axis=1)
+        ends = np.flatnonzero(fraction[:-end_px] - fraction[end_px:] > LINE_END_FRACTION)
+        if len(ends):
+            return side, int(ends[-1]) + 1
+    return None
 
 
 def strip_frame(lesion: Lesion) -> tuple[Lesion, int]:

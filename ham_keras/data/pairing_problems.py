@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ham_keras.data.discovery import Contents
-from ham_keras.data.folders import describe_unread
+from ham_keras.data.folders import describe_broken_links, describe_unread
 from ham_keras.data.known_duplicates import SOURCE
 from ham_keras.data.problems import Problem, ProblemGroup
 from ham_keras.data.tables import Metadata
@@ -30,12 +30,29 @@ def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[P
             f"{len(problems)} files are skipped because their names are not UTF-8, the first: {first}; rename them"
         )
         yield ProblemGroup(warning, problems)
+    if contents.broken_links:
+        problems = [_of_file("broken_link", path, "leads nowhere") for path in contents.broken_links]
+        yield ProblemGroup(describe_broken_links(contents.broken_links), problems)
     if contents.unread_folders:
         problems = [_of_file("unread_folder", path, f"{n} images") for path, n in contents.unread_folders.items()]
         listed = ", ".join(f"{shown(problem.path)} ({problem.detail})" for problem in problems)
         yield ProblemGroup(
             f"{len(problems)} folders are skipped, because others beside them are read: {listed}", problems
         )
+    if contents.by_folder:
+        problems = [_of_file("by_folder", path, "read with the others") for path in contents.by_folder]
+        listed = f"{shown(contents.by_folder[0])} to {shown(contents.by_folder[-1].name)}"
+        yield ProblemGroup(
+            f"{len(problems)} folders of images and masks are read as one data folder: {listed}; to read only one of "
+            f"them, name it",
+            problems,
+        )
+    if contents.named_like_masks:
+        problems = [_of_file("named_like_mask", path, "a photograph") for path in contents.named_like_masks]
+        warning = (
+            f"{len(problems)} files are named like masks but are photographs, the first: {shown(problems[0].path)}"
+        )
+        yield ProblemGroup(warning, problems)
     if copies:
         problems = [_of_file("copy", path, f"identical to {twin}") for path, twin in copies.items()]
         path, twin = next(iter(copies.items()))
@@ -43,8 +60,8 @@ def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[P
         yield ProblemGroup(warning, problems)
 
 
-def table_problems(metadata: Metadata, images: Mapping[str, Path]) -> Iterable[ProblemGroup]:
-    """Unused tables, and cells that are placeholders or contradict others; `images` are the paired ones, by key."""
+def table_problems(metadata: Metadata, ids: Mapping[str, str], images: Mapping[str, Path]) -> Iterable[ProblemGroup]:
+    """Unused tables, and cells that are placeholders or contradict others; `ids` are those of paired images, by key."""
     for path, reason in metadata.unused.items():
         yield ProblemGroup(f"{path}: not used: {reason}", [_of_file("unused_table", path, reason)])
     if not any(facts.lesion for facts in metadata.facts.values()):
@@ -57,9 +74,14 @@ def table_problems(metadata: Metadata, images: Mapping[str, Path]) -> Iterable[P
             metadata.placeholders,
             "have a placeholder for a lesion_id and count as one lesion each",
         ),
+        (
+            "two_lesion_ids",
+            metadata.other_lesions,
+            "have two lesion_ids in columns of one table, the first is used",
+        ),
         ("two_diagnoses", metadata.other_diagnoses, "have two diagnoses in the tables, the first is used"),
     ):
-        problems = [Problem(kind, (images[key].stem,), repr(cells[key]), images[key]) for key in cells if key in images]
+        problems = [Problem(kind, (ids[key],), repr(cells[key]), images[key]) for key in cells if key in ids]
         if problems:
             first = problems[0]
             warning = f"{len(problems)} images {what}, e.g. {first.image_ids[0]}: {first.detail}"
@@ -67,17 +89,18 @@ def table_problems(metadata: Metadata, images: Mapping[str, Path]) -> Iterable[P
 
 
 def lesion_problems(
-    lesion_ids: Mapping[str, str], merged: Sequence[tuple[str, str]], images: Mapping[str, Path]
+    lesion_ids: Mapping[str, str], merged: Sequence[tuple[str, str]], ids: Mapping[str, str], images: Mapping[str, Path]
 ) -> Iterable[ProblemGroup]:
-    """Lesions with too many images, and merged lesions; `lesion_ids` and `images` are by image key."""
+    """Lesions with too many images, and merged lesions; `lesion_ids`, `ids` and `images` are by image key."""
     counts, limit = Counter(lesion_ids.values()), LARGE_LESION_IMAGES
     if len(lesion_ids) <= SMALL_FOLDER_IMAGES:
         limit = max(SMALL_FOLDER_LESION_IMAGES - 1, int(LARGE_FRACTION * len(lesion_ids)))
-    first_of = {lesion_ids[image]: images[image] for image in reversed(list(lesion_ids))}
+    first_of = {lesion_ids[image]: image for image in reversed(list(lesion_ids))}
     large = [
-        Problem("large_lesion", (first_of[lesion].stem,), f"lesion {lesion!r} has {count} images", first_of[lesion])
+        Problem("large_lesion", (ids[image],), f"lesion {lesion!r} has {count} images", images[image])
         for lesion, count in counts.most_common()
         if count > limit
+        for image in (first_of[lesion],)
     ]
     if large:
         warning = (
@@ -88,7 +111,7 @@ def lesion_problems(
     duplicates = [
         Problem(
             "known_duplicate",
-            (pair := (images[first].stem, images[second].stem)),
+            (pair := (ids[first], ids[second])),
             f"{pair[0]} and {pair[1]}",
             images[first],
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import filecmp
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ham_keras.data.discovery import Contents, find_contents
 from ham_keras.data.folders import describe_unread, is_utf8, key
+from ham_keras.data.ids import are_copies, image_id, name_folders
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
 from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
 from ham_keras.data.pairing_problems import file_problems, lesion_problems, table_problems
@@ -72,9 +71,9 @@ class Pairing:
 def find_records(root: Path | str) -> Pairing:
     """Pair the images and masks below `root`, which has one of the known layouts.
 
-    The id of an image is its file name without the suffix. A mask has the same id, or that id with `_segmentation`,
-    `_lesion`, `_mask` or similar. Case and Unicode form are ignored. Images of one lesion under two lesion_ids
-    (`KNOWN_DUPLICATES`) get the same lesion_id.
+    The id of an image is its file name without the suffix, with folders if names repeat (`ids.name_folders`). A mask
+    has the same id, or that id with `_segmentation`, `_lesion`, `_mask` or similar. Case and Unicode form are ignored.
+    Images of one lesion under two lesion_ids (`KNOWN_DUPLICATES`) get the same lesion_id.
 
     Raises:
         HamError: the folder is missing or has no images or masks, two different files have the same id, nothing
@@ -87,24 +86,26 @@ def find_records(root: Path | str) -> Pairing:
         raise HamError(f"{root}: its path is not UTF-8; rename the folder")
     contents = find_contents(root)
     copies: dict[Path, Path] = {}
-    images = _by_id(contents.images, lambda path: key(path.stem), copies)
-    masks = _by_id(contents.masks, lambda path: mask_key(path, images), copies)
+    folders = name_folders(contents.images, contents.masks, root)
+    images = _by_id(contents.images, lambda path: key(image_id(path, folders)), copies)
+    masks = _by_id(contents.masks, lambda path: mask_key(path, images, folders.get(path, "")), copies)
     paired = sorted(images.keys() & masks.keys())
     if not paired:
         raise HamError(_nothing_pairs(root, images, masks, contents))
     tables = sorted({path.resolve(): path for path in contents.tables}.values())
     metadata = read_tables(tables, images)
     lesions = {image: metadata.facts.get(image, Facts()).lesion for image in paired}
-    lesion_ids = {image: lesions[image] or _image_id(images[image]) for image in paired}
+    ids = {image: image_id(images[image], folders) for image in paired}
+    lesion_ids = {image: lesions[image] or ids[image] for image in paired}
     merged = merge_duplicate_lesions(lesion_ids)
     problem_groups = [
         *file_problems(contents, copies),
-        *table_problems(metadata, {image: images[image] for image in paired}),
-        *lesion_problems(lesion_ids, merged, images),
+        *table_problems(metadata, ids, images),
+        *lesion_problems(lesion_ids, merged, ids, images),
     ]
     records = [
         Record(
-            _image_id(images[image]),
+            ids[image],
             lesion_ids[image],
             metadata.facts.get(image, Facts()).diagnosis or UNKNOWN,
             images[image],
@@ -122,13 +123,14 @@ def find_records(root: Path | str) -> Pairing:
     )
 
 
-def mask_key(path: Path, images: Mapping[str, Path]) -> str:
-    """The key of the image that a mask belongs to: the first candidate among `images`."""
+def mask_key(path: Path, images: Mapping[str, Path], folder: str = "") -> str:
+    """The key of the image that a mask belongs to: the first candidate among `images`, in `folder`."""
     stem = key(path.stem)
     # `a_lesion.png` is the mask of `a_lesion.jpg` if that exists; some tools write `a.jpg_mask.png`.
     candidates = [stem, without_mask_ending(stem), MASK_BEGINNING.sub("", stem)]
     candidates += [name[: -len(Path(name).suffix)] for name in candidates if Path(name).suffix in SUFFIXES]
-    return next((name for name in candidates if name in images), without_mask_ending(stem))
+    keys = [key(folder) + name for name in (*candidates, without_mask_ending(stem))]
+    return next((name for name in keys if name in images), keys[-1])
 
 
 def merge_duplicate_lesions(lesion_ids: dict[str, str]) -> list[tuple[str, str]]:
@@ -152,10 +154,6 @@ def merge_duplicate_lesions(lesion_ids: dict[str, str]) -> list[tuple[str, str]]
     return merged
 
 
-def _image_id(path: Path) -> str:
-    return unicodedata.normalize("NFC", path.stem)
-
-
 def _by_id(paths: Iterable[Path], id_of: Callable[[Path], str], copies: dict[Path, Path]) -> dict[str, Path]:
     """Map ids to files. Byte-identical files of the same id are added to `copies`, which maps each to the one kept."""
     found: dict[str, Path] = {}
@@ -163,7 +161,7 @@ def _by_id(paths: Iterable[Path], id_of: Callable[[Path], str], copies: dict[Pat
         first = found.setdefault(id_of(path), path)
         if first == path:
             continue
-        if path.stat().st_size and filecmp.cmp(first, path, shallow=False):
+        if are_copies(first, path):
             copies[path] = first
         else:
             raise HamError(f"{path} and {first} have the same id: keep one of them, or rename it")

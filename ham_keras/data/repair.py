@@ -207,7 +207,7 @@ def _find_reversed(records: Sequence[Record]) -> set[str]:
 
 
 def _has_reversed_id(record: Record) -> bool:
-    match = ISIC_ID.fullmatch(record.image_id)
+    match = ISIC_ID.fullmatch(record.image_id.rpartition("/")[2])
     return match is not None and int(match[1]) in REVERSED_IDS
 
 

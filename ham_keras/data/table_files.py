@@ -127,7 +127,7 @@ def _from_header(text: str, ids: Sequence[str]) -> tuple[str, str]:
 def _without_sep(text: str) -> tuple[str, str]:
     """Remove empty lines before the header and Excel's `sep=;` line; returns the text and the separator or ""."""
     text = text.lstrip("\r\n ")
-    found = re.match(r'"?sep=(.?)"?[ \t]*[\r\n]+', text, flags=re.IGNORECASE)
+    found = re.match(r'"?sep *= *(.?) *"?[ \t,;|]*[\r\n]+', text, flags=re.IGNORECASE)
     return (text[found.end() :], found[1]) if found else (text, "")
 
 

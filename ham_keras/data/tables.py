@@ -13,12 +13,13 @@ from ham_keras.data.columns import (
     LESION_COLUMNS,
     ONE_HOT_COLUMNS,
     PATIENT_COLUMNS,
+    ImageKeys,
     first_named,
     id_column,
-    image_key,
     images_in,
     is_placeholder,
     lesion_column,
+    named_alike,
     placeholder_cells,
     usual_name,
     without_decimals,
@@ -60,6 +61,7 @@ class Metadata:
     placeholders: dict[str, str] = field(default_factory=dict)
     one_hot_names: set[str] = field(default_factory=set)
     other_diagnoses: dict[str, str] = field(default_factory=dict)
+    other_lesions: dict[str, str] = field(default_factory=dict)
 
 
 def is_table(path: Path) -> bool:
@@ -81,13 +83,14 @@ def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
     """Join the tables on `images`, the keys of the images.
 
     The id column is the one that names the most of these images; the names of `IMAGE_COLUMNS` break ties. Case,
-    folders and suffixes of ids are ignored. A table without an id column is not used. A lesion id that several
-    patients have gets the patient id as a prefix.
+    suffixes and other folders of ids are ignored, and so are leading zeros in columns of these names. A table without
+    an id column is not used. Of several columns of one name, as `lesion_id_x` and `lesion_id_y`, the first cell with an
+    id counts. A lesion id that several patients have gets the patient id as a prefix.
 
     Raises:
         HamError: a table cannot be read, or two rows give an image different lesions.
     """
-    metadata, known = Metadata(), frozenset(images)
+    metadata, known = Metadata(), ImageKeys.of(images)
     for path in paths:
         if path.suffix.lower() in SPREADSHEET_SUFFIXES:
             metadata.unused[path] = "a spreadsheet; save it as CSV"
@@ -97,7 +100,7 @@ def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
             continue
         table = read_table(path, _is_usual, IMAGE_COLUMNS)
         column = id_column(table, known)
-        if column is None or images_in(table, column, known) < min(len(table.rows), len(known)):
+        if column is None or images_in(table, column, known) < min(len(table.rows), len(known.keys)):
             table = read_table(path, lambda column: True, IMAGE_COLUMNS)
         if table.rows:
             _join(metadata, path, table, known)
@@ -113,38 +116,48 @@ def read_tables(paths: Iterable[Path], images: Iterable[str]) -> Metadata:
     return metadata
 
 
-def _join(metadata: Metadata, path: Path, table: Table, known: frozenset[str]) -> None:
+def _join(metadata: Metadata, path: Path, table: Table, known: ImageKeys) -> None:
     columns, rows = list(table.rows[0]), table.rows
     image_column = id_column(table, known)
     if image_column is None:
         if path.suffix.lower() not in TEXT_SUFFIXES:
             metadata.unused[path] = _why_unused(table)
         return
-    rows = [row for row in rows if image_key(row[image_column], known) in known]
+    rows_of = [(image, row) for row in rows if (image := known.find(row[image_column])) is not None]
+    rows = [row for _, row in rows_of]
     patient_column = first_named(columns, PATIENT_COLUMNS)
     diagnosis_column = _diagnosis_column(rows)
     lesions = lesion_column(rows, patient_column, diagnosis_column)
     if lesions is None:
         metadata.without_lesions[path] = table.columns
-    placeholders = placeholder_cells(row[lesions] for row in rows) if lesions is not None else frozenset()
+    lesion_columns, diagnosis_columns = named_alike(columns, lesions), named_alike(columns, diagnosis_column)
+    placeholders = {column: placeholder_cells(row[column] for row in rows) for column in lesion_columns}
     one_hot = {column: plain_name(column) for column in columns if plain_name(column) in ONE_HOT_COLUMNS}
-    for row in rows:
-        image = image_key(row[image_column], known)
+    for image, row in rows_of:
         facts = metadata.facts.setdefault(image, Facts())
-        if lesions is not None:
-            if row[lesions] in placeholders:
-                metadata.placeholders.setdefault(image, row[lesions])
-            else:
-                _set_lesion(facts, image, without_decimals(row[lesions]), path)
+        ids = [without_decimals(row[column]) for column in lesion_columns if row[column] not in placeholders[column]]
+        if ids:
+            _set_lesion(facts, image, ids[0], path)
+            _note_others(metadata.other_lesions, image, ids)
+        elif lesions is not None:
+            metadata.placeholders.setdefault(image, row[lesions])
         if patient_column is not None and not is_placeholder(row[patient_column]):
             facts.patient = facts.patient or without_decimals(row[patient_column])
-        if diagnosis_column is not None and not is_placeholder(row[diagnosis_column]):
-            _set_diagnosis(metadata, facts, image, row[diagnosis_column].lower(), path)
+        diagnoses = [row[column].lower() for column in diagnosis_columns if not is_placeholder(row[column])]
+        if diagnoses:
+            _set_diagnosis(metadata, facts, image, diagnoses[0], path)
+            _note_others(metadata.other_diagnoses, image, diagnoses)
         if len(one_hot) > 1:
             true = [name for column, name in one_hot.items() if _is_true(row[column])]
             if len(true) == 1 and not is_placeholder(true[0]):
                 facts.one_hot = facts.one_hot or true[0]
                 metadata.one_hot_names.update(one_hot.values())
+
+
+def _note_others(noted: dict[str, str], image: str, values: Sequence[str]) -> None:
+    """Note different values in the columns of one name."""
+    if len({key(value) for value in values}) > 1:
+        noted.setdefault(image, " and ".join(dict.fromkeys(values)))
 
 
 def _set_lesion(facts: Facts, image: str, lesion: str, path: Path) -> None:

@@ -1,8 +1,9 @@
 """Read the mask of a record, and check how it aligns with its photograph.
 
 Photographs are rotated as EXIF says, but some annotation tools ignore EXIF. A mask that has the shape of the stored
-pixels, and not that of the upright photograph, is rotated too. After a rotation by 180 degrees or a flip, and for
-square photographs, the shape is no evidence: such masks are read as stored and counted in a warning.
+pixels, and not that of the upright photograph, is rotated too. The shape is no evidence after a rotation by 180 degrees
+or a flip, for square photographs, and if it is neither of the two: such masks are read as stored, or as their own EXIF
+says, and counted in a warning.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Alignment:
 
     Attributes:
         turn: rotation or flip that the stored mask needs, or None.
-        unclear_turn: EXIF rotates or flips the photograph, and the shapes do not show whether the mask needs it too.
+        unclear_turn: EXIF rotates or flips photograph and mask differently, and the shapes do not show what is right.
         image_size: of the upright photograph; None if it cannot be read.
         mask_size: of the mask after `turn`; None if it cannot be read.
     """
@@ -77,13 +78,12 @@ def _align(photograph: Head | None, mask: Head | None) -> Alignment:
     if photograph is None or mask is None:
         return Alignment(None, False, photograph.size if photograph else None, mask.size if mask else None)
     stored, upright = photograph.stored_size, photograph.size
-    if _same_shape(stored, upright):
-        # A mask with an EXIF orientation was made from the same file, and is rotated by its own EXIF.
-        unclear = photograph.orientation != 1 and mask.orientation == 1
-        return Alignment(None, unclear, upright, mask.size)
-    if _same_shape(mask.size, stored) and not _same_shape(mask.size, upright):
+    fits_stored, fits_upright = _same_shape(mask.size, stored), _same_shape(mask.size, upright)
+    if fits_stored and not fits_upright:
         return Alignment(TURNS[photograph.orientation], False, upright, mask.size[::-1])
-    return Alignment(None, False, upright, mask.size)
+    # A mask with the EXIF orientation of the photograph was made from the same file, and is rotated by its own EXIF.
+    unclear = photograph.orientation != mask.orientation and fits_stored == fits_upright
+    return Alignment(None, unclear, upright, mask.size)
 
 
 def _same_shape(first: Size, second: Size) -> bool:

@@ -68,8 +68,11 @@ def save_out_of_fold(config: CrossvalConfig, folder: CrossvalFolder) -> dict[str
         for number in range(config.folds):
             scores = folder.fold(number).scores("test")
             rows += [{**row, "fold": number} for row in load_csv(scores / "per_image.csv")]
-            for mask in (scores / "masks").iterdir():
-                _link(mask, part / "masks" / mask.name)
+            masks = scores / "masks"
+            for mask in masks.rglob("*.png"):
+                target = part / "masks" / mask.relative_to(masks)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(mask, target)
         rows.sort(key=lambda row: row["image_id"])
         save_csv(part / "per_image.csv", rows)
         means = [_mean_jaccard([row for row in rows if row["fold"] == number]) for number in range(config.folds)]

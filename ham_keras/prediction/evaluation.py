@@ -57,7 +57,9 @@ def evaluate_ensemble(
 
 
 def _save_mask(folder: Path, row: dict[str, Any], record: Record, mask: np.ndarray) -> dict[str, Any]:
-    Image.fromarray(255 * mask).save(folder / f"{record.image_id}_segmentation.png")
+    path = folder / f"{record.image_id}_segmentation.png"
+    path.parent.mkdir(parents=True, exist_ok=True)  # an id may contain folders
+    Image.fromarray(255 * mask).save(path)
     return row
 
 

@@ -10,10 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
-from ham_keras.data.folders import describe_unread, is_image_file, is_unread, key, looks_like_mask, walk_files
-from ham_keras.data.layouts import PHOTOGRAPH_ENDING, SUFFIXES, without_mask_ending
+from ham_keras.data.folders import (
+    describe_broken_links,
+    describe_unread,
+    is_broken_link,
+    is_image_file,
+    is_unread,
+    key,
+    looks_like_mask,
+    walk_files,
+)
+from ham_keras.data.layouts import SUFFIXES, without_mask_ending
+from ham_keras.data.separation import confirm_mask
 from ham_keras.errors import HamError
 from ham_keras.prediction.folder import BESIDE_MASKS, PredictionFolder
 
@@ -25,6 +33,7 @@ class Inputs:
     ids: dict[Path, str]
     masks: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
+    broken_links: list[Path] = field(default_factory=list)
 
     def warnings(self) -> list[str]:
         """One line per kind of skipped file, with their number."""
@@ -33,6 +42,8 @@ class Inputs:
             lines.append(f"{len(self.masks)} files are skipped as masks of other images, the first: {self.masks[0]}")
         if self.unread:
             lines.append(describe_unread(self.unread))
+        if self.broken_links:
+            lines.append(describe_broken_links(self.broken_links))
         return lines
 
 
@@ -49,20 +60,26 @@ def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Input
     found: dict[Path, Path] = {}
     below: dict[Path, str] = {}
     unread: dict[Path, Path] = {}
+    broken_links: list[Path] = []
     for given in map(str, inputs):
-        base, files = _files_of(given)
+        base, everything = _files_of(given)
+        links = {path: None for path in everything if is_broken_link(path)}
+        files = [path for path in everything if path not in links]
         images = [path for path in files if not _is_other_kind(path, given) and not output.is_output(path)]
         others = [path for path in files if is_unread(path) and path not in images]
         if not images:
             line = f"{given}: no image found; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
-            raise HamError(f"{line}; {describe_unread(others)}" if others else line)
+            skipped = [describe_unread(others)] if others else []
+            skipped += [describe_broken_links(list(links))] if links else []
+            raise HamError("; ".join([line, *skipped]))
         for path in images:
             if found.setdefault(path.resolve(), path) is path:
                 below[path] = Path(os.path.relpath(path.parent, base), path.stem).as_posix()
         unread |= {path.resolve(): path for path in others}
+        broken_links += links
     masks = _masks_among(list(found.values()))
     images = [path for path in found.values() if path not in masks]
-    return Inputs(_name(images, below), sorted(masks), list(unread.values()))
+    return Inputs(_name(images, below), sorted(masks), list(unread.values()), broken_links)
 
 
 def _files_of(given: str) -> tuple[Path, list[Path]]:
@@ -74,7 +91,7 @@ def _files_of(given: str) -> tuple[Path, list[Path]]:
         return path.parent, [path]
     matches = [Path(match) for match in sorted(glob.glob(given, recursive=True))]
     plain = re.split(r"[*?[]", given, maxsplit=1)[0]
-    return Path(os.path.dirname(plain)), [match for match in matches if match.is_file()]
+    return Path(os.path.dirname(plain)), [match for match in matches if match.is_file() or is_broken_link(match)]
 
 
 def _is_other_kind(path: Path, given: str) -> bool:
@@ -95,28 +112,11 @@ def _masks_among(images: Sequence[Path]) -> set[Path]:
     masks: set[Path] = set()
     for name, paths in by_name.items():
         if without_mask_ending(name) != name and without_mask_ending(name) in by_name:
-            masks.update(path for path in paths if _is_mask(path))
+            masks.update(path for path in paths if confirm_mask(path))
         elif len({path.suffix.lower() for path in paths}) > 1:
             drawn = [path for path in paths if looks_like_mask(path)]
             masks.update(drawn if len(drawn) < len(paths) else [])
     return masks
-
-
-def _is_mask(path: Path) -> bool:
-    """Whether a file named like a mask is one and not a close-up. An unreadable file is judged by its name."""
-    sure_name = PHOTOGRAPH_ENDING.search(key(path.stem)) is None
-    if sure_name and _has_one_channel(path):
-        return True
-    looks = looks_like_mask(path)
-    return sure_name if looks is None else looks
-
-
-def _has_one_channel(path: Path) -> bool:
-    try:
-        with Image.open(path) as image:  # reads only the header
-            return image.mode in {"1", "L", "P"}
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False
 
 
 def _name(images: Sequence[Path], below: Mapping[Path, str]) -> dict[Path, str]:

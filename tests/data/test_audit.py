@@ -189,6 +189,17 @@ def test_each_kind_of_problem_is_found_once(folder: Folder, tmp_path: Path, caps
         assert f"      1  {KINDS[kind]:<{what}}  {folder_name}/{image_id}: " in "\n".join(printed)
 
 
+def test_frames_that_are_not_removed_are_found(folder: Folder) -> None:
+    folder.add("good")
+    wide = np.full_like(disc(), 255)
+    wide[5:-5, 5:-5] = disc()[5:-5, 5:-5]
+    folder.add("wide", mask=wide)
+    folder.dark_disc("wide")
+    (problem,) = audit(folder.root).problems
+    assert (problem.kind, problem.image_ids) == ("maybe_framed", ("wide",))
+    assert problem.detail == "a line of lesion along the top edge, up to 5 px inside"
+
+
 def test_problems_found_by_pairing_are_listed_with_an_example(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,10 +62,15 @@ def test_upper_8_of_16_bits_are_kept(tmp_path: Path, ending: str, channels: int)
     np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), expected)
 
 
-def test_first_frame_of_animation_and_colours_of_palette_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.tiff", "a.webp", "a.png"])
+def test_several_pages_are_refused(tmp_path: Path, name: str) -> None:
     frames = [Image.fromarray(COLOURS), Image.fromarray(255 - COLOURS)]
-    path = save(tmp_path, "a.tiff", frames[0], save_all=True, append_images=frames[1:])
-    np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS)
+    path = save(tmp_path, name, frames[0], save_all=True, append_images=frames[1:])
+    with pytest.raises(HamError, match=r"not a readable image \(has 2 pages or frames; save the right one as a file\)"):
+        read_encoded(path)
+
+
+def test_colours_of_palette_are_read(tmp_path: Path) -> None:
     path = save(tmp_path, "palette.png", Image.fromarray(COLOURS // 128 * 255).quantize(8))
     np.testing.assert_array_equal(decode_image(read_encoded(path)).numpy(), COLOURS // 128 * 255)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,15 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from ham_keras.data.folders import image_files, is_unread, key, looks_like_mask, walk_files
+from ham_keras.data.folders import (
+    describe_broken_links,
+    image_files,
+    is_broken_link,
+    is_unread,
+    key,
+    looks_like_mask,
+    walk_files,
+)
 
 
 def lay(root: Path, *names: str) -> None:
@@ -34,6 +43,25 @@ def test_linked_folder_is_walked_once_by_its_own_path(tmp_path: Path) -> None:
     (tmp_path / "out/back").symlink_to(tmp_path / "in/real")
     names = [str(path.relative_to(tmp_path / "in")) for path in walk_files(tmp_path / "in")]
     assert names == ["real/a.jpg", "linked/b.jpg"]
+
+
+def test_pipes_are_no_files_and_broken_links_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for name, target in (
+        ("b.jpg", "b.jpg"),
+        ("c.jpg", "gone"),
+        ("d.jpg", "a.jpg"),
+        ("folder", "."),
+        ("e.jpg", "pipe.jpg"),
+    ):
+        (tmp_path / name).symlink_to(target)
+    files = list(walk_files(tmp_path))
+    assert [path.name for path in files] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    broken = [path for path in files if is_broken_link(path)]
+    assert [path.name for path in broken] == ["b.jpg", "c.jpg"]
+    line = f"2 links lead nowhere and are skipped, the first: {tmp_path / 'b.jpg'} to b.jpg"
+    assert describe_broken_links(broken) == line
 
 
 def test_keys_ignore_case_and_unicode_form() -> None:

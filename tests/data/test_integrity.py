@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ham_keras.data.integrity import check_complete, png_chunks, without_ancillary_chunks
+from ham_keras.data.integrity import ADAM7, check_complete, png_chunks, without_ancillary_chunks
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
 
@@ -83,3 +84,44 @@ def test_removing_ancillary_chunks_keeps_the_pixels() -> None:
     assert {b"zTXt", b"iCCP"}.isdisjoint(kinds)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(without_ancillary_chunks(noted)))), PIXELS)
     assert without_ancillary_chunks(JPEG) == JPEG
+
+
+def interlaced(width_px: int, height_px: int, missing: int = 0) -> bytes:
+    """An interlaced grey PNG of `PIXELS` without the last `missing` bytes of its pixels."""
+    rows = b""
+    for left, top, right, down in ADAM7:
+        part = PIXELS[top:height_px:down, left:width_px:right, 0]
+        rows += b"".join(b"\0" + row.tobytes() for row in part if len(row))
+    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 0, 0, 0, 1)
+    pixels = zlib.compress(rows[: len(rows) - missing])
+    return PNG[:8] + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(1, 1), (3, 5), (8, 8), (37, 22)])
+def test_interlaced_png_has_all_its_pixels(width_px: int, height_px: int) -> None:
+    data = interlaced(width_px, height_px)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), PIXELS[:height_px, :width_px, 0])
+    check_complete(data)
+    with pytest.raises(ValueError, match=r"truncated: the PNG lacks 1 of [\d,]+ bytes of pixels"):
+        check_complete(interlaced(width_px, height_px, 1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_png_whose_pixels_end_early_is_truncated(mode: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(PIXELS[:13, :21]).convert("I" if mode == "I;16" else mode).convert(mode).save(file, "PNG")
+    data = file.getvalue()
+    check_complete(data)
+    parts = {kind: content for kind, content, _ in png_chunks(data)}
+    pixels = zlib.decompress(parts[b"IDAT"])
+    for kept in (pixels[:-1], pixels[: len(pixels) // 2], b""):
+        parts[b"IDAT"] = zlib.compress(kept)
+        with pytest.raises(
+            ValueError, match=f"truncated: the PNG lacks {len(pixels) - len(kept):,} of {len(pixels):,} by"
+        ):
+            check_complete(PNG[:8] + b"".join(chunk(*part) for part in parts.items()))
+    parts[b"IDAT"] = zlib.compress(pixels)[:10] + bytes(20)
+    with pytest.raises(ValueError, match=r"damaged: the pixels of the PNG cannot be decompressed|truncated: the PNG l"):
+        check_complete(PNG[:8] + b"".join(chunk(*part) for part in parts.items()))
+    parts[b"IDAT"] = zlib.compress(pixels + b"more")
+    check_complete(PNG[:8] + b"".join(chunk(*part) for part in parts.items()))

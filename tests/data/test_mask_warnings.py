@@ -47,11 +47,12 @@ def test_other_aspect_ratios_and_repaired_masks_are_counted(tmp_path: Path) -> N
     wide = pair(tmp_path, 8, mask=cv2.resize(STORED, (200, 60)))
     repaired = dataclasses.replace(fine, mask_inverted=True)
     assert mask_warnings([fine, turned]) == []
-    first, second = mask_warnings([repaired, turned, wide])
+    first, second, third = mask_warnings([repaired, turned, wide])
     assert (
         first == f"1 of 3 masks are inverted and repaired on reading (data.repair_masks), the first: {fine.mask_path}"
     )
     assert second.startswith("1 of 3 masks have another aspect ratio than their image") and "8_mask" in second
+    assert third.startswith("1 of 3 images are rotated by EXIF, and it is unclear") and "8_mask" in third
     np.testing.assert_array_equal(read_truth(repaired).lesion, 1 - STORED)
 
 

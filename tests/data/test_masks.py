@@ -10,7 +10,14 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from ham_keras.data.masks import MaskLevelsError, looks_inverted, read_mask, remove_frame, resize_mask
+from ham_keras.data.masks import (
+    MaskLevelsError,
+    find_edge_line,
+    looks_inverted,
+    read_mask,
+    remove_frame,
+    resize_mask,
+)
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.errors import HamError
 
@@ -331,6 +338,19 @@ def test_resize_enlarges_or_keeps_the_size() -> None:
     assert resize_mask(LESION, 8, 10).dtype == np.uint8
 
 
+def test_coloured_photograph_with_few_middle_levels_is_not_a_mask(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:60, :80]
+    soft = np.clip(1 / 2 + (16 - np.hypot(rows - 30, columns - 40)) / 8, 0, 1)  # 0.13 of the pixels are between
+    skin, lesion = np.array([240, 190, 170]), np.array([60, 20, 10])
+    noise = np.random.default_rng(0).integers(-4, 5, (60, 80, 1))
+    coloured = (skin + soft[..., None] * (lesion - skin) + noise).astype(np.uint8)
+    Image.fromarray(coloured).save(tmp_path / "photograph.png")
+    with pytest.raises(MaskLevelsError):
+        read_mask(tmp_path / "photograph.png")
+    Image.fromarray((255 * soft).astype(np.uint8)).convert("RGB").save(tmp_path / "soft.png")
+    assert read_mask(tmp_path / "soft.png").lesion.mean() == pytest.approx(np.mean(soft > 0.5), abs=0.01)
+
+
 def test_photograph_is_not_a_mask(tmp_path: Path) -> None:
     for number in range(4):
         image, *_ = draw_phantom(0, number, number, (160, 120))
@@ -346,3 +366,42 @@ def test_blurred_and_lossy_masks_are_read(tmp_path: Path) -> None:
         Image.fromarray(cv2.GaussianBlur(lesion, (0, 0), 1)).save(tmp_path / "mask.jpg", quality=quality)
         found = read_mask(tmp_path / "mask.jpg").lesion
         assert (found & (lesion > 0)).sum() / (found | (lesion > 0)).sum() > 0.95
+
+
+def framed(thickness_px: int, inside_px: int = 0, gap: tuple[slice, slice] | None = None) -> npt.NDArray[np.uint8]:
+    """A disc of 60x80 pixels, in a frame that begins `inside_px` from the edge."""
+    rows, columns = np.mgrid[:60, :80]
+    depth = np.minimum.reduce([rows, columns, 59 - rows, 79 - columns])
+    frame = (depth >= inside_px) & (depth < inside_px + thickness_px)
+    if gap is not None:
+        frame[gap] = False
+    return (frame | (np.hypot(rows - 30, columns - 40) < 15)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("lesion", "line"),
+    [
+        (framed(5), ("top", 5)),
+        (framed(2, inside_px=1), ("top", 3)),
+        (framed(1, gap=np.s_[:, 30:45]), ("top", 1)),
+        (framed(4, gap=np.s_[:5, :]), ("bottom", 4)),
+        (framed(4, gap=np.s_[:, 10:]), ("left", 4)),
+        (framed(4, gap=np.s_[:, :70]), ("right", 4)),
+        (framed(0), None),
+        (np.ones((60, 80), np.uint8), None),
+        (1 - framed(0), None),
+    ],
+)
+def test_lines_along_an_edge_are_found(lesion: npt.NDArray[np.uint8], line: tuple[str, int] | None) -> None:
+    assert find_edge_line(lesion) == line
+    assert remove_frame(lesion)[1] == 0
+
+
+@pytest.mark.parametrize("size_px", [64, 450])
+def test_lesions_at_the_edge_are_no_lines(size_px: int) -> None:
+    rows, columns = np.mgrid[:size_px, :size_px] / size_px
+    for radius in (0.05, 0.2, 0.4):
+        for column in (-0.3, 0.0, 0.5, 0.9):
+            for row in (-radius + 0.03, 0.0, 0.1, radius, 1.0):
+                disc = np.hypot(rows - row, columns - column) < radius
+                assert find_edge_line(disc.astype(np.uint8)) is None, (radius, row, column)

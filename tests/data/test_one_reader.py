@@ -171,7 +171,8 @@ def test_broken_files_raise_the_same_error_everywhere(trained: Run, broken: list
             ((_, refused),) = predictor.predict_files([record.image_path], lambda _, prediction: prediction)
             lines["prediction"] = line_of(refused)
             data = record.image_path.read_bytes()
-            if "lying" not in record.image_id and data.startswith((JPEG, PNG)):
+            served = "lying" not in record.image_id and not record.image_id.endswith(("ends_early_png", "frames_png"))
+            if served and data.startswith((JPEG, PNG)):
                 with pytest.raises(tf.errors.InvalidArgumentError):
                     serve(tf.constant([data]))
         assert set(lines.values()) == {line}, record.image_id

@@ -294,6 +294,106 @@ def test_several_data_folders_are_an_error_that_names_them(tmp_path: Path) -> No
         find_records(tmp_path)
 
 
+BY_PATIENT = {
+    "a folder for each patient": ["{}/DSC1.jpg", "{}/DSC1_mask.png"],
+    "folders of images and masks": ["images/{}/DSC1.jpg", "masks/{}/DSC1.png"],
+    "masks in the tree of images": ["images/{}/DSC1.jpg", "images/{}/DSC1_mask.png"],
+    "folders inside those of patients": ["images/{}/left/DSC1.jpg", "masks/{}/left/DSC1.png"],
+    "visits": ["{}/left/DSC1.jpg", "{}/left/DSC1_mask.png"],
+    "folders of cases": ["{}/DSC1_Dermoscopic_Image/DSC1.bmp", "{}/DSC1_lesion/DSC1_lesion.bmp"],
+}
+
+
+@pytest.mark.parametrize("layout", BY_PATIENT)
+@pytest.mark.parametrize("inside", ["", "data/"])
+def test_names_that_repeat_in_folders_are_ids_with_the_folder(tmp_path: Path, layout: str, inside: str) -> None:
+    lay(tmp_path, *(inside + name.format(patient) for name in BY_PATIENT[layout] for patient in ("p1", "P2")))
+    records = find_records(tmp_path).records
+    assert [record.image_id.split("/")[0] for record in records] == ["p1", "P2"]
+    assert {record.image_id.split("/")[-1] for record in records} == {"DSC1"}
+    for record in records:
+        assert f"/{record.image_id.split('/')[0]}/" in str(record.image_path)
+        assert f"/{record.image_id.split('/')[0]}/" in str(record.mask_path)
+        assert record.lesion_id == record.image_id
+    base = tmp_path / inside
+    (base / "table.csv").write_text("image,lesion_id\n" + "".join(f"x/{each.image_id}.jpg,L1\n" for each in records))
+    assert {record.lesion_id for record in find_records(tmp_path).records} == {"L1"}
+
+
+def test_subsets_keep_their_folders_only_where_names_repeat(tmp_path: Path) -> None:
+    lay(tmp_path, "train/images/a.jpg", "train/masks/a.png", "val_images/a.jpg", "val_masks/a.png")
+    assert ids(tmp_path) == ["train/a", "val/a"]
+    (tmp_path / "val_images/a.jpg").rename(tmp_path / "val_images/b.jpg")
+    (tmp_path / "val_masks/a.png").rename(tmp_path / "val_masks/b.png")
+    assert ids(tmp_path) == ["a", "b"]
+
+
+def test_folders_of_patients_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "p1/a.jpg", "p1/a_mask.png", "p2/b.jpg", "p2/b_mask.png", "p3/c.jpg")
+    pairing = find_records(tmp_path)
+    assert [record.image_id for record in pairing.records] == ["a", "b"]
+    assert pairing.images_without_mask == [tmp_path / "p3/c.jpg"]
+    (group,) = pairing.problem_groups
+    assert group.warning == (
+        f"2 folders of images and masks are read as one data folder: {tmp_path / 'p1'} to p2; to read only one of "
+        f"them, name it"
+    )
+
+
+def test_images_beside_the_only_data_folder_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "p1/a.jpg", "p1/a_mask.png", "p1/more/b.jpg", "p2/c.jpg", "notes/d.txt")
+    (group,) = find_records(tmp_path).problem_groups
+    assert group.kind == "unread_folder"
+    assert {problem.path.name: problem.detail for problem in group.problems} == {"more": "1 images", "p2": "1 images"}
+
+
+def test_images_beside_subsets_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "test/a.jpg", "test/a_mask.png", "p2/a.jpg", "p2/a_mask.png")
+    (group,) = find_records(tmp_path).problem_groups
+    assert (group.kind, [problem.path.name for problem in group.problems]) == ("unread_folder", ["p2"])
+
+
+def test_links_that_lead_nowhere_are_skipped_and_counted(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png")
+    for name, target in {
+        "images/self": "self",
+        "images/b.jpg": "b.jpg",
+        "images/one": "two",
+        "images/two": "one",
+        "masks/c.png": "/nowhere/c.png",
+        "table.csv": "table.csv",
+    }.items():
+        (tmp_path / name).symlink_to(target)
+    pairing = find_records(tmp_path)
+    assert [record.image_id for record in pairing.records] == ["a"]
+    (group,) = pairing.problem_groups
+    assert (group.kind, len(group.problems)) == ("broken_link", 6)
+    assert group.warning == (f"6 links lead nowhere and are skipped, the first: {tmp_path / 'table.csv'} to table.csv")
+
+
+def test_a_link_to_a_missing_folder_of_images_is_named(tmp_path: Path) -> None:
+    lay(tmp_path, "masks/a.png")
+    (tmp_path / "images").symlink_to("/nowhere/images")
+    with pytest.raises(HamError, match=r"no folder of images; .*1 links lead nowhere .*images to /nowhere/images"):
+        find_records(tmp_path)
+
+
+def test_a_photograph_with_the_name_of_a_mask_is_told(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    drawn = np.zeros((48, 64), np.uint8)
+    drawn[10:30, 20:40] = 255
+    for name in ("a.jpg", "a_mask.jpg", "b.jpg", "c.jpg"):
+        Image.fromarray(noise).save(tmp_path / name)
+    Image.fromarray(noise[..., 0]).save(tmp_path / "d_mask.jpg")
+    Image.fromarray(drawn).save(tmp_path / "b_mask.png")
+    Image.fromarray(drawn).convert("RGB").save(tmp_path / "c_mask.jpg")
+    assert pairs(tmp_path) == [("b.jpg", "b_mask.png"), ("c.jpg", "c_mask.jpg")]
+    pairing = find_records(tmp_path)
+    assert [path.name for path in pairing.images_without_mask] == ["a.jpg", "a_mask.jpg", "d_mask.jpg"]
+    (told,) = [group for group in pairing.problem_groups if group.kind == "named_like_mask"]
+    assert told.warning == (f"2 files are named like masks but are photographs, the first: {tmp_path / 'a_mask.jpg'}")
+
+
 def test_only_the_first_generic_mask_folder_is_read(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "masks/a.png", "labels/a.png", "segmentations/a_mask.png")
     assert find_records(tmp_path).records[0].mask_path == tmp_path / "masks/a.png"

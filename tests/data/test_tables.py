@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ham_keras.data.columns import image_key, is_placeholder
+from ham_keras.data.columns import ImageKeys, is_placeholder
 from ham_keras.data.records import Pairing, find_records
 from ham_keras.errors import HamError
 
@@ -80,7 +80,9 @@ def test_separators_and_encodings(root: Path, delimiter: str, encoding: str) -> 
     assert found(root) == [(image, lesion, dx.replace("nv", "nævus")) for image, lesion, dx in EXPECTED]
 
 
-@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\r\n", "sep=;\r\n"])
+@pytest.mark.parametrize(
+    "first", ["sep=;", "SEP=;", '"sep=;"', "\r\n", "sep=;\r\n", "sep = ;", '"Sep = ; "', "sep=;;;;"]
+)
 def test_lines_before_the_header(root: Path, first: str) -> None:
     (root / "table.csv").write_text(f"{first}\r\n{text(';')}", newline="")
     assert found(root) == EXPECTED
@@ -268,7 +270,50 @@ def test_table_that_is_not_text_is_an_error(root: Path) -> None:
         ("d/e/f.tif", "f"),
         (r"d\e\f", "f"),
         ("e\u0301", "\xe9"),
+        ("images/P1/a.jpg", "p1/a"),
+        ("p1/a", "p1/a"),
+        ("p2/a", None),
+        ("a", None),
+        ("ISIC_24306", "isic_0024306"),
+        ("24306.0", "0024306"),
+        ("2_3", "02_003"),
+        ("7", None),  # 07 or 007
     ],
 )
-def test_image_keys(cell: str, image: str) -> None:
-    assert image_key(cell) == image
+def test_images_of_cells(cell: str, image: str | None) -> None:
+    known = ["isic_1", "a.b", "f", "\xe9", "p1/a", "isic_0024306", "0024306", "02_003", "07", "007"]
+    assert ImageKeys.of(known).find(cell) == image
+
+
+def test_ids_without_leading_zeros_are_used_if_no_column_has_exact_ids(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        for folder, suffix in ("images", "jpg"), ("masks", "png"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"00{number}.{suffix}").touch()
+    rows = [f"{number},L{number // 2},{number}" for number in range(1, 4)]
+    (tmp_path / "table.csv").write_text("\n".join(["image_id,lesion_id,age", *rows]))
+    assert [lesion for _, lesion, _ in found(tmp_path)] == ["L0", "L1", "L1"]
+    rows = [f"{4 - number},L{number // 2},00{number}.jpg" for number in range(1, 4)]  # image_id counts backwards
+    (tmp_path / "table.csv").write_text("\n".join(["image_id,lesion_id,file", *rows]))
+    assert [lesion for _, lesion, _ in found(tmp_path)] == ["L0", "L1", "L1"]
+
+
+def test_lesion_ids_of_a_merged_table_that_disagree_are_told(root: Path) -> None:
+    (root / "table.csv").write_text(
+        "image_id,lesion_id_x,lesion_id_y\nISIC_1,HAM_1,ham_1\nISIC_2,,HAM_1\nISIC_3,HAM_2,HAM_1\n"
+    )
+    pairing = find_records(root)
+    assert [lesion for _, lesion, _ in found(root)] == ["HAM_1", "HAM_1", "HAM_2"]
+    assert pairing.warnings() == [
+        "1 images have two lesion_ids in columns of one table, the first is used, e.g. ISIC_3: 'HAM_2 and HAM_1'"
+    ]
+
+
+def test_diagnoses_of_a_merged_table_that_disagree_are_told(root: Path) -> None:
+    (root / "table.csv").write_text(
+        "image_id,lesion_id,dx_x,dx_y\nISIC_1,L1,nv,NV\nISIC_2,L2,,mel\nISIC_3,L3,bkl,mel\n"
+    )
+    assert [dx for _, _, dx in found(root)] == ["nv", "mel", "bkl"]
+    assert find_records(root).warnings() == [
+        "1 images have two diagnoses in the tables, the first is used, e.g. ISIC_3: 'bkl and mel'"
+    ]

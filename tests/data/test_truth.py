@@ -72,3 +72,31 @@ def test_mask_with_exif_is_rotated_by_its_own_exif(tmp_path: Path) -> None:
         Image.fromarray(255 * STORED).save(record.mask_path, exif=exif)
         assert agreement(record) > 0.99
         assert mask_warnings([record]) == []
+
+
+@pytest.mark.parametrize(
+    ("orientation", "own", "stored", "shape", "unclear"),
+    [
+        (6, 1, (60, 80), (60, 80), False),  # the stored pixels
+        (6, 1, (60, 80), (80, 60), False),  # the upright photograph
+        (6, 1, (60, 80), (64, 64), True),
+        (6, 1, (60, 80), (60, 160), True),
+        (6, 1, (64, 64), (64, 64), True),
+        (6, 1, (64, 64), (60, 80), True),
+        (6, 6, (64, 64), (64, 64), False),
+        (3, 1, (60, 80), (60, 80), True),
+        (3, 1, (60, 80), (64, 64), True),
+        (1, 3, (60, 80), (60, 80), True),
+        (1, 6, (80, 60), (60, 80), True),
+        (1, 1, (60, 80), (64, 64), False),
+    ],
+)
+def test_rotation_that_no_shape_confirms_is_unclear(
+    tmp_path: Path, orientation: int, own: int, stored: tuple[int, int], shape: tuple[int, int], unclear: bool
+) -> None:
+    record = pair(tmp_path, orientation, np.zeros(stored, np.uint8), np.zeros(shape, np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = own
+    Image.new("L", shape[::-1]).save(record.mask_path, exif=exif)
+    assert check_alignment(record).unclear_turn is unclear
+    assert any("rotated by EXIF" in line for line in mask_warnings([record])) is unclear

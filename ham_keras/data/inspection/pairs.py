@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ham_keras.data.images import read_image
-from ham_keras.data.masks import MaskLevelsError
+from ham_keras.data.masks import MaskLevelsError, find_edge_line
 from ham_keras.data.problems import Problem
 from ham_keras.data.records import Record
 from ham_keras.data.repair import inverted_by_both_signs
@@ -87,6 +87,8 @@ def _check_mask(pair: Pair) -> None:
         pair.add("maybe_inverted", "more lesion at the border than in the centre, and lighter than the rest", path)
     if mask.frame_px:
         pair.add("framed", f"{mask.frame_px} px of lesion all around", path)
+    if line := find_edge_line(mask.lesion):
+        pair.add("maybe_framed", f"a line of lesion along the {line[0]} edge, up to {line[1]} px inside", path)
     if mask.levels > 2:
         pair.add("not_binary", f"{mask.levels} grey levels", path)
     if pair.lesion_fraction in (0, 1):
@@ -96,7 +98,8 @@ def _check_mask(pair: Pair) -> None:
     if alignment.turn is not None:
         pair.add("turned", f"stored as {show_size((height, width))}, like the pixels of the image", path)
     if alignment.unclear_turn:
-        pair.add("unclear_turn", f"image and mask are {show_size(alignment.image_size)}, rotated or not", path)
+        sizes = f"image {show_size(alignment.image_size)}, mask {show_size(alignment.mask_size)}"
+        pair.add("unclear_turn", f"{sizes}, rotated or not", path)
     if pair.image_size and pair.image_size != pair.mask_size:
         kind = "aspect_mismatch" if alignment.other_aspect else "size_mismatch"
         pair.add(kind, f"image {show_size(pair.image_size)}, mask {show_size(pair.mask_size)}", path)

@@ -1,0 +1,73 @@
+"""Tell masks from photographs in one folder or tree, by their names and, where these do not decide, by their pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+from ham_keras.data.folders import key, looks_like_mask
+from ham_keras.data.layouts import MASK_BEGINNING, PHOTOGRAPH_ENDING, without_mask_ending
+
+
+def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> tuple[list[Path], list[Path]]:
+    """Split the images of a folder or a tree into photographs and masks.
+
+    `a_mask.png` is a mask if `a.jpg` exists; without a mask folder (`masks_elsewhere` is false) it always is, unless it
+    looks like a photograph. In that case `a_lesion.png` next to `a.jpg` is a mask too, unless `a` or `a_lesion` has
+    another mask. Of `a.jpg` and `a.png`, one is a mask if only this one looks like a mask.
+    """
+    stems = {key(path.stem) for path in files}
+    beside = [path for path in files if _mask_names(path) & stems]
+    named = [path for path in (beside if masks_elsewhere else files) if is_named_mask(path)]
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
+        named = [path for path, is_mask in zip(named, threads.map(confirm_mask, named), strict=True) if is_mask]
+    masks = set(named)
+    if not masks_elsewhere:
+        outlined = {without_mask_ending(key(path.stem)) for path in named}
+        for path in beside:
+            names = {key(path.stem), *_mask_names(path)}
+            if outlined.isdisjoint(names) and looks_like_mask(path) is not False:
+                masks.add(path)
+    by_stem: dict[str, list[Path]] = {}
+    for path in files:
+        if path not in masks:
+            by_stem.setdefault(key(path.stem), []).append(path)
+    for same in by_stem.values():
+        if len({path.suffix.lower() for path in same}) > 1:
+            drawn = [path for path in same if looks_like_mask(path)]
+            masks.update(drawn if len(drawn) < len(same) else [])
+    return [path for path in files if path not in masks], [path for path in files if path in masks]
+
+
+def _mask_names(path: Path) -> set[str]:
+    """The stems of the images that a file may be the mask of, by its name."""
+    stem = key(path.stem)
+    return {without_mask_ending(stem), MASK_BEGINNING.sub("", stem)} - {stem}
+
+
+def is_named_mask(path: Path) -> bool:
+    """Whether a file is named as only masks are: `a_mask.png`, but not `a_lesion.png`."""
+    stem = key(path.stem)
+    return without_mask_ending(stem) != stem and PHOTOGRAPH_ENDING.search(stem) is None
+
+
+def confirm_mask(path: Path) -> bool:
+    """Whether a file that is named like a mask is one and not a photograph; an unreadable one is judged by its name."""
+    sure_name = PHOTOGRAPH_ENDING.search(key(path.stem)) is None
+    if sure_name and _has_one_channel(path):
+        return True
+    looks = looks_like_mask(path)
+    return sure_name if looks is None else looks
+
+
+def _has_one_channel(path: Path) -> bool:
+    """Whether a file has one channel and is no JPEG, as most masks; reads only the header."""
+    try:
+        with Image.open(path) as image:
+            return image.mode in {"1", "L", "P"} and image.format != "JPEG"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
