@@ -130,8 +130,8 @@ class Run(WorkFolder):
     @property
     def contents(self) -> tuple[Path, ...]:
         return (
-            self.resume_state, self.weights, self.side_weights, self.history, self.split, self.environment, self.repaired,
-            self.curves, self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
+            self.resume_state, self.weights, self.side_weights, self.history, self.split, self.environment,
+            self.repaired, self.curves, self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
         )  # fmt: skip
 
     def scores(self, name: str) -> Path:
