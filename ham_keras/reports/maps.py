@@ -22,12 +22,14 @@ def draw_maps(scored: ScoredSet, image_ids: Sequence[str], folder: Path) -> list
     Empty for runs without side outputs, and for those that have not kept their weights.
     """
     from ham_keras.models.loading import load_side_outputs
+    from ham_keras.models.network import mask_edges
     from ham_keras.preprocessing.steps import build_steps
 
     model = load_side_outputs(scored.run, scored.config)
     if model is None:
         return []
     steps, cards = build_steps(scored.config.data), []
+    edges = {side.name for side in model.sides if side.target is mask_edges}  # an outline would cover them
     for number, image_id in enumerate(image_ids, 1):
         record = scored.records[image_id]
         image, truth = read_image(record.image_path), read_truth(record).lesion
@@ -38,7 +40,8 @@ def draw_maps(scored: ScoredSet, image_ids: Sequence[str], folder: Path) -> list
             shape = small.shape[1::-1]
             grey = cv2.resize(output.numpy()[0, ..., 0], shape, interpolation=cv2.INTER_LINEAR)
             shades = np.rint(255 * np.clip(grey, 0, 1)).astype(np.uint8)
-            panels.append((name, outlined(np.repeat(shades[..., None], 3, axis=-1), truth, TRUTH)))
+            drawn = np.repeat(shades[..., None], 3, axis=-1)
+            panels.append((name, drawn if name in edges else outlined(drawn, truth, TRUTH)))
         picture = f"maps-{number}.png"
         save_panels(panels, folder / picture)
         cards.append({"picture": picture, "image_id": image_id, "outputs": list(outputs)})
