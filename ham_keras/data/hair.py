@@ -34,10 +34,15 @@ def save_hair_sheet(inputs: Sequence[Path | str], output: Path | str, *, limit: 
 
 def _photographs(inputs: Sequence[Path | str]) -> Iterator[Path]:
     for path in map(Path, inputs):
-        files = [file for file in walk_files(path) if is_image_file(file)] if path.is_dir() else [path]
-        if not files:
-            raise HamError(f"{path}: no image found; expected photographs, or folders of them")
-        yield from (file for file in files if not path.is_dir() or not looks_like_mask(file))
+        if not path.is_dir():
+            yield path
+            continue
+        photographs = (file for file in walk_files(path) if is_image_file(file) and not looks_like_mask(file))
+        first = next(photographs, None)
+        if first is None:
+            raise HamError(f"{path}: no photograph found; expected photographs, or folders of them")
+        yield first
+        yield from photographs
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ def test_sheet_shows_photographs_and_not_masks(
     phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sheet = tmp_path / "sheet.png"
-    assert main([str(phantoms / "masks"), str(phantoms / "images"), "--limit", "2", "-o", str(sheet)]) == 0
+    assert main([str(phantoms), "--limit", "2", "-o", str(sheet)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
         str(phantoms / "images" / "PHANTOM_0000001.jpg"), str(phantoms / "images" / "PHANTOM_0000002.jpg"), str(sheet),
@@ -27,8 +27,8 @@ def test_sheet_shows_photographs_and_not_masks(
     assert not ((pixels == (230, 75, 53)).all(axis=-1)[:, :400]).any()
 
 
-def test_folder_without_photographs_and_bad_limit_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(HamError, match="no image found; expected photographs, or folders of them"):
-        main([str(tmp_path)])
+def test_folder_without_photographs_and_bad_limit_are_errors(phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(HamError, match="masks: no photograph found; expected photographs, or folders of them"):
+        main([str(phantoms / "masks")])
     with pytest.raises(HamError, match="--limit: expected at least 1, got 0"):
         main([str(tmp_path), "--limit", "0"])

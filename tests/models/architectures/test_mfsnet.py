@@ -46,6 +46,17 @@ def test_ablations_remove_weights_of_the_boundary_only() -> None:
         Model(reverse_attention=False)
 
 
+def test_frozen_encoder_trains_its_batchnorm_and_the_decoder() -> None:
+    frozen, free = (
+        {variable.path for variable in build_model(settings(encoder_freeze=freeze)).trainable_variables}
+        for freeze in (True, False)
+    )
+    kernels = {path for path in free if path.startswith(("conv1/", "conv_dw_", "conv_pw_")) and "_bn/" not in path}
+    assert free - frozen == kernels and len(kernels) == 27  # MobileNet's convolutions
+    assert any("bn" in path and path.startswith("conv_pw") for path in frozen)
+    assert any(path.startswith("ppd") for path in frozen)
+
+
 def test_each_map_adds_to_the_coarser_one() -> None:
     """Stages that add nothing leave the global map, averaged to 1/32 of the size and enlarged again."""
     keras.utils.set_random_seed(0)
@@ -97,15 +108,20 @@ def test_exported_signature_returns_the_networks_probabilities() -> None:
 
 
 @pytest.mark.slow
-def test_compiled_training_step_matches_the_ordinary_one() -> None:
-    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+def test_step_compiled_with_xla_matches_the_ordinary_one() -> None:
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     masks = (images[..., :1] > 128).astype(np.float32)
-    losses = []
+    losses, changes = [], []
     for jit_compile in (False, True):
         keras.utils.set_random_seed(0)
         model = build_training_model(settings(deep_supervision=True))
+        inner = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+        kernels = [inner.get_layer(name).kernel for name in ("ppd_logits", "reverse_8x_logits", "edge_logits")]
+        before = [kernel.numpy() for kernel in kernels]
         loss = {name: NamedLoss("boundary_jaccard_bce") for name in model.output}
         model.compile("sgd", loss=loss, jit_compile=jit_compile)
-        losses.append([float(model.train_on_batch(images, model.targets(masks))[0]) for _ in range(2)])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-2)
-    assert losses[0][0] != losses[0][1]
+        losses.append(model.train_on_batch(images, model.targets(masks)))
+        changes.append([kernel.numpy() - old for kernel, old in zip(kernels, before, strict=True)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    for compiled, ordinary in zip(changes[1], changes[0], strict=True):
+        np.testing.assert_allclose(compiled, ordinary, atol=0.02 * np.abs(ordinary).max())
