@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from ham_keras.data.hair import find_hairs
+from ham_keras.data.dark_hairs import find_hairs
 from ham_keras.data.phantoms import artefacts as phantom_artefacts
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.environment import describe_environment

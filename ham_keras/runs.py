@@ -105,6 +105,10 @@ class Run(WorkFolder):
         return self.folder / "model.weights.h5"
 
     @property
+    def side_weights(self) -> Path:
+        return self.folder / "side_outputs.npz"
+
+    @property
     def resume_state(self) -> Path:
         return self.folder / "resume.npz"
 
@@ -127,8 +131,8 @@ class Run(WorkFolder):
     @property
     def contents(self) -> tuple[Path, ...]:
         return (
-            self.resume_state, self.weights, self.history, self.split, self.environment, self.repaired, self.curves,
-            self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
+            self.resume_state, self.weights, self.side_weights, self.history, self.split, self.environment,
+            self.repaired, self.curves, self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
         )  # fmt: skip
 
     def scores(self, name: str) -> Path:

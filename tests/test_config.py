@@ -158,7 +158,7 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
         ({"augment": {"engine": "native"}, "data": {"image_size": [64, 96]}}, "augment.quarter_turns needs a square"),
         (
             {"model": {"architecture": "unnet"}},
-            'model.architecture: is unknown; did you mean unet? known are fpn, linknet, unet, got "unnet"',
+            'model.architecture: is unknown; did you mean unet? known are fpn, linknet, mfsnet, unet, got "unnet"',
         ),
         ({"train": {"loss": "dicebce"}}, "train.loss: is unknown; did you mean dice_bce? known are "),
         (
@@ -254,7 +254,7 @@ def test_unknown_name_lists_all_shipped_configs(tmp_path: Path) -> None:
     for name in ("bass", "base.json", "schema", "../base", str(tmp_path / "base")):
         with pytest.raises(HamError) as raised:
             load_config(name)
-        expected = "no such config file; expected a file, or a shipped config's name: base, full, sample, tune"
+        expected = "no such config file; expected a file, or a shipped config's name: base, full, mfsnet, sample, tune"
         assert str(raised.value) == f"{name}: {expected}"
 
 

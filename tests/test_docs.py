@@ -24,7 +24,7 @@ from serving import serve
 from ham_keras.data.phantoms.dataset import draw_phantoms
 
 ROOT = Path.cwd()
-ORDER = ("download", "train", "score", "predict", "ensembles", "predict-on-ray", "report", "app", "serve", "tune")
+ORDER = "download train hair score predict ensembles predict-on-ray report app serve tune".split()
 HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # Commands that cannot run here, and why. Except for `make`, they are in blocks of another kind.
@@ -46,6 +46,7 @@ OUTPUTS = {
     ],
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
     "docs/how-to/train.md": ["runs/focal/model.weights.h5", "runs/tuned/model.weights.h5", "runs/folds/oof/masks"],
+    "docs/how-to/hair.md": ["hair.png"],
     "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
     "docs/how-to/predict.md": [
         "predictions/predictions.csv",

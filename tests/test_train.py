@@ -187,13 +187,14 @@ main(sys.argv[1:])
 
 LONG: dict[str, Any] = {
     "train": {"epochs": 3, "ema_momentum": 0.9, "schedule": {"name": "cosine", "warmup_epochs": 1}},
-    "augment": {"engine": "native"},
+    "augment": {"engine": "native", "hairs": 0.5},
 }
 
 
 DEEP: dict[str, Any] = {
     "train": {"epochs": 2, "optimizer": "adamw", "clip_norm": 1.0},
-    "model": {"deep_supervision": True},
+    "data": {"hair_removal": "inpaint"},
+    "model": {"architecture": "mfsnet", "deep_supervision": True},
 }
 
 # Each start resumes where the previous one was killed: the third reaches epoch 2, the sixth epoch 3.

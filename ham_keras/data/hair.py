@@ -1,54 +1,65 @@
-"""Detect dark hairs: long, thin lines that are darker than their surroundings.
+"""Show photographs before and after the removal of hairs.
 
-The black-hat transform of DullRazor (Lee et al., Computers in Biology and Medicine 27:533, 1997) finds thin dark
-structures. Openings with long straight lines remove the short ones. Mosaics of dark globules survive this, but unlike
-hairs they also survive openings with crosses of short lines. The red channel is used because melanin and blood absorb
-least there: pigment network and vessels are faint, dark hairs are not. benchmarks/hair.py compares the result with the
-known hairs of phantoms. Light (vellus) hairs and stubble shorter than `LENGTH_PX` are not found.
+    python -m ham_keras.data.hair photos/                   # hair.png: before, what is found, after
+    python -m ham_keras.data.hair photos/ --limit 12 -o sheet.png
+
+The removal is that of data.hair_removal=inpaint. Skin lines and pigment that it takes for hairs are changed too: look
+before you train with it.
 """
 
 from __future__ import annotations
 
-import functools
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
-Pixels = npt.NDArray[np.uint8]
-
-# In pixels of an image whose longer side is 600, as in HAM10000.
-THICKNESS_PX = 9  # thicker structures are not hairs
-LENGTH_PX, DIRECTIONS = 31, 16  # shorter ones are not either: dots, most ruler ticks
-CROSS_PX, CROSSES = 11, 4  # the arms of crosses, which do not fit into a hair
-DARKER_BY = 12  # grey levels, of 0..255
-BORDER_PX = 4  # ignored: some photographs have a dark line along their edge
+from ham_keras.data.folders import is_image_file, looks_like_mask, walk_files
+from ham_keras.errors import HamError, program, run_command
 
 
-def find_hairs(image: Pixels) -> npt.NDArray[np.bool_]:
-    """The dark hairs of an image, uint8 RGB [H, W, 3] with a longer side of about 600 pixels, as bool [H, W]."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THICKNESS_PX, THICKNESS_PX))
-    darkness = cv2.morphologyEx(np.ascontiguousarray(image[..., 0]), cv2.MORPH_BLACKHAT, disc)
-    inner = np.zeros_like(darkness)
-    middle = (slice(BORDER_PX, -BORDER_PX),) * 2
-    inner[middle] = darkness[middle]
-    long = np.max(_openings(inner, LENGTH_PX, DIRECTIONS), axis=0)
-    arms = _openings(inner, CROSS_PX, 2 * CROSSES)
-    broad = np.max([cv2.min(arms[turn], arms[turn + CROSSES]) for turn in range(CROSSES)], axis=0)
-    return np.asarray(cv2.subtract(long, broad) > DARKER_BY)
+def save_hair_sheet(inputs: Sequence[Path | str], output: Path | str, *, limit: int = 8) -> dict[Path, float]:
+    """Write a sheet of the first `limit` photographs in `inputs`, files or folders: before, found, after.
+
+    Returns:
+        The fraction of each photograph that is replaced.
+
+    Raises:
+        HamError: an input contains no photograph, one cannot be read, or the sheet cannot be written.
+    """
+    from ham_keras.data.inspection.hair_sheet import draw_hair_sheet
+
+    chosen = [path for _, path in zip(range(limit), _photographs(inputs), strict=False)]
+    return draw_hair_sheet(chosen, Path(output))
 
 
-def _openings(darkness: Pixels, length_px: int, directions: int) -> list[Pixels]:
-    return [cv2.morphologyEx(darkness, cv2.MORPH_OPEN, line) for line in _lines(length_px, directions)]
+def _photographs(inputs: Sequence[Path | str]) -> Iterator[Path]:
+    for path in map(Path, inputs):
+        if not path.is_dir():
+            yield path
+            continue
+        photographs = (file for file in walk_files(path) if is_image_file(file) and not looks_like_mask(file))
+        first = next(photographs, None)
+        if first is None:
+            raise HamError(f"{path}: no photograph found; expected photographs, or folders of them")
+        yield first
+        yield from photographs
 
 
-@functools.cache
-def _lines(length_px: int, directions: int) -> list[Pixels]:
-    """Lines through the centre of a square, in evenly spaced directions."""
-    middle, lines = length_px // 2, []
-    for angle in np.linspace(0, np.pi, directions, endpoint=False):
-        line = np.zeros((length_px, length_px), np.uint8)
-        dx, dy = round(middle * np.cos(angle)), round(middle * np.sin(angle))
-        cv2.line(line, (middle - dx, middle - dy), (middle + dx, middle + dy), 1)
-        lines.append(line)
-    return lines
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        program("data.hair"), description="Show photographs before and after the removal of hairs."
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="photographs, or folders of them")
+    parser.add_argument("-o", "--output", default="hair.png", metavar="FILE", help="the sheet (default: %(default)s)")
+    parser.add_argument("--limit", type=int, default=8, metavar="N", help="of photographs (default: %(default)s)")
+    args = parser.parse_args(argv)
+    if args.limit < 1:
+        raise HamError(f"--limit: expected at least 1, got {args.limit}")
+    for path, fraction in save_hair_sheet(args.inputs, args.output, limit=args.limit).items():
+        print(f"{path}: {fraction:.1%} replaced")
+    print(args.output)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

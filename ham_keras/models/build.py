@@ -83,6 +83,12 @@ def lesion_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, to_probability(logits), name=model.name)
 
 
+def side_variables(model: SupervisedModel) -> list[keras.Variable]:
+    """Return the variables that only the side outputs need."""
+    kept = {id(variable) for variable in lesion_model(model).variables}
+    return [variable for variable in model.variables if id(variable) not in kept]
+
+
 def to_probability(logits: tf.Tensor, name: str = "probability") -> tf.Tensor:
     """Convert logits of any precision to float32 probability."""
     return keras.layers.Activation("sigmoid", dtype="float32", name=name)(logits)

@@ -76,6 +76,15 @@ class SupervisedModel(keras.Model):
         return {key if key == loss else key.removeprefix(f"{LESION}_"): value for key, value in results.items()}
 
 
+def mask_edges(masks: tf.Tensor) -> tf.Tensor:
+    """Return the edges of masks [N, H, W, 1] in {0, 1}: their morphological gradient, two pixels wide.
+
+    The image's border is not an edge.
+    """
+    dilated, eroded = tf.nn.max_pool2d(masks, 3, 1, "SAME"), -tf.nn.max_pool2d(-masks, 3, 1, "SAME")
+    return dilated - eroded
+
+
 def downsample_masks(masks: tf.Tensor, factor: int) -> tf.Tensor:
     """Downsample masks [N, H, W, 1] in {0, 1}: a pixel is lesion if at least half of its factor x factor block is."""
     covered = tf.nn.avg_pool2d(masks, factor, factor, "VALID")

@@ -18,11 +18,15 @@ from ham_keras.settings import Model
 os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # read on import; "keras" fails under Keras 3
 with contextlib.redirect_stdout(io.StringIO()):  # importing it prints a line
     import segmentation_models
+    from segmentation_models.models._utils import freeze_model
     from segmentation_models.models.fpn import FPN
     from segmentation_models.models.linknet import Linknet
     from segmentation_models.models.unet import Unet
 
-__all__ = ["FPN", "KERAS", "Linknet", "Unet", "build_encoder", "build_segmenter", "segmentation_models"]
+__all__ = [
+    "FPN", "KERAS", "Linknet", "Unet", "build_encoder", "build_feature_encoder", "build_segmenter",
+    "segmentation_models",
+]  # fmt: skip
 
 # The modules and layers that segmentation_models builds networks with.
 KERAS = {name: getattr(tf.keras, name) for name in ("backend", "models", "utils")}
@@ -47,3 +51,18 @@ def build_encoder(backbone: str, weights: str | None) -> keras.Model:
     return segmentation_models.Backbones.get_backbone(
         backbone, include_top=False, weights=weights, input_shape=(None, None, 3), **KERAS
     )
+
+
+def build_feature_encoder(settings: Model) -> tuple[tf.Tensor, dict[int, tf.Tensor]]:
+    """Build the encoder with random weights for a decoder of our own.
+
+    Returns:
+        Its symbolic input, float32 [N, H, W, 3], and its last features at 1/4, 1/8, 1/16 and 1/32 of the size by
+        downsampling factor: those that segmentation_models' decoders use.
+    """
+    encoder = build_encoder(settings.backbone, None)
+    if settings.encoder_freeze:
+        freeze_model(encoder, **KERAS)
+    names = segmentation_models.Backbones.get_feature_layers(settings.backbone, n=3)
+    found = [encoder.get_layer(**{"index" if isinstance(name, int) else "name": name}).output for name in names]
+    return encoder.input, dict(zip((32, 16, 8, 4), [encoder.output, *found], strict=True))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import tensorflow as tf
 
+from ham_keras.preprocessing.hairs import CROSS_ARM_PX, DARKER_BY, REFERENCE_SIDE_PX, inpaint_hairs
 from ham_keras.preprocessing.resize import resize_image
 from ham_keras.settings import Data
 
@@ -47,6 +48,26 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class InpaintHairs:
+    """Remove dark hairs; see `inpaint_hairs`."""
+
+    name: ClassVar[str] = "inpaint_hairs"
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return inpaint_hairs(images)
+
+    def describe(self) -> dict[str, Any]:
+        cross_px = 2 * CROSS_ARM_PX + 1
+        return {
+            "name": self.name,
+            "method": "black-hat of grey with a cross, filled from the rims by the mean of the four neighbours",
+            "cross_px": cross_px,
+            "for_longer_side_px": REFERENCE_SIDE_PX,
+            "darker_by": DARKER_BY,
+        }
+
+
+@dataclass(frozen=True)
 class Steps:
     """A sequence of steps, callable on an image or a batch."""
 
@@ -69,4 +90,5 @@ class Steps:
 
 def build_steps(settings: Data) -> Steps:
     """The steps of a config. Steps at the photograph's original size come before resizing."""
-    return Steps((Resize(*settings.image_size),))
+    hairs: tuple[Step, ...] = (InpaintHairs(),) if settings.hair_removal == "inpaint" else ()
+    return Steps((*hairs, Resize(*settings.image_size)))

@@ -66,9 +66,10 @@ def pair_panels(image: Pixels, truth: Pixels, first: Pixels, second: Pixels) -> 
 
 
 def save_panels(panels: Sequence[Panel], path: Path) -> None:
-    """Save four labelled panels of equal size as a PNG, in two rows of two."""
+    """Save labelled panels of equal size as a PNG, in rows of two."""
     height, width = panels[0][1].shape[:2]
-    sheet = Image.new("RGB", (2 * width + GAP_PX, 2 * (height + LABEL_PX)), "white")
+    rows = (len(panels) + 1) // 2
+    sheet = Image.new("RGB", (2 * width + GAP_PX, rows * (height + LABEL_PX)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_PX)
     for number, (name, pixels) in enumerate(panels):
         left, top = (number % 2) * (width + GAP_PX), (number // 2) * (height + LABEL_PX)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from ham_keras.data.hair import find_hairs
+from ham_keras.data.dark_hairs import find_hairs
 from ham_keras.data.images import read_image
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
@@ -40,7 +40,7 @@ class ImageMeasurements:
     Attributes:
         lesion_fraction: of the image's area, 0..1.
         sides_touched: how many of the image's four sides the lesion reaches.
-        hair_fraction: of the image's area covered by dark hairs, 0..1; see `data.hair`.
+        hair_fraction: of the image's area covered by dark hairs, 0..1; see `data.dark_hairs`.
         contrast: CIE 1976 colour difference (delta E) between the median colours of the lesion and of the ring of skin
             around it; None if the image shows only one of them.
     """

@@ -9,6 +9,7 @@ from ham_keras.files import load_csv, save_csv
 from ham_keras.reports.cases import CASES_PER_KIND, LEGEND, draw_cases
 from ham_keras.reports.facts import DIAGNOSES, describe_set
 from ham_keras.reports.failures import GROUPS, group_members, measure_records, measurement_rows, score_groups
+from ham_keras.reports.maps import draw_maps
 from ham_keras.reports.page import MEASURES, PAGE, new_report, save_page
 from ham_keras.reports.pictures import best_median_worst, save_curves
 from ham_keras.reports.plots import save_by_diagnosis, save_by_size, save_distribution
@@ -59,12 +60,14 @@ def write_report(scored: ScoredSet, folder: Path, *, visible: bool = True) -> No
         chosen[group] = sorted(ids, key=lambda image_id: (scored.jaccard(image_id), image_id))
         del chosen[group][CASES_PER_KIND:]
     cards = draw_cases(scored, chosen, folder)
+    maps = draw_maps(scored, [chosen[kind][0] for kind in ("best", "median", "worst") if chosen.get(kind)], folder)
     view: View = {
         "run": scored.run.folder.resolve().name,
         "scored": scored,
         "facts": describe_set(scored),
         "scores": SCORES,
         "cases": {kind: cards[kind] for kind in ("best", "median", "worst") if kind in cards},
+        "maps": maps,
         "groups": [{"group": GROUPS[name], "cards": cards[name], **group_scores[name]} for name in GROUPS],
         "ungrouped": len(scored.rows.keys() - set().union(*groups.values())),
         "diagnoses": DIAGNOSES,

@@ -54,6 +54,15 @@ class Augment(Section):
     noise: Annotated[float, Field(ge=0, lt=1)] = Field(
         0, description="Add noise to half of the images, with a standard deviation of at most this fraction of 255."
     )
+    hairs: Annotated[float, Field(ge=0, le=1)] = Field(
+        0, description="Draw hairs over this fraction of the images, as over phantoms."
+    )
+
+    @model_validator(mode="after")
+    def _check_hairs(self) -> Augment:
+        if self.hairs and self.engine == "none":
+            raise ValueError("hairs are not drawn with engine none; set augment.engine to native or albumentations")
+        return self
 
 
 class Data(Section):
@@ -88,6 +97,11 @@ class Data(Section):
     )
     image_size: ImageSize = Field(
         [128, 128], description="The network's input size in pixels: one side, or [height, width]; multiples of 32."
+    )
+    hair_removal: Literal["inpaint"] | None = Field(
+        None,
+        description="inpaint: replace dark hairs by their surroundings, as MFSNet does, in training, prediction and "
+        "exported models; null keeps them.",
     )
     cache: Literal["memory", "disk", "none"] = Field(
         "memory", description="Where decoded, resized uint8 images are cached; none decodes them in every epoch."

@@ -30,9 +30,25 @@ class Model(Section):
     )
     deep_supervision: bool = Field(
         False,
-        description="Also train coarser outputs of the decoder, for unet at 1/2, 1/4 and 1/8 of the size; the other "
-        "architectures have none. They are dropped from the trained network.",
+        description="Also train further outputs: for unet the lesion at 1/2, 1/4 and 1/8 of the size; for mfsnet its "
+        "coarser maps and the edge; fpn and linknet have none. They are dropped from the trained network.",
     )
+    boundary_attention: bool = Field(
+        True, description="mfsnet: join the features of each stage with those of the edge; false omits this branch."
+    )
+    reverse_attention: bool = Field(
+        True,
+        description="mfsnet: weight the features of each stage by 1 - the coarser map; false leaves them as they are.",
+    )
+
+    @model_validator(mode="after")
+    def _check_attention(self) -> Model:
+        for key in ("boundary_attention", "reverse_attention"):
+            if not getattr(self, key) and self.architecture != "mfsnet":
+                raise ValueError(
+                    f"{key} is false, but {self.architecture} has no attention; only mfsnet has; remove it"
+                )
+        return self
 
 
 ADAMW_WEIGHT_DECAY = 0.01

@@ -14,7 +14,8 @@ import numpy as np
 
 from ham_keras.errors import HamError
 from ham_keras.files import replacing
-from ham_keras.models.build import lesion_model
+from ham_keras.models.build import lesion_model, side_variables
+from ham_keras.models.network import SupervisedModel
 
 
 @dataclass
@@ -72,3 +73,9 @@ def save_weights(model: keras.Model, path: Path) -> None:
     """Write the weights of the model's `lesion_model` atomically."""
     with replacing(path) as part:
         lesion_model(model).save_weights(part)
+
+
+def save_side_weights(model: SupervisedModel, path: Path) -> None:
+    """Write the weights that `save_weights` omits, those of the side outputs, by name, atomically."""
+    with replacing(path) as part, open(part, "wb") as file:
+        np.savez(file, allow_pickle=False, **{each.path: np.asarray(each) for each in side_variables(model)})

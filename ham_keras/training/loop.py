@@ -23,7 +23,7 @@ from ham_keras.runs import Run
 from ham_keras.settings import Train
 from ham_keras.training.average import WeightAverage
 from ham_keras.training.callbacks import UserCallbacks
-from ham_keras.training.checkpoint import Progress, load_state, save_state, save_weights
+from ham_keras.training.checkpoint import Progress, load_state, save_side_weights, save_state, save_weights
 from ham_keras.training.losses import NamedLoss
 from ham_keras.training.metrics import build_metrics
 from ham_keras.training.optimizer import build_optimizer
@@ -188,6 +188,8 @@ def train_model(
                 better = progress.is_better(validated[settings.monitor], settings.monitor)
                 if better:
                     save_weights(model, run.weights)
+                    if isinstance(model, SupervisedModel):
+                        save_side_weights(model, run.side_weights)
         seconds = time.perf_counter() - start
         progress.epoch += 1
         if better:

@@ -12,6 +12,7 @@ from ham_keras.models.qubvel import segmentation_models as sm
 from ham_keras.models.registry import LOSSES
 
 EPSILON = 1e-5  # of a pixel
+WINDOW_RADIUS = 15 / 352  # of the boundary weights, as a fraction of the side
 BatchLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -23,6 +24,11 @@ def build_dice() -> BatchLoss:
 @LOSSES.register("dice_bce")
 def build_dice_bce() -> BatchLoss:
     return sm.losses.DiceLoss() + sm.losses.BinaryCELoss()
+
+
+@LOSSES.register("bce")
+def build_bce() -> BatchLoss:
+    return sm.losses.BinaryCELoss()
 
 
 @LOSSES.register("jaccard")
@@ -50,6 +56,47 @@ def build_image_jaccard_bce() -> BatchLoss:
         return 0.75 * tf.reduce_mean(image_jaccard_loss(mask, probability)) + 0.25 * tf.reduce_mean(entropy)
 
     return loss
+
+
+@LOSSES.register("boundary_jaccard_bce")
+def build_boundary_jaccard_bce() -> BatchLoss:
+    """Binary cross-entropy plus Jaccard loss, both weighted by `boundary_weights`; a mean over images.
+
+    The structure loss of F3Net (Wei, Wang and Huang, AAAI 2020) and PraNet (Fan et al., MICCAI 2020), without the fault
+    of PraNet's code that cancels the weights of the cross-entropy, and with `EPSILON` instead of 1 pixel.
+    """
+
+    def loss(mask: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+        mask = tf.cast(mask, tf.float32)
+        weights = boundary_weights(mask)
+        pixels = (1, 2, 3)
+        entropy = tf.keras.losses.binary_crossentropy(mask, probability)[..., None]
+        weighted_entropy = tf.reduce_sum(weights * entropy, pixels) / tf.reduce_sum(weights, pixels)
+        both = tf.reduce_sum(weights * mask * probability, pixels)
+        either = tf.reduce_sum(weights * (mask + probability), pixels) - both
+        return tf.reduce_mean(weighted_entropy + 1.0 - (both + EPSILON) / (either + EPSILON))
+
+    return loss
+
+
+def boundary_weights(mask: tf.Tensor) -> tf.Tensor:
+    """Weights of pixels, 1 to 6, by how near the outline they are: 1 + 5 |local mean of the mask - mask|.
+
+    Args:
+        mask: float32 [N, H, W, 1]. The local mean is over a window of 31 pixels for a side of 352, at least 3. Pixels
+            outside the image do not count.
+    """
+    rows, columns = (_mean_over_window(tf.shape(mask)[axis]) for axis in (1, 2))
+    local = tf.matmul(tf.matmul(rows, mask[..., 0]), columns, transpose_b=True)[..., None]
+    return 1.0 + 5.0 * tf.abs(local - mask)
+
+
+def _mean_over_window(length: tf.Tensor) -> tf.Tensor:
+    """Matrix [length, length] that replaces each value by its window's mean. (avg_pool2d takes nine times as long.)"""
+    place = tf.range(length)
+    radius = tf.maximum(1, tf.cast(tf.round(tf.cast(length, tf.float32) * WINDOW_RADIUS), tf.int32))
+    inside = tf.cast(tf.abs(place[:, None] - place) <= radius, tf.float32)
+    return inside / tf.reduce_sum(inside, axis=1, keepdims=True)
 
 
 def image_jaccard_loss(mask: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:

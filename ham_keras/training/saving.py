@@ -6,6 +6,7 @@ model = keras.saving.load_model("best.keras")
 
 from __future__ import annotations
 
+from ham_keras.models.layers.attention import ReverseAttention
 from ham_keras.models.layers.batchnorm import BatchNormalization
 from ham_keras.models.layers.convolution import Conv2D
 from ham_keras.models.network import SupervisedModel
@@ -13,4 +14,7 @@ from ham_keras.training.losses import NamedLoss
 from ham_keras.training.metrics import MeanJaccard, iou_score
 from ham_keras.training.optimizer import Adam, AdamW
 
-__all__ = ["Adam", "AdamW", "BatchNormalization", "Conv2D", "MeanJaccard", "NamedLoss", "SupervisedModel", "iou_score"]
+__all__ = [
+    "Adam", "AdamW", "BatchNormalization", "Conv2D", "MeanJaccard", "NamedLoss", "ReverseAttention", "SupervisedModel",
+    "iou_score",
+]  # fmt: skip

@@ -1,58 +1,34 @@
-"""Hair detection on drawn lines, on structures that are not hairs, and on the known hairs of phantoms."""
+"""The sheet of photographs before and after the removal of hairs."""
 
 from __future__ import annotations
 
-from unittest import mock
+from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
-from sklearn.metrics import roc_auc_score
+from PIL import Image
 
-from ham_keras.data.hair import find_hairs
-from ham_keras.data.phantoms import artefacts as phantom_artefacts
-from ham_keras.data.phantoms.photograph import draw_phantom
+from ham_keras.data.hair import main
+from ham_keras.errors import HamError
 
 
-def skin() -> np.ndarray:
-    return np.full((450, 600, 3), (200, 150, 140), np.uint8)
+def test_sheet_shows_photographs_and_not_masks(
+    phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert main([str(phantoms), "--limit", "2", "-o", str(sheet)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        str(phantoms / "images" / "PHANTOM_0000001.jpg"), str(phantoms / "images" / "PHANTOM_0000002.jpg"), str(sheet),
+    ]  # fmt: skip
+    pixels = np.asarray(Image.open(sheet))
+    assert pixels.shape == (2 * 330, 1212, 3)
+    assert ((pixels == (230, 75, 53)).all(axis=-1)[:, 406:806]).any()
+    assert not ((pixels == (230, 75, 53)).all(axis=-1)[:, :400]).any()
 
 
-@pytest.mark.parametrize(("ends", "thickness"), [((500, 100), 3), ((100, 400), 3), ((500, 390), 2), ((400, 350), 5)])
-def test_dark_line_is_found_in_place(ends: tuple[int, int], thickness: int) -> None:
-    line = np.zeros((450, 600), np.uint8)
-    cv2.line(line, (100, 100), ends, 1, thickness)
-    image = skin()
-    image[line == 1] = 60
-    found = find_hairs(image)
-    assert (found & (line == 1)).sum() > 0.9 * line.sum()
-    assert (found & (line == 0)).sum() < 0.05 * line.sum()
-
-
-def test_light_broad_short_and_edge_structures_are_not_hairs() -> None:
-    image = skin()
-    cv2.line(image, (50, 60), (550, 60), (250, 240, 235), 2)  # a light hair
-    cv2.line(image, (50, 120), (550, 120), (60, 50, 50), 20)  # a band
-    cv2.circle(image, (150, 260), 50, (90, 50, 40), -1)  # a lesion
-    for x in range(50, 550, 25):  # a ruler
-        cv2.line(image, (x, 400), (x, 416), (40, 40, 40), 2)
-    for x in range(300, 560, 12):  # a mosaic of globules
-        for y in range(180, 340, 12):
-            cv2.circle(image, (x + 6 * (y // 12 % 2), y), 5, (120, 60, 50), -1)
-    image[:, :2] = 20
-    assert find_hairs(image).mean() < 1e-4
-
-
-@pytest.mark.slow
-def test_hair_fraction_of_phantoms_follows_their_true_dark_hairs() -> None:
-    seed, size = 6, (600, 450)
-    drawn = [draw_phantom(seed, number, number, size)[0] for number in range(48)]
-    # Light hairs are drawn last, so omitting them leaves the dark ones unchanged.
-    with mock.patch.object(phantom_artefacts, "HAIRS", phantom_artefacts.HAIRS[:-1]):
-        true = np.array([draw_phantom(seed, number, number, size)[2].mean() for number in range(48)])
-    measured = np.array([find_hairs(image).mean() for image in drawn])
-    assert 5 <= (true > 0.01).sum() <= 30
-    assert roc_auc_score(true > 0.01, measured) > 0.9
-    assert spearmanr(true[true > 0], measured[true > 0])[0] > 0.6
-    assert measured[true == 0].max() < 0.01
+def test_folder_without_photographs_and_bad_limit_are_errors(phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(HamError, match="masks: no photograph found; expected photographs, or folders of them"):
+        main([str(phantoms / "masks")])
+    with pytest.raises(HamError, match="--limit: expected at least 1, got 0"):
+        main([str(tmp_path), "--limit", "0"])

@@ -68,7 +68,7 @@ def test_run_without_weights_is_an_error(tiny: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "backbone"),
-    [("unet", "resnet34"), ("unet", "vgg16"), ("fpn", "resnet18"), ("linknet", "resnet18")],
+    [("unet", "resnet34"), ("unet", "vgg16"), ("fpn", "resnet18"), ("linknet", "resnet18"), ("mfsnet", "mobilenet")],
 )
 def test_file_of_another_network_is_a_one_line_error(trained: Run, architecture: str, backbone: str) -> None:
     settings = Model(

@@ -62,7 +62,9 @@ def test_get_imports_only_the_module_of_the_name(package: str, tmp_path: Path) -
 
 def test_user_architecture_is_accepted_by_config_and_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ARCHITECTURES, "_functions", dict(ARCHITECTURES._functions))
-    with pytest.raises(HamError, match=r"model\.architecture: is unknown; known are fpn, linknet, unet, got \"mine\""):
+    with pytest.raises(
+        HamError, match=r"model\.architecture: is unknown; known are fpn, linknet, mfsnet, unet, got \"mine\""
+    ):
         parse_config({"model": {"architecture": "mine"}}, "test")
 
     @ARCHITECTURES.register("mine")
@@ -81,7 +83,10 @@ def test_duplicate_name_is_an_error(package: str) -> None:
 
 
 def test_unknown_name_suggests_the_closest() -> None:
-    with pytest.raises(ValueError, match=r"^is unknown; did you mean dice_bce[?] known are dice, dice_bce, focal"):
+    with pytest.raises(
+        ValueError,
+        match=r"^is unknown; did you mean dice_bce[?] known are bce, boundary_jaccard_bce, dice, dice_bce, focal",
+    ):
         LOSSES.get("dicebce")
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
+from ham_keras.preprocessing.hairs import inpaint_hairs
 from ham_keras.preprocessing.resize import resize_image
 from ham_keras.preprocessing.steps import Resize, Steps, build_steps
 from ham_keras.settings import Data
@@ -54,3 +55,12 @@ def test_description_lists_every_step_and_keys_differ() -> None:
         (Resize(32, 64), Darken(7)),
     )  # fmt: skip
     assert len({Steps(steps).key() for steps in lists}) == len(lists)
+
+
+def test_hairs_are_removed_at_the_original_size_and_the_cache_key_knows_it() -> None:
+    plain, steps = build_steps(Data(image_size=32)), build_steps(Data(image_size=32, hair_removal="inpaint"))
+    np.testing.assert_array_equal(steps(IMAGES), resize_image(inpaint_hairs(IMAGES), 32, 32))
+    assert (steps(IMAGES).numpy() != plain(IMAGES).numpy()).any()
+    first, second = steps.describe()
+    assert (first["name"], first["cross_px"], first["darker_by"]) == ("inpaint_hairs", 17, 10)
+    assert [second] == plain.describe() and steps.key() != plain.key()

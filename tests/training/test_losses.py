@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ham_keras.models.registry import LOSSES
-from ham_keras.training.losses import NamedLoss, image_jaccard_loss
+from ham_keras.training.losses import NamedLoss, boundary_weights, image_jaccard_loss
 
 TRUTH = np.array([1, 1, 0, 0], np.float32).reshape(1, 2, 2, 1)
 PROBABILITY = np.array([0.9, 0.4, 0.2, 0.1], np.float32).reshape(1, 2, 2, 1)
@@ -22,7 +23,10 @@ FOCAL = (0.25 * np.array([0.1, 0.6]) ** 2 * -np.log([0.9, 0.4])).sum() / 4 + (
     [
         ("dice", DICE),
         ("dice_bce", DICE + BCE),
+        ("bce", BCE),
         ("jaccard", 1 - 1.3 / 2.3),
+        # The local mean is 1/2 everywhere, so the weights are equal.
+        ("boundary_jaccard_bce", BCE + 1 - 1.3 / 2.3),
         ("focal", FOCAL),
         ("image_jaccard", 1 - 1.3 / 2.3),
         ("image_jaccard_bce", 0.75 * (1 - 1.3 / 2.3) + 0.25 * BCE),
@@ -61,3 +65,34 @@ def test_image_jaccard_has_its_minimum_at_a_soft_mask(shift: float) -> None:
     assert float(image_jaccard_loss(soft, moved)[0]) == pytest.approx(
         1 - (total - difference) / (total + difference), abs=1e-5
     )
+
+
+def test_boundary_weights_are_highest_at_the_outline() -> None:
+    mask = np.zeros((2, 24, 32, 1), np.float32)
+    mask[0, 10:] = 1
+    weights = boundary_weights(mask).numpy()[..., 0]
+    # The window is 3x3: rows 9 and 10 see one of three rows on the other side.
+    expected = np.ones((24, 32))
+    expected[9:11] = 1 + 5 / 3
+    np.testing.assert_allclose(weights[0], expected, rtol=1e-6)
+    np.testing.assert_array_equal(weights[1], 1)
+    mask = np.random.default_rng(0).integers(0, 2, (1, 352, 352, 1)).astype(np.float32)
+    local = tf.nn.avg_pool2d(mask, 31, 1, "SAME")
+    np.testing.assert_allclose(boundary_weights(mask), 1 + 5 * np.abs(local - mask), atol=1e-4)
+
+
+def test_weights_count_in_both_parts_of_the_boundary_loss() -> None:
+    """An error at the outline costs more than one far from it, in cross-entropy and in Jaccard."""
+    mask = np.zeros((1, 32, 32, 1), np.float32)
+    mask[:, :, :16] = 1
+    loss, weights = NamedLoss("boundary_jaccard_bce"), boundary_weights(mask).numpy()
+    for column in (2, 15, 16, 29):
+        probability = np.where(mask == 1, 0.9, 0.1).astype(np.float32)
+        probability[0, 8, column] = 0.5
+        entropy = -np.log(np.where(mask == 1, probability, 1 - probability))
+        both, either = (
+            (weights * mask * probability).sum(),
+            (weights * np.maximum(mask, mask + probability - mask * probability)).sum(),
+        )
+        expected = (weights * entropy).sum() / weights.sum() + 1 - both / either
+        assert float(loss(mask, probability)) == pytest.approx(expected, rel=1e-4)

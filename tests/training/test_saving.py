@@ -39,7 +39,11 @@ def test_saved_model_is_restored_in_a_new_process(
     tiny: Any, tmp_path: Path, optimizer: str, deep_supervision: bool, backbone: str, precision: str
 ) -> None:
     config = tiny(
-        model={"backbone": backbone, "deep_supervision": deep_supervision},
+        model={
+            "architecture": "mfsnet" if deep_supervision else "unet",
+            "backbone": backbone,
+            "deep_supervision": deep_supervision,
+        },
         train={"optimizer": optimizer, "clip_norm": 1.0, "schedule": {"name": "cosine"}, "loss": "dice_bce"},
     )
     model = build_compiled_model(config, precision, 3)

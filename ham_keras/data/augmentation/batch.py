@@ -1,4 +1,4 @@
-"""Augment a batch: geometry for image and mask together, colour for the image only.
+"""Augment a batch: hairs and colour for the image only, geometry for image and mask together.
 
 Random draws depend only on (seed, epoch, image id), see `draw_key`: not on order, batch or thread, nor on whether a run
 was resumed. Two engines apply the same kinds of augmentation, with different draws: `native` uses TensorFlow on whole
@@ -12,6 +12,7 @@ import hashlib
 import tensorflow as tf
 
 from ham_keras.data.augmentation.albumentations_engine import albumentations_batch
+from ham_keras.data.augmentation.hairs import draw_hairs
 from ham_keras.data.augmentation.native import native_batch
 from ham_keras.settings import Augment
 
@@ -37,6 +38,8 @@ def augment_batch(
     """
     if not soft_masks:
         pixels = tf.concat([pixels[..., :3], 255 * tf.cast(pixels[..., 3:] >= 128, tf.uint8)], axis=-1)
+    if settings.hairs:
+        pixels = draw_hairs(pixels, keys, settings)
     if settings.engine == "native":
         image, fraction = native_batch(pixels, keys, settings)
     else:

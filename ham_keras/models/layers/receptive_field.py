@@ -1,0 +1,56 @@
+"""Receptive-field block: one feature map seen through windows of four sizes."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from ham_keras.models.layers.batchnorm import BatchNormalization
+from ham_keras.models.layers.convolution import Conv2D
+
+BRANCHES = (3, 5, 7)  # kernel lengths and dilations, beside the branch without a window
+
+
+def convolve(
+    features: tf.Tensor,
+    filters: int,
+    size: int | tuple[int, int],
+    name: str,
+    *,
+    dilation: int = 1,
+    activation: str | None = "relu",
+) -> tf.Tensor:
+    """Convolution without bias, BatchNormalization and activation: symbolic [N, h, w, C] to [N, h, w, filters]."""
+    features = Conv2D(
+        filters,
+        size,
+        padding="same",
+        dilation_rate=dilation,
+        use_bias=False,
+        kernel_initializer="he_uniform",
+        name=f"{name}_conv",
+    )(features)
+    features = BatchNormalization(name=f"{name}_bn")(features)
+    return (
+        features if activation is None else keras.layers.Activation(activation, name=f"{name}_{activation}")(features)
+    )
+
+
+def receptive_field_block(features: tf.Tensor, filters: int, name: str) -> tf.Tensor:
+    """Reduce symbolic features [N, h, w, C] to [N, h, w, filters] with context (Liu et al., ECCV 2018).
+
+    The block of Wu et al. (Cascaded Partial Decoder, CVPR 2019): a 1x1 convolution, and for k in 3, 5, 7 a 1x1, a 1xk,
+    a kx1 and a 3x3 convolution with dilation k; their concatenation is reduced and added to a 1x1 shortcut.
+    """
+    branches = [convolve(features, filters, 1, f"{name}_1")]
+    for length in BRANCHES:
+        branch = convolve(features, filters, 1, f"{name}_{length}a")
+        branch = convolve(branch, filters, (1, length), f"{name}_{length}b")
+        branch = convolve(branch, filters, (length, 1), f"{name}_{length}c")
+        branches.append(convolve(branch, filters, 3, f"{name}_{length}d", dilation=length))
+    together = keras.layers.Concatenate(name=f"{name}_concat")(branches)
+    together = convolve(together, filters, 3, f"{name}_reduce", activation=None)
+    shortcut = convolve(features, filters, 1, f"{name}_shortcut", activation=None)
+    return keras.layers.Activation("relu", name=f"{name}_relu")(
+        keras.layers.Add(name=f"{name}_add")([together, shortcut])
+    )
