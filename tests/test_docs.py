@@ -24,7 +24,19 @@ from serving import serve
 from ham_keras.data.phantoms.dataset import draw_phantoms
 
 ROOT = Path.cwd()
-ORDER = "download train hair score predict ensembles predict-on-ray report app serve tune".split()
+ORDER = [
+    "download",
+    "train",
+    "hair",
+    "score",
+    "predict",
+    "ensembles",
+    "predict-on-ray",
+    "report",
+    "app",
+    "serve",
+    "tune",
+]
 HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # Commands that cannot run here, and why. Except for `make`, they are in blocks of another kind.
