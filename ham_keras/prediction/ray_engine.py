@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,28 @@ def predict_on_ray(
 ) -> Iterator[tuple[Path, Any]]:
     """Run `Predictor.predict_files` with `PredictionFolder.save` in `workers` processes; yields in any order.
 
-    The default is one worker per two cores of the cluster. If a worker dies, it is replaced and its block repeated.
+    The default is one worker per two cores of the cluster. If a worker dies, it is replaced and its block repeated. Ray
+    is started at once, the workers with the first result.
 
     Raises:
         HamError: the extra `ray` is not installed, the cluster at RAY_ADDRESS does not respond, or a worker cannot
             write.
     """
-    with _ray() as ray:
+    with ExitStack() as stack:
+        ray = stack.enter_context(_ray())
+        return _predict(ray, stack.pop_all(), folder, outline, paths, predictions, workers)
+
+
+def _predict(
+    ray: Any,
+    connection: ExitStack,
+    folder: Path,
+    outline: Outline,
+    paths: Sequence[Path],
+    predictions: PredictionFolder,
+    workers: int | None,
+) -> Iterator[tuple[Path, Any]]:
+    with connection:
         workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // CORES_PER_WORKER)
         blocks = -(-len(paths) // BLOCK)
         # Absolute paths: workers have a different working directory.
