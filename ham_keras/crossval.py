@@ -86,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--folds", type=int, default=5, choices=range(2, 101), metavar="K", help="number of folds (default: 5)"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="delete the cross-validation of this name and start over"
+        "--overwrite",
+        action="store_true",
+        help="start over; the cross-validation of this name is deleted after the first epoch",
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)

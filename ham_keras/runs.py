@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from ham_keras.config import RENAMED, Config, load_config, load_config_as, to_json
 from ham_keras.errors import HamError
-from ham_keras.files import locked, save_text
+from ham_keras.files import LOCK, MovedAside, locked, save_text
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
@@ -49,16 +48,24 @@ class WorkFolder:
         """Whether the folder holds work that must not be mixed with another config's."""
         return self.config.exists()
 
+    @property
+    def begun_well(self) -> bool:
+        """Whether this work has a first result, so that the work it overwrites is no longer needed."""
+        return self.started
+
     @contextmanager
     def opened(self, config: Config, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
         """Lock the folder, creating it if missing, until the `with` block ends.
 
-        A folder without work takes the new config. Work of another config is an error, unless `overwrite` deletes it.
+        A folder without work takes the new config. Work of another config is an error, unless `overwrite` replaces it:
+        the former work is moved aside and deleted when the block ends. If the new work has no result by then (see
+        `begun_well`), it is moved back instead; after a kill, by the next call.
 
         Raises:
             HamError: the folder holds another config's work or other files, or another process holds the lock.
         """
-        if self.folder.exists() and not self._is_config():
+        former = MovedAside(self.folder, lambda: self.contents)
+        if not former.exists() and self.folder.exists() and not self._is_config():
             other_files = [child for child in self.folder.iterdir() if not child.name.startswith(".")]
             if other_files:
                 raise HamError(
@@ -66,8 +73,12 @@ class WorkFolder:
                     f"run.name=NAME"
                 )
         with locked(self.folder, lock):
-            if self.config.exists() and (overwrite or not self.started):
-                self.empty()
+            if lock == LOCK:
+                former.settle(self.begun_well)
+            if self.config.exists() and not self.started:
+                former.delete()
+            elif self.config.exists() and overwrite:
+                former.move()
             if self.config.exists():
                 different = differences(load_config_as(self.config_type, self.config), config)
                 if different:
@@ -77,7 +88,11 @@ class WorkFolder:
                     )
             else:
                 save_text(self.config, to_json(config))
-            yield self
+            try:
+                yield self
+            finally:
+                if lock == LOCK:
+                    former.settle(self.begun_well)
 
     def _is_config(self) -> bool:
         try:
@@ -85,14 +100,6 @@ class WorkFolder:
         except HamError:
             return False
         return True
-
-    def empty(self) -> None:
-        """Delete what the work wrote and nothing else; the config last, so that the deletion can be repeated."""
-        for path in self.contents:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,11 @@ class Run(WorkFolder):
     @property
     def started(self) -> bool:
         return any(path.exists() for path in (self.resume_state, self.weights, self.history))
+
+    @property
+    def begun_well(self) -> bool:
+        """Whether an epoch has been saved."""
+        return self.history.exists()
 
     @property
     def finished(self) -> bool:

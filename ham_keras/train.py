@@ -78,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("config", help="a config file, e.g. configs/base.json, or a shipped config's name, e.g. base")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the config's")
-    parser.add_argument("--overwrite", action="store_true", help="delete the run of this name and start over")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="start over; the run of this name is deleted after the first epoch"
+    )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     for override in args.overrides:

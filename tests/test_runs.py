@@ -120,3 +120,71 @@ def test_order_of_precedence_of_data_root(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "named").mkdir()
     assert with_data_root(config(tmp_path)).data.root == str(tmp_path / "elsewhere")
     assert with_data_root(config(tmp_path, data={"root": "named"})).data.root == str(tmp_path / "named")
+
+
+def filled(tmp_path: Path, **sections: Any) -> tuple[Run, dict[str, bytes]]:
+    """A run with some files, and their content."""
+    with open_run(config(tmp_path, **sections)) as run:
+        for path in (run.history, run.weights, run.summary("test"), run.split):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(path.name.encode())
+    return run, content(run)
+
+
+def content(run: Run) -> dict[str, bytes]:
+    return {str(path.relative_to(run.folder)): path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+
+
+def test_overwritten_run_is_kept_until_the_new_one_has_an_epoch(tmp_path: Path, capsys: Any) -> None:
+    run, before = filled(tmp_path)
+    other = config(tmp_path, train={"epochs": 3})
+    with pytest.raises(HamError, match="no encoder weights"), open_run(other, overwrite=True):
+        run.resume_state.touch()
+        raise HamError("no encoder weights")
+    assert content(run) == before and [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert "a: is back as it was" in capsys.readouterr().err
+    with open_run(other, overwrite=True):
+        run.history.touch()
+    assert content(run).keys() == {".lock", "config.json", "history.csv"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and load_run(run.folder)[1].train.epochs == 3
+
+
+def test_overwritten_run_is_back_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any rename, of moving aside or of moving back; and at any time before the first epoch."""
+    run, before = filled(tmp_path)
+    rename = Path.rename
+    for place in range(9):
+        renames: list[Path] = []
+
+        def rename_or_die(path: Path, target: Path, place: int = place, renames: list[Path] = renames) -> Path:
+            renames.append(path)
+            if len(renames) > place:
+                raise SystemExit
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", rename_or_die)
+        with pytest.raises(SystemExit), open_run(config(tmp_path, train={"epochs": 3}), overwrite=True):
+            run.resume_state.touch()
+            raise SystemExit
+        monkeypatch.undo()
+        with open_run(config(tmp_path)):
+            assert content(run) == before, place
+    monkeypatch.setattr("ham_keras.files.MovedAside.settle", lambda *_: None)  # killed in the block
+    with open_run(config(tmp_path, train={"epochs": 3}), overwrite=True):
+        run.resume_state.touch()
+    monkeypatch.undo()
+    with open_run(config(tmp_path)):
+        assert content(run) == before
+
+
+def test_former_run_is_deleted_after_a_kill_in_a_later_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = filled(tmp_path)
+    other = config(tmp_path, train={"epochs": 3})
+    monkeypatch.setattr("ham_keras.files.MovedAside.settle", lambda *_: None)
+    with open_run(other, overwrite=True):
+        run.history.touch()
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 2
+    with open_run(other):
+        assert content(run).keys() == {".lock", "config.json", "history.csv"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

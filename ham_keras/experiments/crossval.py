@@ -55,6 +55,11 @@ class CrossvalFolder(WorkFolder):
         return [Run(path) for path in found]
 
     @property
+    def begun_well(self) -> bool:
+        """Whether a fold has saved an epoch."""
+        return any(run.begun_well for run in self.folds)
+
+    @property
     def contents(self) -> tuple[Path, ...]:
         return (self.out_of_fold, *(run.folder for run in self.folds), self.splits, self.split, self.config)
 
