@@ -50,6 +50,7 @@ def crossval(
     base = with_initial_weights(base, overwrite=overwrite)
     with open_crossval(base, overwrite=overwrite) as folder:
         records = draw_folds(base, folder, read_records(base.data))
+        folder.adopt(base)
         cache: Any = None
         for number in range(folds):
             config = fold_config(base, folder, number)
@@ -59,6 +60,7 @@ def crossval(
                     continue
                 ids = choose_split(config.data, run.split, records)
                 sides = {side: select(records, ids[side], f"{run.split}: {side}") for side in ids}
+                run.adopt(config)
                 # TensorFlow is needed from here on.
                 import keras
 

@@ -136,6 +136,20 @@ def test_moved_data_gives_the_same_scores(
     assert len(rows(trained, "whole")) == 23
 
 
+def test_run_whose_data_folder_has_moved_is_scored_with_its_new_root(
+    trained: Run, phantoms: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("tensorboard", "reports"))
+    settings = load_json(run / "config.json")
+    save_json(run / "config.json", {**settings, "data": {**settings["data"], "root": str(tmp_path / "gone")}})
+    with pytest.raises(HamError, match=r"^data\.root: .*gone: no such data folder; if it has moved, set data\.root="):
+        evaluate(run, visible=False)
+    shutil.copytree(phantoms, tmp_path / "moved")
+    found = evaluate(run, overrides=[f"data.root={tmp_path / 'moved'}"], visible=False)
+    assert found["native"] == load_json(trained.summary("test"))["native"]
+
+
 def test_images_of_trained_lesions_are_reported_as_leakage(capsys: pytest.CaptureFixture[str]) -> None:
     records = [Record(image_id, lesion_id, "nv", Path(), Path()) for image_id, lesion_id in ("aL", "bL", "cM", "dN")]
     warn_about_leakage(records, {"a", "d", "elsewhere"})

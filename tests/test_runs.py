@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ham_keras.config import parse_config
-from ham_keras.errors import HamError
-from ham_keras.files import save_json
+from ham_keras.errors import DamagedFileError, HamError, NewerVersionError
+from ham_keras.files import load_json, save_json
 from ham_keras.runs import Run, load_run, open_run, with_data_root
 
 
@@ -188,3 +188,58 @@ def test_former_run_is_deleted_after_a_kill_in_a_later_epoch(tmp_path: Path, mon
     with open_run(other):
         assert content(run).keys() == {".lock", "config.json", "history.csv"}
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_moved_data_and_another_cache_continue_the_run(tmp_path: Path) -> None:
+    with open_run(config(tmp_path, data={"root": "old"})) as run:
+        run.history.touch()
+    moved = config(tmp_path, data={"root": "new", "cache": "none"})
+    with open_run(moved) as run:
+        assert load_run(run.folder)[1].data.root == "old"  # the images are not found yet
+        run.adopt(moved)
+    assert load_run(run.folder)[1] == moved
+
+
+def test_moved_split_file_continues_the_run_if_it_holds_the_same_split(tmp_path: Path) -> None:
+    split = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    save_json(tmp_path / "old.json", split)
+    with open_run(config(tmp_path, data={"split_file": str(tmp_path / "old.json")})) as run:
+        save_json(run.split, split)
+        run.history.touch()
+    (tmp_path / "old.json").rename(tmp_path / "moved.json")
+    with open_run(config(tmp_path, data={"split_file": str(tmp_path / "moved.json")})):
+        pass
+    save_json(tmp_path / "moved.json", {**split, "test": ["d"]})
+    refused = pytest.raises(HamError, match=r"differs in data\.split_file")
+    with refused, open_run(config(tmp_path, data={"split_file": str(tmp_path / "moved.json")})):
+        pass
+
+
+def test_finished_run_with_more_epochs_is_no_longer_finished(tmp_path: Path) -> None:
+    with open_run(config(tmp_path)) as run:
+        run.history.touch()
+        save_json(run.summary("test"), {})
+    more = config(tmp_path, train={"epochs": 40})
+    with open_run(more):
+        assert run.finished
+        run.adopt(more)
+        assert not run.finished and run.load().train.epochs == 40
+    assert load_json(run.extension) == {"from": 20, "to": 40}
+    with pytest.raises(HamError, match=r"differs in train\.epochs"), open_run(config(tmp_path, train={"epochs": 30})):
+        pass
+
+
+def test_damaged_or_newer_config_of_a_run_is_an_error_of_its_own(tmp_path: Path) -> None:
+    run, _ = filled(tmp_path)
+    for text, kind, message in (
+        ("", DamagedFileError, r"config\.json: empty; .*; write it again: python -m ham_keras\.config CONFIG .*json"),
+        ('{"version": 2, "tra', DamagedFileError, r"config\.json:1: not JSON.*write it again"),
+        ('{"version": 99, "x": 1}', NewerVersionError, r"config\.json: has version 99"),
+    ):
+        run.config.write_text(text)
+        for overwrite in (False, True):
+            with pytest.raises(kind, match=message), open_run(config(tmp_path), overwrite=overwrite):
+                pass
+        with pytest.raises(kind, match=message):
+            load_run(run.folder)
+    assert run.weights.exists() and run.config.read_text() == '{"version": 99, "x": 1}'

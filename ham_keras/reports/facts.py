@@ -44,6 +44,7 @@ def _data(scored: ScoredSet) -> dict[str, str]:
         source = f"read from {config.split_file}"
     else:
         by = "by lesion, so that no lesion is in two splits" if config.group_by else "by image"
+        by += "; each diagnosis by itself" if config.stratify else ""
         shares = " / ".join(f"{share:.1%}" for share in config.split.model_dump().values())
         source = f"drawn {by}, seed {config.seed}: {shares} of " + (f"{config.sample:,}" if config.sample else "all")
     repaired = len(load_json(scored.run.repaired)) if scored.run.repaired.exists() else 0

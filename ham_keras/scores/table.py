@@ -27,7 +27,7 @@ def row_of_run(folder: Path | str, split: str | None = None) -> Row:
     environment, summary = load_json(run.environment), load_json(run.summary("test"))
     seconds = sum(float(row["seconds"]) for row in load_csv(run.history))
     data = config.data
-    by = f"by {data.group_by}" if data.group_by else "by image"
+    by = (f"by {data.group_by}" if data.group_by else "by image") + (" and diagnosis" if data.stratify else "")
     return {
         "config": environment["command"],
         "split": split or (Path(data.split_file).name if data.split_file else f"{by}, seed {data.seed}"),

@@ -19,7 +19,7 @@ Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
 # Trials with different images or scores cannot be compared.
 NOT_SEARCHABLE = (
     "$schema", "description", "run", "outline", "score", "data.root", "data.split", "data.split_file", "data.sample",
-    "data.group_by", "data.seed",
+    "data.group_by", "data.stratify", "data.seed",
 )  # fmt: skip
 
 
