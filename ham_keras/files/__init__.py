@@ -102,7 +102,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def save_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
+def save_bytes(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
     """Write a file atomically; see `replacing`."""
     with replacing(path, sync=sync) as part:
         part.write_bytes(data)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, OutOfMemoryError
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.settings import Outline
 
@@ -40,6 +40,8 @@ class Worker:
             results = list(self.predictor.predict_files(map(Path, block["path"]), self.predictions.save))
         except OSError as error:
             return {"path": [""], "row": [""], "error": [f"{error.filename}: {error.strerror}"]}
+        except OutOfMemoryError as error:
+            return {"path": [""], "row": [""], "error": [f"{error}, or lower --workers"]}
         return {
             "path": [str(path) for path, _ in results],
             "row": ["" if isinstance(result, HamError) else json.dumps(result) for _, result in results],

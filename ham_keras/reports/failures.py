@@ -6,7 +6,6 @@ which the report that this project ports found its failures. An image may be in 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from ham_keras.data.images import read_image
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
+from ham_keras.environment import cpu_threads
 from ham_keras.scores.bootstrap import spread
 
 Pixels = npt.NDArray[np.uint8]
@@ -131,7 +131,7 @@ def measure_records(records: Sequence[Record], *, visible: bool = True) -> dict[
         cv2.setNumThreads(0)
         return measure_image(read_image(record.image_path), read_truth(record).lesion)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpu_threads()) as pool:
         bar = tqdm(pool.map(measure, records), "measuring", len(records), unit=" images", disable=not visible)
         return {record.image_id: measurements for record, measurements in zip(records, bar, strict=True)}
 
