@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,6 +20,7 @@ PACKAGES = (
     "opencv-python-headless", "numpy", "pillow",
 )  # fmt: skip
 
+ABSOLUTE = re.compile(r"(?<![\w.:/~<])~?/[^\s'\",;]+")  # an absolute path in a text
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
@@ -36,6 +39,27 @@ def describe_environment(device: str, precision: str) -> dict[str, Any]:
         "precision": precision,
         "tensor_float_32": _tensor_float_32(),
     }
+
+
+def without_paths(content: Any) -> Any:
+    """JSON content in which absolute paths are shortened to their last part, which names no user or folder."""
+    if isinstance(content, Mapping):
+        return {key: without_paths(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [without_paths(value) for value in content]
+    return _without_paths(content) if isinstance(content, str) else content
+
+
+def _without_paths(text: str) -> str:
+    if text.startswith(("/", "~/")):
+        return Path(text).name
+    try:
+        words = shlex.split(text) if "/" in text else []
+    except ValueError:  # an unbalanced quote
+        words = []
+    if any(" " in word and re.search("(^|=)~?/", word) for word in words):  # quoted, as in a command
+        return shlex.join(re.sub("(^|=)~?/.*", lambda found: found[1] + Path(found[0]).name, word) for word in words)
+    return ABSOLUTE.sub(lambda found: Path(found[0]).name, text)
 
 
 def cpu_threads() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ham_keras import environment as module
-from ham_keras.environment import available_memory_bytes, cpu_threads, describe_environment
+from ham_keras.environment import available_memory_bytes, cpu_threads, describe_environment, without_paths
 
 
 def test_environment_names_versions_and_command() -> None:
@@ -44,3 +44,18 @@ def test_available_memory_is_limited_by_the_control_group(tmp_path: Path, monkey
         assert available_memory_bytes() == 4500
         (tmp_path / "memory.max").write_text("max\n")
         assert available_memory_bytes() > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "shortened"),
+    [
+        ("/home/me/data/HAM10000", "HAM10000"),
+        ("m /home/me/base.json data.root=/mnt/x/HAM run.dir=~/runs", "m base.json data.root=HAM run.dir=runs"),
+        ("python -m t '/home/my name/base.json' 'data.root=/mnt/a b/HAM'", "python -m t base.json data.root=HAM"),
+        ("95% / 2.5% / 2.5% of all", "95% / 2.5% / 2.5% of all"),
+        ("https://a.b/c, configs/base.json", "https://a.b/c, configs/base.json"),
+        ('"></script>', '"></script>'),
+    ],
+)  # fmt: skip
+def test_absolute_paths_are_shortened(text: str, shortened: str) -> None:
+    assert without_paths({"a": [text, 1, None]}) == {"a": [shortened, 1, None]}

@@ -18,7 +18,7 @@ from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, main, warn_about_leakage
-from ham_keras.files import load_csv, load_json, save_json
+from ham_keras.files import load_csv, load_json, locked, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
 from ham_keras.prediction.postprocessing import postprocess
@@ -148,6 +148,15 @@ def test_run_whose_data_folder_has_moved_is_scored_with_its_new_root(
     shutil.copytree(phantoms, tmp_path / "moved")
     found = evaluate(run, overrides=[f"data.root={tmp_path / 'moved'}"], visible=False)
     assert found["native"] == load_json(trained.summary("test"))["native"]
+
+
+def test_second_evaluation_of_the_same_name_is_refused(trained: Run) -> None:
+    with (
+        locked(trained.scores("twice")),
+        pytest.raises(HamError, match=r"twice: another .*; wait, or choose --name NAME"),
+    ):
+        evaluate(trained.folder, "val", name="twice", visible=False)
+    assert not trained.summary("twice").exists()
 
 
 def test_images_of_trained_lesions_are_reported_as_leakage(capsys: pytest.CaptureFixture[str]) -> None:

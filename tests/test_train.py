@@ -18,7 +18,7 @@ from ham_keras.config import to_json
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.data.splits import choose_split
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, OutOfMemoryError
 from ham_keras.experiments.single import write_report
 from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
@@ -247,3 +247,14 @@ def test_run_killed_repeatedly_ends_with_the_same_weights(
     assert (killed.folder / table).read_bytes() == (never_killed.folder / table).read_bytes()
     assert not [path for path in killed.folder.rglob("*") if ".part" in path.name]
     assert (export(killed.folder, tmp_path / "export") / "saved_model.pb").exists()
+
+
+def test_lack_of_memory_in_training_is_one_line_with_the_way_out(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 37.3 GiB")
+
+    monkeypatch.setattr("ham_keras.experiments.single.train_run", fail)
+    with pytest.raises(
+        OutOfMemoryError, match=r"^out of memory: Unable .*; lower train\.batch_size .*data\.cache=disk"
+    ):
+        train(tiny(), visible=False)

@@ -19,10 +19,18 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "
 
 
 @contextmanager
-def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Outline | None = None) -> Iterator[str]:
+def serve(
+    folder: Path | str,
+    *,
+    host: str = HOST,
+    port: int = PORT,
+    outline: Outline | None = None,
+    auth: tuple[str, str] | None = None,
+) -> Iterator[str]:
     """Serve a run's page until the `with` block ends; yields its address.
 
-    `outline` sets the page's initial post-processing; the default is that of the run's config.
+    `auth` is the user and password that the page asks for. `outline` sets the page's initial post-processing; the
+    default is that of the run's config.
 
     The process sends nothing except responses to its page: no telemetry, no external fonts or scripts, no share link.
     Uploads go to a temporary folder, which is deleted when the block ends.
@@ -42,7 +50,7 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Ou
 
         page = build_page(run, config, load_predictor(folder, outline), local=is_local(host))
         try:
-            yield launch_page(page, host, port)
+            yield launch_page(page, host, port, auth)
         finally:
             page.close(verbose=False)
 

@@ -15,7 +15,7 @@ from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
-from ham_keras.files import replacing_folder, save_csv, save_json
+from ham_keras.files import locked, replacing_folder, save_csv, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Network, Prediction, Predictor, resize_to_image
@@ -42,7 +42,24 @@ def evaluate_run(
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
+
+    Raises:
+        HamError: an image or mask cannot be read, or another process is writing these scores.
     """
+    with locked(run.scores(name), instead="choose --name NAME"):
+        return _evaluate_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
+
+
+def _evaluate_run(
+    run: Run,
+    config: Config,
+    records: Sequence[Record],
+    name: str,
+    made_from: Mapping[str, Any],
+    *,
+    save_masks: bool,
+    visible: bool,
+) -> dict[str, Any]:
     target = run.scores(name)
     scored = evaluate_images(load_model(run, config), records, config, visible=visible)
     if save_masks:

@@ -160,8 +160,8 @@ def score_groups(
     """Score each group against all other images, by Jaccard at the masks' size.
 
     Returns:
-        for each group {"images", "inside", "outside"}, the last two as returned by `scores.bootstrap.spread`, or None
-        if there are no such images.
+        for each group {"images", "inside", "outside"}, the last two as returned by `scores.bootstrap.spread`, with the
+        number of "lesions", or None if there are no such images.
     """
     scored = {}
     for name, ids in groups.items():
@@ -170,6 +170,7 @@ def score_groups(
             chosen = [row for row in rows if (row["image_id"] in ids) == wanted]
             values = np.array([row["jaccard_native"] for row in chosen], float)
             lesions = [str(row["lesion_id"]) for row in chosen]
-            sides[side] = spread(values, lesions, resamples=resamples) if chosen else None
+            count = {"lesions": len(set(lesions))}
+            sides[side] = count | spread(values, lesions, resamples=resamples) if chosen else None
         scored[name] = {"images": len(ids), **sides}
     return scored

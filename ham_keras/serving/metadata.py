@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ham_keras.config import Config
-from ham_keras.environment import describe_environment
+from ham_keras.environment import describe_environment, without_paths
 from ham_keras.files import load_json
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
@@ -22,11 +22,13 @@ LICENCE = (
 def describe_export(run: Run, config: Config, form: str = "saved_model") -> dict[str, Any]:
     """Return the content of metadata.json: inputs and outputs, how the network was trained, and its scores.
 
+    Absolute paths are shortened to their last part, since exports are passed on.
+
     Each signature's `left_to_the_caller` lists, in order, the steps from its outputs to the masks of `predict`.
     """
     from ham_keras.preprocessing.steps import build_steps
 
-    return {
+    content = {
         "name": run.folder.resolve().name,
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
@@ -41,6 +43,7 @@ def describe_export(run: Run, config: Config, form: str = "saved_model") -> dict
         "exported": describe_environment("CPU", "float32"),
         "scores": load_json(run.summary("test")) if run.summary("test").exists() else None,
     }
+    return dict(without_paths(content))
 
 
 def _signatures(config: Config) -> dict[str, Any]:
