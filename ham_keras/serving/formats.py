@@ -26,8 +26,9 @@ def write_saved_model(model: keras.Model, config: Config, folder: Path, name: st
     signatures = build_signatures(model, config.data, config.outline)
     try:
         tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
-    except tf.errors.ResourceExhaustedError:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:  # a full disk, a file size limit
+        number = errno.ENOSPC if isinstance(error, tf.errors.ResourceExhaustedError) else errno.EFBIG
+        raise OSError(number, os.strerror(number)) from None
     requests = folder / "assets.extra" / "tf_serving_warmup_requests"
     height_px, width_px = config.data.image_size
     save_warmup_requests(requests, name, height_px, width_px, config.outline.threshold)
