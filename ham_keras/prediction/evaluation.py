@@ -46,32 +46,19 @@ def evaluate_run(
     Raises:
         HamError: an image or mask cannot be read, or another process is writing these scores.
     """
-    with locked(run.scores(name), instead="choose --name NAME"):
-        return _evaluate_run(run, config, records, name, made_from, save_masks=save_masks, visible=visible)
-
-
-def _evaluate_run(
-    run: Run,
-    config: Config,
-    records: Sequence[Record],
-    name: str,
-    made_from: Mapping[str, Any],
-    *,
-    save_masks: bool,
-    visible: bool,
-) -> dict[str, Any]:
     target = run.scores(name)
-    scored = evaluate_images(load_model(run, config), records, config, visible=visible)
-    if save_masks:
-        with replacing_folder(target / "masks") as masks:
-            rows = [_save_mask(masks, *each) for each in scored]
-    else:
-        rows = [row for row, _, _ in scored]
-    save_csv(target / "per_image.csv", rows)
-    summary = {"run": run.folder.name, "set": name, **made_from}
-    summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
-    save_json(target / "summary.json", summary)
-    return summary
+    with locked(target, instead="choose --name NAME"):
+        scored = evaluate_images(load_model(run, config), records, config, visible=visible)
+        if save_masks:
+            with replacing_folder(target / "masks") as masks:
+                rows = [_save_mask(masks, *each) for each in scored]
+        else:
+            rows = [row for row, _, _ in scored]
+        save_csv(target / "per_image.csv", rows)
+        summary = {"run": run.folder.name, "set": name, **made_from}
+        summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
+        save_json(target / "summary.json", summary)
+        return summary
 
 
 def _save_mask(folder: Path, row: dict[str, Any], record: Record, mask: np.ndarray) -> dict[str, Any]:
