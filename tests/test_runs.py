@@ -142,7 +142,7 @@ def test_overwritten_run_is_kept_until_the_new_one_has_an_epoch(tmp_path: Path, 
         run.resume_state.touch()
         raise HamError("no encoder weights")
     assert content(run) == before and [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert "a: is back as it was" in capsys.readouterr().err
+    assert "a: restored: what was to replace it" in capsys.readouterr().err
     with open_run(other, overwrite=True):
         run.history.touch()
     assert content(run).keys() == {".lock", "config.json", "history.csv"}

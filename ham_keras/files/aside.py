@@ -49,7 +49,7 @@ class MovedAside:
         elif self.moved.exists():
             self.delete()
             self.moved.rename(self.moving)
-            warn(f"{self.folder}: is back as it was, because what would have replaced it has no result yet")
+            warn(f"{self.folder}: restored: what was to replace it ended before its first result")
         if self.moving.exists():
             for path in list(self.moving.iterdir()):
                 path.rename(self.folder / path.name)
