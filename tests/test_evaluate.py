@@ -159,6 +159,29 @@ def test_second_evaluation_of_the_same_name_is_refused(trained: Run) -> None:
     assert not trained.summary("twice").exists()
 
 
+def test_interrupted_evaluation_keeps_the_old_scores_and_masks(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path / "run")
+    shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports"))
+    (run.scores("test") / "masks").mkdir(exist_ok=True)
+    (run.scores("test") / "masks" / "old.png").touch()
+
+    def content() -> dict[str, bytes]:
+        files = [path for path in run.scores("test").rglob("*") if path.is_file() and path.name != ".lock"]
+        return {str(path): path.read_bytes() for path in files}
+
+    before = content()
+    monkeypatch.setattr("ham_keras.prediction.evaluation.save_json", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run.folder, save_masks=True, visible=False)
+    assert content() == before and len(before) >= 3
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_images_of_trained_lesions_are_reported_as_leakage(capsys: pytest.CaptureFixture[str]) -> None:
     records = [Record(image_id, lesion_id, "nv", Path(), Path()) for image_id, lesion_id in ("aL", "bL", "cM", "dN")]
     warn_about_leakage(records, {"a", "d", "elsewhere"})

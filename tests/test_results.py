@@ -22,6 +22,7 @@ def test_row_of_a_run_matches_its_folder(trained: Run, tmp_path: Path, capsys: p
     row = load_json(tmp_path / TABLE)[0]
     summary = load_json(trained.summary("test"))
     assert (row["images"], row["mean"]) == (6, summary["native"]["jaccard"]["mean"])
+    assert " /" not in row["config"]
     assert row["interval"] == summary["native"]["jaccard"]["interval"]
     assert row["split"] == "by lesion_id, seed 0" and "mixed_bfloat16" in row["hardware"]
     assert f"| ours | **{row['mean']:.4f}** |" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
-from ham_keras.files import locked, replacing_folder, save_csv, save_json
+from ham_keras.files import locked, replacing, replacing_folder, save_csv, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Network, Prediction, Predictor, resize_to_image
@@ -47,23 +48,19 @@ def evaluate_run(
         HamError: an image or mask cannot be read, or another process is writing these scores.
     """
     target = run.scores(name)
-    with locked(target, instead="choose --name NAME"):
-        scored = evaluate_images(load_model(run, config), records, config, visible=visible)
-        if save_masks:
-            with replacing_folder(target / "masks") as masks:
-                rows = [_save_mask(masks, *each) for each in scored]
-        else:
-            rows = [row for row, _, _ in scored]
-        save_csv(target / "per_image.csv", rows)
+    with locked(target, instead="choose --name NAME"), ExitStack() as stack:
+        masks = stack.enter_context(replacing_folder(target / "masks")) if save_masks else None
+        rows = []
+        for row, record, mask in evaluate_images(load_model(run, config), records, config, visible=visible):
+            if masks is not None:
+                Image.fromarray(255 * mask).save(masks / f"{record.image_id}_segmentation.png")
+            rows.append(row)
         summary = {"run": run.folder.name, "set": name, **made_from}
         summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
-        save_json(target / "summary.json", summary)
-        return summary
-
-
-def _save_mask(folder: Path, row: dict[str, Any], record: Record, mask: np.ndarray) -> dict[str, Any]:
-    Image.fromarray(255 * mask).save(folder / f"{record.image_id}_segmentation.png")
-    return row
+        # All are there before the first replaces an old one.
+        save_csv(stack.enter_context(replacing(target / "per_image.csv")), rows)
+        save_json(stack.enter_context(replacing(target / "summary.json")), summary)
+    return summary
 
 
 def evaluate_images(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import load_run
@@ -29,7 +30,7 @@ def row_of_run(folder: Path | str, split: str | None = None) -> Row:
     data = config.data
     by = (f"by {data.group_by}" if data.group_by else "by image") + (" and diagnosis" if data.stratify else "")
     return {
-        "config": environment["command"],
+        "config": without_paths(environment["command"]),
         "split": split or (Path(data.split_file).name if data.split_file else f"{by}, seed {data.seed}"),
         "images": summary["images"],
         "lesions": summary["lesions"],
