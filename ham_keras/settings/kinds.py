@@ -38,6 +38,15 @@ class WrittenFloat(float):
         return number
 
 
+def to_plain(value: Any) -> Any:
+    """Replace each `WrittenFloat` in JSON content by a float, for settings of any type."""
+    if isinstance(value, list):
+        return [to_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: to_plain(each) for key, each in value.items()}
+    return float(value) if isinstance(value, WrittenFloat) else value
+
+
 def to_text(value: Any) -> Any:
     """Accept paths, and names that an override parses as numbers."""
     if isinstance(value, WrittenFloat):
