@@ -12,10 +12,12 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-# Must be set before TensorFlow and albumentations are imported. Errors in TensorFlow's C++ log that a user can fix are
-# also raised as exceptions; albumentations would check for a newer release.
+# Must be set before TensorFlow, Keras and albumentations are imported. Errors in TensorFlow's C++ log that a user can
+# fix are also raised as exceptions; albumentations would check for a newer release. The networks need Keras 3 on
+# TensorFlow as `tf.keras`; models/qubvel.py checks what an earlier import has chosen.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "0", "SM_FRAMEWORK": "tf.keras"}
 
 from ham_keras.errors import HamError
 

@@ -12,13 +12,14 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command
 from ham_keras.prediction.arguments import parse_threshold
-from ham_keras.serving.client import Client, save_masks
+from ham_keras.serving.client import Client, mask_path, save_masks
 
 
 def client(
@@ -30,18 +31,25 @@ def client(
     timeout_seconds: float = 60,
     retries: int = 5,
     threads: int = 4,
+    overwrite: bool = False,
 ) -> int:
     """Write `output`/<id>_segmentation.png for each image file and return the number of failures.
 
     Each failure is reported in one line. `threshold` overrides the model's.
 
     Raises:
-        HamError: `url` is not a model's address, or two images have the same name.
+        HamError: `url` is not a model's address, two images have the same name, or a mask exists and `overwrite` is not
+            set.
     """
     names = Counter(path.stem for path in images)
     duplicate = next((path for path in images if names[path.stem] > 1), None)
     if duplicate is not None:
         raise HamError(f"{duplicate}: another image has the same name, and so would its mask; rename it")
+    existing = next((path for path in map(partial(mask_path, output), images) if path.exists()), None)
+    if existing is not None and not overwrite:
+        raise HamError(
+            f"{existing}: exists; choose another -o, or --overwrite to replace it when its new mask is there"
+        )
     server = Client(url, threshold=threshold, timeout_seconds=timeout_seconds, retries=retries, threads=threads)
     results = tqdm(server.segment_files(images), total=len(images), unit=" images", disable=None)
     return save_masks(results, output, lambda line: tqdm.write(line, file=sys.stderr))
@@ -67,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--threads", type=int, choices=range(1, 65), default=4, metavar="N", help="parallel requests (default 4)"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace existing masks")
     args = parser.parse_args(argv)
     failed = client(
         args.url,
@@ -76,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         timeout_seconds=args.timeout,
         retries=args.retries,
         threads=args.threads,
+        overwrite=args.overwrite,
     )
     print(f"{args.output}: {len(args.images) - failed} masks; {failed} of {len(args.images)} images failed")
     return 1 if failed else 0

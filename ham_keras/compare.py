@@ -14,6 +14,7 @@ from typing import Any
 
 from ham_keras.errors import program, run_command
 from ham_keras.files import save_json
+from ham_keras.scores.bootstrap import show_interval
 from ham_keras.scores.pairing import pair_scores
 
 
@@ -34,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = compare(args.ours, args.theirs, args.score)
     print(f"{result['score']}, {result['images']} images of {result['lesions']} lesions, 95 % intervals")
     for name in ("ours", "theirs", "difference"):
-        low, high = result[name]["interval"]
-        print(f"  {name:12}{result[name]['mean']:+.4f}  {low:+.4f} to {high:+.4f}")
+        interval = show_interval(result[name]["interval"], result["lesions"], signed=True)
+        print(f"  {name:12}{result[name]['mean']:+.4f}  {interval}")
     if args.output:
         save_json(args.output, result)
     return 0

@@ -17,8 +17,10 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ham_keras.errors import HamError, program, run_command
+from ham_keras.errors import DamagedFileError, HamError, program, run_command
 from ham_keras.settings import Config
+from ham_keras.settings.kinds import WrittenFloat
+from ham_keras.settings.versions import RENAMED, VERSION, migrate, rename
 
 __all__ = [
     "Config", "Overrides", "as_config", "load_config", "load_config_as", "parse_config", "parse_config_as",
@@ -26,7 +28,6 @@ __all__ = [
 ]  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
-RENAMED = {"score.threshold": "outline.threshold"}  # keys of earlier versions, old section.key to new
 Overrides = Sequence[str] | Mapping[str, Any]  # ["train.epochs=5"] or {"train.epochs": 5}
 
 # setup.py installs the repository's configs/ into the package; in a clone they are beside it.
@@ -92,7 +93,7 @@ def parse_config(settings: dict[str, Any], source: str) -> Config:
 def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str) -> AnyConfig:
     """`parse_config` for subclasses of `Config`."""
     try:
-        return kind.model_validate(_rename(settings, source))
+        return kind.model_validate(rename(settings, source))
     except ValidationError as error:
         lines = list(dict.fromkeys(_explain(item, kind) for item in error.errors()))
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
@@ -100,15 +101,18 @@ def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str
 
 
 def to_json(config: Config) -> str:
-    """The config as JSON text that `load_config` reads back to an equal config."""
-    return json.dumps(config.model_dump(by_alias=True, exclude={"schema_"}), indent=2) + "\n"
+    """The config, and the version of its keys, as JSON text that `load_config` reads back to an equal config."""
+    settings = {"version": VERSION, **config.model_dump(by_alias=True, exclude={"schema_"})}
+    return json.dumps(settings, indent=2) + "\n"
 
 
 def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise HamError(f"{path}: extends itself")
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_duplicates)
+        settings = json.loads(
+            path.read_text(encoding="utf-8"), parse_float=WrittenFloat.parse, object_pairs_hook=_without_duplicates
+        )
     except HamError as error:
         raise HamError(f"{path}: {error}") from None
     except FileNotFoundError:
@@ -117,10 +121,12 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise HamError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
-        raise HamError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+        if not path.read_text(encoding="utf-8").strip("\0\n "):
+            raise DamagedFileError(f"{path}: empty; expected a JSON object") from None
+        raise DamagedFileError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     if not isinstance(settings, dict):
         raise HamError(f"{path}: expected a JSON object")
-    settings = _rename(settings, str(path))
+    settings = migrate(settings, str(path))
     parent = settings.pop("extends", None)
     if parent is None:
         return settings
@@ -129,28 +135,6 @@ def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = _read_with_parents(_find(parent, path.parent), (*seen, path.resolve()))
     base.pop("description", None)
     return _merge(base, settings)
-
-
-def _rename(settings: dict[str, Any], source: str) -> dict[str, Any]:
-    """Rename the keys of earlier versions in settings, see `RENAMED`.
-
-    Raises:
-        HamError: the old and the new key are both set, to different values.
-    """
-    for old, new in RENAMED.items():
-        (section, key), (new_section, new_key) = old.split("."), new.split(".")
-        before, after = settings.get(section), settings.get(new_section, {})
-        if not isinstance(before, dict) or key not in before or not isinstance(after, dict):
-            continue
-        value = before[key]
-        if after.get(new_key, value) != value:
-            raise HamError(
-                f"{source}: {old}: renamed to {new}, which has another value ({json.dumps(value)} and "
-                f"{json.dumps(after[new_key])}); remove {old}"
-            )
-        rest = {name: setting for name, setting in before.items() if name != key}
-        settings = {**settings, section: rest, new_section: {**after, new_key: value}}
-    return settings
 
 
 def _find(name: str, folder: Path = Path()) -> Path:
@@ -179,7 +163,7 @@ def _override(settings: dict[str, Any], overrides: Overrides) -> None:
     if isinstance(overrides, str):
         raise HamError(f"{overrides}: expected a list of section.key=value, or a mapping of section.key to value")
     given = overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides)
-    renamed = [pair for key, value in given for pair in _rename({RENAMED.get(key, key): value}, key).items()]
+    renamed = [pair for key, value in given for pair in rename({RENAMED.get(key, key): value}, key).items()]
     for key, value in renamed:
         *sections, last = key.split(".")
         place = settings
@@ -197,7 +181,7 @@ def _read_override(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise HamError(f"{override}: expected section.key=value")
     try:
-        return key, json.loads(text)
+        return key, json.loads(text, parse_float=WrittenFloat.parse)
     except json.JSONDecodeError:
         return key, text
 

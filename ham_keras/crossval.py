@@ -49,6 +49,7 @@ def crossval(
     base = with_initial_weights(base, overwrite=overwrite)
     with open_crossval(base, overwrite=overwrite) as folder:
         records = draw_folds(base, folder, read_records(base.data))
+        folder.adopt(base)
         cache: Any = None
         for number in range(folds):
             config = fold_config(base, folder, number)
@@ -58,6 +59,7 @@ def crossval(
                     continue
                 ids = choose_split(config.data, run.split, records)
                 sides = {side: select(records, ids[side], f"{run.split}: {side}") for side in ids}
+                run.adopt(config)
                 # TensorFlow is needed from here on.
                 import keras
 
@@ -85,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--folds", type=int, default=5, choices=range(2, 101), metavar="K", help="number of folds (default: 5)"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="delete the cross-validation of this name and start over"
+        "--overwrite",
+        action="store_true",
+        help="start over; the cross-validation of this name is deleted after the first epoch",
     )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)

@@ -50,6 +50,11 @@ class CrossvalFolder(WorkFolder):
         return [Run(path) for path in found]
 
     @property
+    def begun_well(self) -> bool:
+        """Whether a fold has saved an epoch."""
+        return any(run.begun_well for run in self.folds)
+
+    @property
     def contents(self) -> tuple[Path, ...]:
         fold_folders = (run.folder for run in self.folds)
         return (self.out_of_fold, self.ensemble.folder, *fold_folders, self.splits, self.split, self.config)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota or a file size limit
 
 
 class HamError(Exception):
@@ -20,6 +23,18 @@ class SettingError(HamError):
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}")
         self.key = key
+
+
+class DamagedFileError(HamError):
+    """A file of ours that is empty or cut off."""
+
+
+class NewerVersionError(HamError):
+    """A file that a later version of ham_keras wrote."""
+
+
+class OutOfMemoryError(HamError):
+    """There is not enough memory; says for what, and what to set."""
 
 
 class DivergedError(HamError):
@@ -53,7 +68,7 @@ def program(command: str) -> str:
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
     """Run a command's `main` and exit with its status, with 2 after a `HamError`, or with 130 after Ctrl-C.
 
-    A file that cannot be opened or written also exits with 2.
+    A file that cannot be opened or written, and a full disk, also exit with 2.
     """
     try:
         status = command(argv)
@@ -61,9 +76,10 @@ def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Seq
         print(f"error: {shown(error)}", file=sys.stderr)
         status = 2
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in FULL:
             raise
-        print(f"error: {shown(error.filename)}: {error.strerror}", file=sys.stderr)
+        where = "a file" if error.filename is None else shown(error.filename)
+        print(f"error: {where}: {error.strerror}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -25,7 +25,7 @@ from ham_keras.runs import Run, check_overrides
 from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
 MASK_KEYS = ("repair_masks", "lesion_values")  # keys of the data section that control how masks are read
-SETTABLE = ("outline", "score", *(f"data.{key}" for key in MASK_KEYS))
+SETTABLE = ("outline", "score", "data.root", *(f"data.{key}" for key in MASK_KEYS))
 
 
 def evaluate(
@@ -48,7 +48,8 @@ def evaluate(
     With `data_root`, scores the images in that folder: those of `split`, or all if it is None. `name` defaults to
     <split>, <folder> or <folder>-<split>. Each image is scored at the network's size (the largest, if there are
     several) and at its mask's own size, to which the probability is resized. `overrides` may set outline.*, score.*,
-    data.repair_masks and data.lesion_values. `save_masks` also writes masks/<id>_segmentation.png.
+    data.repair_masks, data.lesion_values, and data.root if the run's own images have moved. `save_masks` also writes
+    masks/<id>_segmentation.png.
 
     Returns:
         The content of summary.json, see `scores.summary.summarise`.
@@ -64,6 +65,8 @@ def evaluate(
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise HamError(f"--name {name}: expected a name without slashes and without a leading dot")
     root = Path(data_root or str(config.data.root)).resolve()
+    if data_root is None and not root.is_dir():
+        raise HamError(f"data.root: {root}: no such data folder; if it has moved, set data.root=FOLDER")
     pairing = find_records(root)
     # Training has already reported those of the run's own data.
     for line in pairing.warnings() if data_root is not None else ():
@@ -83,12 +86,12 @@ def evaluate(
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
     if data_root is not None and name in NAMES:
         raise HamError(f"{root}: {name!r} is the name of the run's own split; choose --name NAME")
-    masks_overridden = any(override.startswith("data.") for override in overrides)
+    masks_overridden = any(override.startswith(f"data.{key}=") for override in overrides for key in MASK_KEYS)
     ensemble.agreed_outline()
     made_from = describe_scoring(root, split, config, masks if masks_overridden else None)
     if len(ensemble.members) > 1:
         made_from["members"] = ensemble.names
-    _check_same_scoring(home.scores(name), made_from)
+    _check_same_scoring(home.scores(name), made_from, moved=data_root is None)
     from ham_keras.prediction.evaluation import evaluate_ensemble
 
     return evaluate_ensemble(ensemble, home, records, name, made_from, save_masks=save_masks, visible=visible)
@@ -139,12 +142,13 @@ def warn_about_leakage(records: Sequence[Record], image_ids: set[str]) -> None:
         )
 
 
-def _check_same_scoring(target: Path, made_from: dict[str, Any]) -> None:
+def _check_same_scoring(target: Path, made_from: dict[str, Any], *, moved: bool) -> None:
+    """Raise if the scores there were made otherwise; `moved` allows another data folder."""
     if not (target / "summary.json").exists():
         return
     summary = load_json(target / "summary.json")
     found = {**summary, **scored_outline(summary).model_dump()}
-    different = [key for key in made_from if found.get(key) != made_from[key]]
+    different = [key for key in made_from if found.get(key) != made_from[key] and not (moved and key == "data")]
     if different:
         existing = ", ".join(f"{key} {found.get(key)}" for key in different)
         raise HamError(f"{target}: holds scores made with {existing}; choose --name NAME")

@@ -21,7 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command, shown, warn
-from ham_keras.files import LONGEST_PART_PREFIX, save_csv
+from ham_keras.files import save_csv
 from ham_keras.prediction.arguments import (
     add_outline_arguments,
     add_runs_argument,
@@ -34,7 +34,7 @@ from ham_keras.prediction.inputs import find_inputs
 from ham_keras.settings import Outline
 
 ENGINES = ("local", "ray")
-LONGEST_STEM_BYTES = 255 - LONGEST_PART_PREFIX - len("_segmentation.png")  # file systems allow 255
+LONGEST_STEM_BYTES = 224  # file systems allow 255 for a name, with "_segmentation.png" or another ending
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def predict(
                 for path, result in results:
                     if isinstance(result, HamError):
                         failures[path] = str(result)
+                        predictions.discard(predictions.id_of(path))
                         _report_error(str(result))
                     else:
                         predictions.add(result)

@@ -44,7 +44,8 @@ def train(
 ) -> RunResult:
     """Train, keep the weights of the best epoch, score the test split, plot the curves and write the report.
 
-    An unfinished run of the same config is resumed; a finished one is returned as it is.
+    An unfinished run of the same config is resumed; a finished one is returned as it is, or continued if the config has
+    more `train.epochs`. The data folder may have moved: the ids of split.json decide.
 
     Args:
         config: a config, its file, or the name of a shipped one, e.g. "base".
@@ -61,10 +62,11 @@ def train(
     """
     config = with_initial_weights(with_data_root(as_config(config, overrides)), overwrite=overwrite)
     with open_run(config, overwrite=overwrite) as run:
-        if run.finished:
+        if run.finished and run.load().train.epochs == config.train.epochs:
             print(f"{run.folder} is finished; --overwrite trains it again")
         else:
             records = select_subsets(config.data, run.split, read_records(config.data))
+            run.adopt(config)
             # Imports TensorFlow, which takes seconds; mistakes in config and data are reported before.
             from ham_keras.experiments.single import train_and_score
 
@@ -78,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("config", help="a config file, e.g. configs/base.json, or a shipped config's name, e.g. base")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the config's")
-    parser.add_argument("--overwrite", action="store_true", help="delete the run of this name and start over")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="start over; the run of this name is deleted after the first epoch"
+    )
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     for override in args.overrides:

@@ -66,7 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("config", nargs="?", help="a search config, e.g. configs/tune.json, or tune")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the config's")
-    parser.add_argument("--overwrite", action="store_true", help="delete the search of this name and start over")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="start over; the search of this name is deleted after the first trial"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print search space and trials; needs no data")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of search configs")
     parser.add_argument("--reference", action="store_true", help="print its keys as Markdown tables")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from PIL import Image
 
 from ham_keras.app import main
 from ham_keras.data.phantoms.photograph import draw_phantom
+from ham_keras.demo.page import launch_page
 from ham_keras.demo.server import serve
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
@@ -336,6 +339,31 @@ def test_gradio_stores_nothing(served: Served) -> None:
     assert requests.get(f"{served.url}/monitoring", timeout=60).status_code == 403
 
 
+def test_page_beyond_this_machine_asks_for_the_password(
+    trained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[Any] = []
+
+    @contextlib.contextmanager
+    def serve_and_stop(*_: Any, **options: Any) -> Iterator[str]:
+        taken.append(options)
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("ham_keras.app.serve", serve_and_stop)
+    monkeypatch.setenv("HAM_KERAS_AUTH", "me:se:cret")
+    kept = signal.getsignal(signal.SIGTERM)
+    assert main([str(trained.folder), "--host", "0.0.0.0"]) == 0
+    assert main([str(trained.folder), "--host", "0.0.0.0", "--auth", "you:other"]) == 0
+    monkeypatch.delenv("HAM_KERAS_AUTH")
+    assert main([str(trained.folder)]) == 0
+    signal.signal(signal.SIGTERM, kept)
+    assert [options["auth"] for options in taken] == [("me", "se:cret"), ("you", "other"), None]
+    assert "images and password are sent unencrypted" in capsys.readouterr().err
+    page: Any = SimpleNamespace(launch=lambda **options: (None, options["auth"], None))
+    assert launch_page(page, "0.0.0.0", 7860, ("me", "secret")) == ("me", "secret")
+
+
 def test_user_errors(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HamError, match="not a run folder"), serve(tmp_path):
         pass
@@ -348,6 +376,12 @@ def test_user_errors(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             main([str(trained.folder), "--port", str(port)])
     with pytest.raises(HamError, match=r"70000: cannot be used \(.*\); choose another --port or --host"):
         main([str(trained.folder), "--port", "70000"])
+    monkeypatch.delenv("HAM_KERAS_AUTH", raising=False)
+    with pytest.raises(HamError, match=r"^--host 0\.0\.0\.0: anyone .*; set HAM_KERAS_AUTH=USER:PASSWORD, or --auth"):
+        main([str(trained.folder), "--host", "0.0.0.0"])
+    for wrong in ("me", "me:", ":secret"):
+        with pytest.raises(HamError, match=r"^--auth, or HAM_KERAS_AUTH: expected USER:PASSWORD$"):
+            main([str(trained.folder), "--auth", wrong])
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(HamError, match=r"gradio is not installed; pip install gradio$"):
         main([str(trained.folder), "--port", str(free_port())])

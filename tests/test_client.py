@@ -50,6 +50,21 @@ def test_each_image_gets_its_own_mask(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(list((tmp_path / "out").iterdir())) == 12
 
 
+def test_mask_drawn_by_others_is_only_replaced_with_overwrite(tmp_path: Path) -> None:
+    paths = images(tmp_path, 2)
+    drawn = tmp_path / "out" / "image 1_segmentation.png"
+    drawn.parent.mkdir()
+    drawn.write_bytes(b"drawn by hand")
+    with serve(SIGNATURES) as url:
+        command = [url, *map(str, paths), "-o", str(tmp_path / "out")]
+        with pytest.raises(HamError, match=r"image 1_segmentation\.png: exists; choose another -o, or --overwrite"):
+            main(command)
+        assert [path.name for path in drawn.parent.iterdir()] == [drawn.name]
+        assert drawn.read_bytes() == b"drawn by hand"
+        assert main([*command, "--overwrite"]) == 0
+    assert drawn.read_bytes() == paths[1].read_bytes()
+
+
 def test_busy_server_is_retried(tmp_path: Path) -> None:
     refuse = [503, 429, 503]
     with serve(SIGNATURES, refuse=refuse) as url:

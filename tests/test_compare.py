@@ -21,3 +21,10 @@ def test_command_prints_and_writes_the_comparison(tmp_path: Path, capsys: pytest
     assert main([str(ours), str(theirs), "--output", str(tmp_path / "c.json")]) == 0
     assert "difference  +0.2500  +0.2500 to +0.2500" in capsys.readouterr().out
     assert json.loads((tmp_path / "c.json").read_text())["difference"]["mean"] == 0.25
+
+
+def test_interval_over_one_lesion_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = write(tmp_path / "a.csv", [0.5]), write(tmp_path / "b.csv", [0.25])
+    assert main([str(ours), str(theirs), "--output", str(tmp_path / "c.json")]) == 0
+    assert "difference  +0.2500  one lesion only" in capsys.readouterr().out
+    assert json.loads((tmp_path / "c.json").read_text())["difference"]["interval"] is None

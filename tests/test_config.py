@@ -22,11 +22,12 @@ from ham_keras.config import (
     shipped_configs,
     to_json,
 )
-from ham_keras.errors import HamError
+from ham_keras.errors import DamagedFileError, HamError, NewerVersionError
 from ham_keras.reference.schema import config_reference, json_schema
 from ham_keras.runs import differences
 from ham_keras.search.space import TuneConfig, check_space
 from ham_keras.settings import Outline
+from ham_keras.settings.versions import VERSION
 from ham_keras.tune import search_reference
 
 SCHEMAS = {"schema.json": Config, "tune.schema.json": TuneConfig}
@@ -275,3 +276,31 @@ def test_overrides_by_key_keep_their_types(tmp_path: Path) -> None:
             as_config(config, wrong)
     assert as_config(config, {"train.epochs": 8}) == load_config(path, {**overrides, "train.epochs": 8})
     assert as_config(config) is config
+
+
+def test_config_of_another_version(tmp_path: Path) -> None:
+    old = write(tmp_path, "old.json", {"score": {"threshold": 0.4}})
+    assert load_config(old).outline.threshold == 0.4
+    assert json.loads(to_json(load_config(old)))["version"] == VERSION == 2
+    newer = write(tmp_path, "newer.json", {"version": VERSION + 1, "train": {"new_key": 1}})
+    with pytest.raises(NewerVersionError, match=r"newer\.json: has version 3, written by a later ham_keras.*1 to 2"):
+        load_config(newer)
+    with pytest.raises(HamError, match=r"version: expected a whole number of 1 or more, got \"2\""):
+        load_config(write(tmp_path, "text.json", {"version": "2"}))
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\0" * 4096])
+def test_config_emptied_by_a_power_failure_is_an_error_of_its_own(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(DamagedFileError, match=r"config\.json: empty; expected a JSON object"):
+        load_config(tmp_path / "config.json")
+
+
+def test_names_are_kept_as_they_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", {})
+    for text in ("1.10", "2.50e1", "007", "1.0"):
+        assert load_config(path, [f"run.name={text}"]).run.name == text
+    path.write_text('{"run": {"name": 1.10}, "train": {"learning_rate": 1.0e-3}}')
+    config = load_config(path)
+    assert config.run.name == "1.10" and json.loads(to_json(config))["train"]["learning_rate"] == 0.001
+    assert load_config(path, ["train.learning_rate=2.0e-4"]).train.learning_rate == 0.0002

@@ -18,7 +18,7 @@ from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, main, warn_about_leakage
-from ham_keras.files import load_csv, load_json, save_json
+from ham_keras.files import load_csv, load_json, locked, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
 from ham_keras.prediction.postprocessing import postprocess
@@ -134,6 +134,52 @@ def test_moved_data_gives_the_same_scores(
     assert "warning: 1 images have no mask and are skipped" in printed
     assert "of these 23 images are, by their ids, images or lesions used for training or validation" in printed
     assert len(rows(trained, "whole")) == 23
+
+
+def test_run_whose_data_folder_has_moved_is_scored_with_its_new_root(
+    trained: Run, phantoms: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("tensorboard", "reports"))
+    settings = load_json(run / "config.json")
+    save_json(run / "config.json", {**settings, "data": {**settings["data"], "root": str(tmp_path / "gone")}})
+    with pytest.raises(HamError, match=r"^data\.root: .*gone: no such data folder; if it has moved, set data\.root="):
+        evaluate(run, visible=False)
+    shutil.copytree(phantoms, tmp_path / "moved")
+    found = evaluate(run, overrides=[f"data.root={tmp_path / 'moved'}"], visible=False)
+    assert found["native"] == load_json(trained.summary("test"))["native"]
+
+
+def test_second_evaluation_of_the_same_name_is_refused(trained: Run) -> None:
+    with (
+        locked(trained.scores("twice")),
+        pytest.raises(HamError, match=r"twice: another .*; wait, or choose --name NAME"),
+    ):
+        evaluate(trained.folder, "val", name="twice", visible=False)
+    assert not trained.summary("twice").exists()
+
+
+def test_interrupted_evaluation_keeps_the_old_scores_and_masks(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path / "run")
+    shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports"))
+    (run.scores("test") / "masks").mkdir(exist_ok=True)
+    (run.scores("test") / "masks" / "old.png").touch()
+
+    def content() -> dict[str, bytes]:
+        files = [path for path in run.scores("test").rglob("*") if path.is_file() and path.name != ".lock"]
+        return {str(path): path.read_bytes() for path in files}
+
+    before = content()
+    monkeypatch.setattr("ham_keras.prediction.evaluation.save_json", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run.folder, save_masks=True, visible=False)
+    assert content() == before and len(before) >= 3
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_images_of_trained_lesions_are_reported_as_leakage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -10,8 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from limits import largest_file
+from PIL import Image
 
+from ham_keras.errors import HamError
 from ham_keras.files import (
     creating_folder,
     locked,
@@ -23,6 +29,7 @@ from ham_keras.files import (
     save_json,
     save_text,
 )
+from ham_keras.files.temporary import MACHINE
 
 
 def killed_in(block: str, folder: Path) -> None:
@@ -116,3 +123,77 @@ with files.replacing_folder(folder / "a"):
     remove_parts(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["new"]
+
+
+def test_full_disk_leaves_no_debris_and_names_the_file(tmp_path: Path) -> None:
+    """The limit lets small files through, as an almost full disk does."""
+    save_text(tmp_path / "a.txt", "old")
+    with replacing_folder(tmp_path / "masks") as part:
+        (part / "old.png").touch()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
+    with largest_file(1000):
+        with pytest.raises(OSError) as raised:
+            save_text(tmp_path / "a.txt", "new" * 1000)
+        assert raised.value.filename == str(tmp_path / "a.txt")
+        with pytest.raises(OSError) as raised, replacing_folder(tmp_path / "masks") as part:
+            picture.save(part / "a.png")
+        assert raised.value.filename == str(tmp_path / "masks")
+    assert (tmp_path / "a.txt").read_text() == "old" and len(list(tmp_path.iterdir())) == 2
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["old.png"]
+
+
+def test_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised, creating_folder(tmp_path / "a"):
+        (tmp_path / "source").read_bytes()
+    assert raised.value.filename == str(tmp_path / "source")
+
+
+def test_files_and_folders_are_flushed_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    save_json(tmp_path / "a.json", {})
+    assert flushed[0].parent == tmp_path and flushed[0].name.endswith("a.json") and flushed[1:] == [tmp_path]
+    with creating_folder(tmp_path / "b") as part:
+        (part / "c").touch()
+    assert {path.name for path in flushed[2:]} >= {"c", tmp_path.name}
+
+
+def test_temporary_names_are_unique_and_fit_where_the_name_does(tmp_path: Path) -> None:
+    longest = tmp_path / f"{'x' * 251}.txt"
+    assert part_of(longest) != part_of(longest) and part_of(longest).suffix == ".txt"
+    save_text(longest, "whole")
+    assert longest.read_text() == "whole"
+
+
+def test_temporary_files_of_other_machines_are_removed_after_a_day(tmp_path: Path) -> None:
+    fresh, old = (tmp_path / f".part-1-{machine}-00000000.a" for machine in ("xxxx", "yyyy"))
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, (0, 0))
+    remove_parts(tmp_path)
+    assert list(tmp_path.iterdir()) == [fresh]
+
+
+def test_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    held = tmp_path / ".lock.held"
+    with locked(tmp_path):
+        assert "warning: " in (printed := capsys.readouterr().err) and "has no locks" in printed and held.exists()
+        with (
+            pytest.raises(HamError, match=r"another process is working on it; .*if it was killed, delete .*lock\.held"),
+            locked(tmp_path),
+        ):
+            pass
+        assert held.exists()
+    assert not held.exists()
+    held.write_text(f"{MACHINE} 4194305")  # a process that does not exist
+    with locked(tmp_path):
+        pass
+    held.write_text("xxxx 4194305")  # of another machine
+    with pytest.raises(HamError, match="delete"), locked(tmp_path):
+        pass

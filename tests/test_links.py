@@ -23,6 +23,13 @@ def links(page: Path) -> list[str]:
     return [link for link in found if not link.startswith(("https://", "http://"))]
 
 
+def test_tests_named_in_the_documentation_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", Path("docs/reference/runs.md").read_text())
+    assert len(named) > 20
+    for path, test in named:
+        assert f"def {test}(" in Path(path).read_text(), f"{path}::{test}"
+
+
 def test_anchors_match_github(tmp_path: Path) -> None:
     page = tmp_path / "a.md"
     page.write_text("# A search, over `learning rate`\n```sh\n# no heading\n```\n## What it leaves: all\n")

@@ -199,6 +199,29 @@ def test_predictions_with_other_settings_are_not_mixed(trained: Run, photos: lis
     assert load_csv(tmp_path / "predictions.csv") == load_csv(tmp_path / "alone" / "predictions.csv")
 
 
+def test_nothing_is_deleted_before_ray_and_the_network_are_there(
+    trained: Run, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(trained.folder, photos[:2], tmp_path, visible=False)
+    whole = files(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(HamError, match="ray is not installed"):
+        predict(trained.folder, photos[:2], tmp_path, engine="ray", overwrite=True, visible=False)
+    assert files(tmp_path) == whole
+
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(PredictionFolder, "save", die)
+    with pytest.raises(SystemExit):
+        predict(trained.folder, photos[:2], tmp_path, overwrite=True, visible=False)
+    masks = {name: content for name, content in whole.items() if name.endswith((".png", ".jpg"))}
+    assert len(masks) == 4 and files(tmp_path).items() >= masks.items()
+    monkeypatch.undo()
+    assert predict(trained.folder, photos[:2], tmp_path, visible=False).predicted == 2
+    assert files(tmp_path) == whole
+
+
 def test_masks_from_elsewhere_are_never_overwritten(trained: Run, photos: list[Path], tmp_path: Path) -> None:
     shutil.copy(photos[0], tmp_path / "a.jpg")
     truth = tmp_path / "a_segmentation.png"

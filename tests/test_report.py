@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -109,6 +110,35 @@ def test_names_and_descriptions_are_escaped(trained: Run, tmp_path: Path) -> Non
     for markup in (evil, "<script", "<i>nv"):
         assert markup not in page
     assert "&lt;script&gt;alert(2)" in page and "&lt;i&gt;nv&lt;/i&gt;$x" in page
+
+
+def test_reports_name_no_folder_of_this_machine(trained: Run, pages: tuple[Path, Path]) -> None:
+    parent = str(trained.folder.parent.parent)
+    for page in pages:
+        for path in (page, page.with_name("report.json")):
+            text = path.read_text()
+            assert parent not in text and str(Path.home()) + "/" not in text and "/tmp/" not in text
+    assert "<code>tiny</code>" in pages[0].read_text()
+
+
+def test_few_flipped_pixels_are_a_warning(trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has the Jaccard that one mask would have with two pixels less in common with the truth."""
+    run = copy_run(trained, tmp_path / "run")
+    table = run.scores("test") / "per_image.csv"
+    scored = load_scored_set(run.folder)
+    image_id = max(scored.rows, key=scored.jaccard)
+    (mask,) = scored.predict_masks([image_id]).values()
+    union = np.count_nonzero(mask.astype(bool) | read_mask(scored.records[image_id].mask_path).lesion.astype(bool))
+    rows = {row["image_id"]: row for row in load_csv(table)}
+    rows[image_id] |= {"jaccard_native": str(scored.jaccard(image_id) - 2 / union)}
+    save_csv(table, list(rows.values()))
+    capsys.readouterr()
+    load_scored_set(run.folder).predict_masks([image_id])
+    assert "1 of 1 masks differ from the scored ones by up to 2 pixels" in capsys.readouterr().err
+    rows[image_id] |= {"jaccard_native": str(scored.jaccard(image_id) - 12 / union)}
+    save_csv(table, list(rows.values()))
+    with pytest.raises(HamError, match="weights or data have changed"):
+        load_scored_set(run.folder).predict_masks([image_id])
 
 
 def test_changed_weights_raise(trained: Run, tmp_path: Path) -> None:

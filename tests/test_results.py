@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ham_keras.errors import HamError
-from ham_keras.files import load_json
+from ham_keras.files import load_csv, load_json, save_csv
 from ham_keras.results import main
 from ham_keras.runs import Run
-from ham_keras.scores.table import load_table, markdown
+from ham_keras.scores.table import load_table, markdown, row_of_scores
 
 TABLE = "results.json"
 
@@ -21,6 +22,7 @@ def test_row_of_a_run_matches_its_folder(trained: Run, tmp_path: Path, capsys: p
     row = load_json(tmp_path / TABLE)[0]
     summary = load_json(trained.summary("test"))
     assert (row["images"], row["mean"]) == (6, summary["native"]["jaccard"]["mean"])
+    assert " /" not in row["config"]
     assert row["interval"] == summary["native"]["jaccard"]["interval"]
     assert row["split"] == "by lesion_id, seed 0" and "mixed_bfloat16" in row["hardware"]
     assert f"| ours | **{row['mean']:.4f}** |" in capsys.readouterr().out
@@ -49,3 +51,15 @@ def test_unfinished_run_raises(tmp_path: Path, trained: Run) -> None:
 def test_pages_contain_the_current_table(page: str) -> None:
     table = markdown(load_table(Path("docs/results.json")))
     assert table in Path(page).read_text(), "python -m ham_keras.results docs/results.json"
+
+
+def test_interval_over_one_lesion_is_none_and_over_few_is_marked(trained: Run, tmp_path: Path) -> None:
+    shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard", "reports"))
+    run = Run(tmp_path / "run")
+    table = run.scores("test") / "per_image.csv"
+    few = markdown([{"name": "few", "minutes": 1, "split": "s", **row_of_scores(table, run.folder)}])
+    assert "too few lesions (" in few
+    save_csv(table, [{**row, "lesion_id": "L1"} for row in load_csv(table)])
+    row = row_of_scores(table, run.folder)
+    assert row["interval"] is None and row["lesions"] == 1
+    assert "| one lesion only |" in markdown([{"name": "one", "minutes": 1, "split": "s", **row}])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ham_keras.config import parse_config
-from ham_keras.errors import HamError
-from ham_keras.files import save_json
+from ham_keras.errors import DamagedFileError, HamError, NewerVersionError
+from ham_keras.files import load_json, save_json
 from ham_keras.runs import Run, load_run, open_run, with_data_root
 
 
@@ -120,3 +120,126 @@ def test_order_of_precedence_of_data_root(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "named").mkdir()
     assert with_data_root(config(tmp_path)).data.root == str(tmp_path / "elsewhere")
     assert with_data_root(config(tmp_path, data={"root": "named"})).data.root == str(tmp_path / "named")
+
+
+def filled(tmp_path: Path, **sections: Any) -> tuple[Run, dict[str, bytes]]:
+    """A run with some files, and their content."""
+    with open_run(config(tmp_path, **sections)) as run:
+        for path in (run.history, run.weights, run.summary("test"), run.split):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(path.name.encode())
+    return run, content(run)
+
+
+def content(run: Run) -> dict[str, bytes]:
+    return {str(path.relative_to(run.folder)): path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+
+
+def test_overwritten_run_is_kept_until_the_new_one_has_an_epoch(tmp_path: Path, capsys: Any) -> None:
+    run, before = filled(tmp_path)
+    other = config(tmp_path, train={"epochs": 3})
+    with pytest.raises(HamError, match="no encoder weights"), open_run(other, overwrite=True):
+        run.resume_state.touch()
+        raise HamError("no encoder weights")
+    assert content(run) == before and [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert "a: restored: what was to replace it" in capsys.readouterr().err
+    with open_run(other, overwrite=True):
+        run.history.touch()
+    assert content(run).keys() == {".lock", "config.json", "history.csv"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and load_run(run.folder)[1].train.epochs == 3
+
+
+def test_overwritten_run_is_back_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any rename, of moving aside or of moving back; and at any time before the first epoch."""
+    run, before = filled(tmp_path)
+    rename = Path.rename
+    for place in range(9):
+        renames: list[Path] = []
+
+        def rename_or_die(path: Path, target: Path, place: int = place, renames: list[Path] = renames) -> Path:
+            renames.append(path)
+            if len(renames) > place:
+                raise SystemExit
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", rename_or_die)
+        with pytest.raises(SystemExit), open_run(config(tmp_path, train={"epochs": 3}), overwrite=True):
+            run.resume_state.touch()
+            raise SystemExit
+        monkeypatch.undo()
+        with open_run(config(tmp_path)):
+            assert content(run) == before, place
+    monkeypatch.setattr("ham_keras.files.MovedAside.settle", lambda *_: None)  # killed in the block
+    with open_run(config(tmp_path, train={"epochs": 3}), overwrite=True):
+        run.resume_state.touch()
+    monkeypatch.undo()
+    with open_run(config(tmp_path)):
+        assert content(run) == before
+
+
+def test_former_run_is_deleted_after_a_kill_in_a_later_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = filled(tmp_path)
+    other = config(tmp_path, train={"epochs": 3})
+    monkeypatch.setattr("ham_keras.files.MovedAside.settle", lambda *_: None)
+    with open_run(other, overwrite=True):
+        run.history.touch()
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 2
+    with open_run(other):
+        assert content(run).keys() == {".lock", "config.json", "history.csv"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_moved_data_and_another_cache_continue_the_run(tmp_path: Path) -> None:
+    with open_run(config(tmp_path, data={"root": "old"})) as run:
+        run.history.touch()
+    moved = config(tmp_path, data={"root": "new", "cache": "none"})
+    with open_run(moved) as run:
+        assert load_run(run.folder)[1].data.root == "old"  # the images are not found yet
+        run.adopt(moved)
+    assert load_run(run.folder)[1] == moved
+
+
+def test_moved_split_file_continues_the_run_if_it_holds_the_same_split(tmp_path: Path) -> None:
+    split = {"train": ["a"], "val": ["b"], "test": ["c"]}
+    save_json(tmp_path / "old.json", split)
+    with open_run(config(tmp_path, data={"split_file": str(tmp_path / "old.json")})) as run:
+        save_json(run.split, split)
+        run.history.touch()
+    (tmp_path / "old.json").rename(tmp_path / "moved.json")
+    with open_run(config(tmp_path, data={"split_file": str(tmp_path / "moved.json")})):
+        pass
+    save_json(tmp_path / "moved.json", {**split, "test": ["d"]})
+    refused = pytest.raises(HamError, match=r"differs in data\.split_file")
+    with refused, open_run(config(tmp_path, data={"split_file": str(tmp_path / "moved.json")})):
+        pass
+
+
+def test_finished_run_with_more_epochs_is_no_longer_finished(tmp_path: Path) -> None:
+    with open_run(config(tmp_path)) as run:
+        run.history.touch()
+        save_json(run.summary("test"), {})
+    more = config(tmp_path, train={"epochs": 40})
+    with open_run(more):
+        assert run.finished
+        run.adopt(more)
+        assert not run.finished and run.load().train.epochs == 40
+    assert load_json(run.extension) == {"from": 20, "to": 40}
+    with pytest.raises(HamError, match=r"differs in train\.epochs"), open_run(config(tmp_path, train={"epochs": 30})):
+        pass
+
+
+def test_damaged_or_newer_config_of_a_run_is_an_error_of_its_own(tmp_path: Path) -> None:
+    run, _ = filled(tmp_path)
+    for text, kind, message in (
+        ("", DamagedFileError, r"config\.json: empty; .*; write it again: python -m ham_keras\.config CONFIG .*json"),
+        ('{"version": 2, "tra', DamagedFileError, r"config\.json:1: not JSON.*write it again"),
+        ('{"version": 99, "x": 1}', NewerVersionError, r"config\.json: has version 99"),
+    ):
+        run.config.write_text(text)
+        for overwrite in (False, True):
+            with pytest.raises(kind, match=message), open_run(config(tmp_path), overwrite=overwrite):
+                pass
+        with pytest.raises(kind, match=message):
+            load_run(run.folder)
+    assert run.weights.exists() and run.config.read_text() == '{"version": 99, "x": 1}'

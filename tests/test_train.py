@@ -18,7 +18,7 @@ from ham_keras.config import to_json
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.data.splits import choose_split
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, OutOfMemoryError
 from ham_keras.experiments.single import write_report
 from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
@@ -53,9 +53,31 @@ def test_finished_run_is_returned_unchanged(trained: Run, capsys: pytest.Capture
     assert train(config, visible=False).summary == load_json(trained.summary("test"))
     assert "is finished; --overwrite trains it again" in capsys.readouterr().out
     assert trained.weights.stat().st_mtime_ns == before
-    other = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 3})})
+    other = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})})
     with pytest.raises(HamError, match=r"differs in train\.epochs"):
         train(other, visible=False)
+
+
+def test_finished_run_with_moved_data_is_continued_with_more_epochs(
+    trained: Run, phantoms: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained.folder, tmp_path / "more", ignore=shutil.ignore_patterns("reports"))
+    shutil.copytree(phantoms, tmp_path / "moved")
+    run = Run(tmp_path / "more")
+    before, config = load_csv(run.history), load_run(run.folder)[1]
+    settings = {"data": {"root": str(tmp_path / "moved")}, "run": {"name": "more", "dir": str(tmp_path)}}
+    monkeypatch.setattr("ham_keras.experiments.single.write_report", lambda *_, **__: None)
+    train(config, overrides={**settings, "train.epochs": 3}, visible=False)
+    best = max(before, key=lambda row: float(row["val_jaccard"]))["epoch"]
+    line = f"continuing after epoch 2 of 3: from the weights of epoch {best}, with a new optimizer and schedule"
+    assert line in capsys.readouterr().out
+    after = load_csv(run.history)
+    for row, old in zip(after, before, strict=False):
+        assert {name: float(value) for name, value in row.items()} == {k: float(v) for k, v in old.items()}
+    assert len(after) == 3 and run.finished and not run.extension.exists()
+    assert load_run(run.folder)[1].data.root == str(tmp_path / "moved")
+    environment = load_json(run.environment)
+    assert environment["precision"] == "mixed_bfloat16" and len(environment["continued"]) == 1
 
 
 def test_failed_report_only_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,3 +248,14 @@ def test_run_killed_repeatedly_ends_with_the_same_weights(
     assert (killed.folder / table).read_bytes() == (never_killed.folder / table).read_bytes()
     assert not [path for path in killed.folder.rglob("*") if ".part" in path.name]
     assert (export(killed.folder, tmp_path / "export") / "saved_model.pb").exists()
+
+
+def test_lack_of_memory_in_training_is_one_line_with_the_way_out(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 37.3 GiB")
+
+    monkeypatch.setattr("ham_keras.experiments.single.train_run", fail)
+    with pytest.raises(
+        OutOfMemoryError, match=r"^out of memory: Unable .*; lower train\.batch_size .*data\.cache=disk"
+    ):
+        train(tiny(), visible=False)

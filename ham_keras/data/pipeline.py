@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from ham_keras.data.images import decode_image, read_image
 from ham_keras.data.masks import lesion_fraction
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
-from ham_keras.errors import HamError
-from ham_keras.files import replacing
+from ham_keras.environment import available_memory_bytes, cpu_threads
+from ham_keras.errors import HamError, OutOfMemoryError, SettingError
+from ham_keras.files import remove_parts, replacing
 from ham_keras.preprocessing.steps import build_steps
 from ham_keras.settings import Augment, Data
 
 Pixels = npt.NDArray[np.uint8]
-THREADS = min(os.cpu_count() or 1, 16)
+THREADS = min(cpu_threads(), 16)
 DECODER_THREADS = 2 * THREADS  # each waits for Python's lock and for files
 PREFETCHED = 2  # batches
 CACHE_FORMAT = "3"  # increment it when decoding, or a step with the same description, gives other pixels
@@ -61,7 +63,8 @@ class Examples:
         """Read the records, unless `settings.cache` is "none".
 
         Raises:
-            HamError: an image or mask cannot be read; names the first one.
+            HamError: an image or mask cannot be read; names the first one. Or the cache is larger than the free memory,
+                or than `cache_limit_gb`.
         """
         self.records = list(records)
         self.height_px, self.width_px = settings.image_size
@@ -69,11 +72,11 @@ class Examples:
         self.soft_masks = settings.soft_masks
         self._fetch: Callable[[npt.NDArray[np.int64]], Pixels] | None = None
         if settings.cache == "memory":
-            pixels = np.empty((len(self.records), *self._shape), np.uint8)
+            pixels = self._allocate()
             self._fill(pixels.__setitem__, visible)
             self._fetch = pixels.__getitem__
         elif settings.cache == "disk":
-            self._fetch = self._disk_cache(Path(settings.cache_dir), visible)
+            self._fetch = self._disk_cache(Path(settings.cache_dir), 1e9 * settings.cache_limit_gb, visible)
 
     @property
     def _shape(self) -> tuple[int, int, int]:
@@ -145,12 +148,27 @@ class Examples:
                 done += len(batch)
                 bar.update(len(batch))
 
-    def _disk_cache(self, folder: Path, visible: bool) -> Callable[[npt.NDArray[np.int64]], Pixels]:
+    def _allocate(self) -> Pixels:
+        shape = len(self.records), *self._shape
+        needed, available = math.prod(shape), available_memory_bytes()
+        with suppress(MemoryError):
+            if available is None or needed < available:
+                return np.empty(shape, np.uint8)
+        raise OutOfMemoryError(
+            f"data.cache: {shape[0]} images of {shape[1]}x{shape[2]} px take {needed / 1e9:.1f} GB, more than the free "
+            f"memory; set data.cache=disk or data.cache=none"
+        )
+
+    def _disk_cache(self, folder: Path, limit: float, visible: bool) -> Callable[[npt.NDArray[np.int64]], Pixels]:
         path = folder / f"{self._fingerprint()}.uint8"
         size = int(np.prod(self._shape))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists() or path.stat().st_size != len(self.records) * size:
+            remove_parts(folder)
+            if path.exists() and path.stat().st_size == len(self.records) * size:
+                path.touch()  # recently used
+            else:
+                make_room(folder, len(self.records) * size, limit)
                 with replacing(path) as part, open(part, "wb") as file:
                     self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
             descriptor = os.open(path, os.O_RDONLY)
@@ -172,6 +190,27 @@ class Examples:
                 status = path.stat()
                 digest.update(os.fsencode(path.resolve()) + f" {status.st_size} {status.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:32]
+
+
+def make_room(folder: Path, needed: int, limit: float) -> None:
+    """Delete the least recently used cache files until `needed` more bytes are within `limit`.
+
+    A process that still reads a deleted file keeps it until it ends.
+
+    Raises:
+        HamError: `needed` alone is more than `limit`.
+    """
+    if needed > limit:
+        raise SettingError(
+            "data.cache_limit_gb", f"{limit / 1e9:g}, but the cache takes {needed / 1e9:.1f} GB; raise it"
+        )
+    files = sorted(folder.glob("*.uint8"), key=lambda path: path.stat().st_mtime)
+    excess = needed + sum(path.stat().st_size for path in files) - limit
+    for path in files:
+        if excess <= 0:
+            break
+        excess -= path.stat().st_size
+        path.unlink()
 
 
 def make_train_dataset(

@@ -18,7 +18,6 @@ benchmarks/inverted_masks.py measures how often the signs and the decision are r
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from ham_keras.data.levels import Lesion
 from ham_keras.data.masks import leaves_out_the_middle, looks_inverted, resize_mask, strip_frame
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_stored_truth
+from ham_keras.environment import cpu_threads
 from ham_keras.errors import HamError
 
 Repair = Literal["never", "auto", "always"]
@@ -244,5 +244,5 @@ def evenly_spaced(records: Sequence[T], count: int) -> Sequence[T]:
 
 def map_threads(function: Callable[[Record], T], records: Sequence[Record]) -> list[T]:
     """Apply a function to each record, in threads."""
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
+    with ThreadPoolExecutor(min(cpu_threads(), 16)) as threads:
         return list(threads.map(function, records))

@@ -7,11 +7,12 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ham_keras.data.records import Record
-from ham_keras.errors import HamError, warn
+from ham_keras.data.records import UNKNOWN, Record
+from ham_keras.errors import HamError, SettingError, warn
 from ham_keras.files import save_json
 from ham_keras.settings import Data
 
@@ -26,6 +27,7 @@ def make_split(
     seed: int,
     sample: int | None = None,
     group_by: str | None = "lesion_id",
+    stratify: bool = False,
 ) -> Split:
     """Split images into {"train": [id, ...], "val": [...], "test": [...]}, each sorted.
 
@@ -34,8 +36,11 @@ def make_split(
     they fit, so the size of these is within one lesion of the fraction. Train gets the others, up to its own
     fraction.
 
+    With `stratify`, the lesions of each diagnosis are assigned by themselves: of each, a subset gets its fraction,
+    rounded down or up so that the size of the subset stays right. A lesion counts by the diagnosis of its first image.
+
     Raises:
-        HamError: a subset would be empty.
+        HamError: a subset would be empty, or no image has a diagnosis to stratify by.
     """
     rng = np.random.default_rng(seed)
     ordered = sorted(records, key=lambda record: record.image_id)
@@ -44,17 +49,26 @@ def make_split(
     groups: dict[str, list[str]] = defaultdict(list)
     for record in ordered:
         groups[record.lesion_id if group_by else record.image_id].append(record.image_id)
-    names = sorted(groups)
-    room = {name: round(fractions[name] * len(ordered)) for name in NAMES}
-    if sum(fractions[name] for name in NAMES) > 1 - 1e-9:
-        room["train"] = len(ordered)  # no image is lost to rounding
+    diagnosis_of = {record.image_id: record.diagnosis if stratify else "" for record in ordered}
+    strata: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(groups):
+        strata[diagnosis_of[groups[name][0]]].append(name)
+    if stratify and set(strata) == {UNKNOWN}:
+        raise SettingError("data.stratify", "no image has a diagnosis; set it to false, or add a table with diagnoses")
+    whole = sum(fractions[name] for name in NAMES) > 1 - 1e-9
     split: Split = {name: [] for name in NAMES}
-    for index in rng.permutation(len(names)):
-        images = groups[names[index]]
-        subset = next((name for name in ("test", "val", "train") if len(images) <= room[name]), None)
-        if subset is not None:
-            split[subset] += images
-            room[subset] -= len(images)
+    seen = 0
+    for _, names in sorted(strata.items()):
+        seen += sum(len(groups[name]) for name in names)
+        room = {name: round(fractions[name] * seen) - len(split[name]) for name in NAMES}
+        if whole:
+            room["train"] = len(ordered)  # no image is lost to rounding
+        for index in rng.permutation(len(names)):
+            images = groups[names[index]]
+            subset = next((name for name in ("test", "val", "train") if len(images) <= room[name]), None)
+            if subset is not None:
+                split[subset] += images
+                room[subset] -= len(images)
     for name in NAMES:
         if not split[name]:
             raise HamError(
@@ -107,7 +121,8 @@ def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split
             )
     else:
         fractions = settings.split.model_dump()
-        split = make_split(records, fractions, seed=settings.seed, sample=settings.sample, group_by=settings.group_by)
+        options: dict[str, Any] = settings.model_dump(include={"sample", "group_by", "stratify"})
+        split = make_split(records, fractions, seed=settings.seed, **options)
     save_json(path, split)
     return split
 

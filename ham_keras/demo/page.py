@@ -17,7 +17,7 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.predictor import Predictor, count_pixels
-from ham_keras.scores.bootstrap import show_interval
+from ham_keras.scores.bootstrap import FEWEST_LESIONS, show_interval
 from ham_keras.settings import Outline
 
 LARGEST_MB = 50  # of an uploaded file
@@ -121,7 +121,7 @@ def build_page(ensemble: Ensemble, predictor: Predictor, *, local: bool) -> gr.B
     return page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=CONCURRENT_EVENTS)
 
 
-def launch_page(page: gr.Blocks, host: str, port: int) -> str:
+def launch_page(page: gr.Blocks, host: str, port: int, auth: tuple[str, str] | None = None) -> str:
     """Start serving and return the address. Features that the environment could turn on are turned off."""
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
         body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_400",
@@ -131,6 +131,7 @@ def launch_page(page: gr.Blocks, host: str, port: int) -> str:
         server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, inbrowser=False, share=False,
         run_history=False, enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False, footer_links=[],
         max_file_size=f"{LARGEST_MB}mb", state_session_capacity=SESSIONS, theme=theme, css_paths=STYLE,
+        auth=auth,
     )  # fmt: skip
     return url
 
@@ -164,6 +165,7 @@ def render_header(ensemble: Ensemble, *, local: bool, tta: bool = False) -> str:
         facts.append(
             f"mean Jaccard {jaccard['mean']:.4f} (95 % interval {show_interval(jaccard['interval'])}) "
             f"on {summary['images']} test images"
+            + (f" of {summary['lesions']} lesions, too few" if summary["lesions"] < FEWEST_LESIONS else "")
         )
     where = "Images stay on this machine" if local else "Images are sent only to this page's server"
     return f"""<header class="head"><h1>Skin lesion outline</h1><p>{" · ".join(facts)}</p>

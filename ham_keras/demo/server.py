@@ -18,10 +18,18 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "
 
 
 @contextmanager
-def serve(folder: Folders, *, host: str = HOST, port: int = PORT, outline: Outline | None = None) -> Iterator[str]:
+def serve(
+    folder: Folders,
+    *,
+    host: str = HOST,
+    port: int = PORT,
+    outline: Outline | None = None,
+    auth: tuple[str, str] | None = None,
+) -> Iterator[str]:
     """Serve the page of a run, or of the mean of several, until the `with` block ends; yields its address.
 
-    `outline` sets the page's initial post-processing; the default is that of the first run's config.
+    `auth` is the user and password that the page asks for. `outline` sets the page's initial post-processing; the
+    default is that of the first run's config.
 
     The process sends nothing except responses to its page: no telemetry, no external fonts or scripts, no share link.
     Uploads go to a temporary folder, which is deleted when the block ends.
@@ -41,7 +49,7 @@ def serve(folder: Folders, *, host: str = HOST, port: int = PORT, outline: Outli
 
         page = build_page(ensemble, load_predictor(ensemble, outline), local=is_local(host))
         try:
-            yield launch_page(page, host, port)
+            yield launch_page(page, host, port, auth)
         finally:
             page.close(verbose=False)
 

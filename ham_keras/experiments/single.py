@@ -13,6 +13,7 @@ from ham_keras.data.records import Record
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, warn
 from ham_keras.files import load_json, save_json
+from ham_keras.models.memory import explaining_memory
 from ham_keras.models.precision import choose_precision, describe_device
 from ham_keras.prediction.ensemble import single_run
 from ham_keras.prediction.evaluation import evaluate_ensemble
@@ -21,6 +22,8 @@ from ham_keras.reports.single import report_run
 from ham_keras.runs import Run
 from ham_keras.scores.summary import describe_scoring, format_summary
 from ham_keras.training.loop import train_run
+
+ADVICE = "lower train.batch_size or data.image_size with run.name=NAME, or continue with data.cache=disk or none"
 
 
 def train_and_score(
@@ -45,7 +48,8 @@ def train_and_score(
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(side)} {name}" for name, side in records.items())
     print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
-    progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
+    with explaining_memory(ADVICE):
+        progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)
     made_from = describe_scoring(str(config.data.root), "test", config)
     summary = evaluate_ensemble(
@@ -65,9 +69,9 @@ def write_report(run: Run, *, visible: bool = True) -> None:
 
 
 def _record_environment(run: Run, precision: str, device: str) -> str:
-    """Record the environment of this start; returns the precision of the first start, which resumed runs keep."""
+    """Record the environment of this start; returns the precision of the first start, which continued runs keep."""
     now = describe_environment(device, precision)
-    if run.environment.exists() and run.resume_state.exists():
+    if run.environment.exists() and (run.resume_state.exists() or run.extension.exists()):
         first: dict[str, Any] = load_json(run.environment)
         save_json(run.environment, {**first, "continued": [*first.get("continued", []), now]})
         return str(first["precision"])

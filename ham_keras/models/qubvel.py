@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import keras
 import tensorflow as tf
 
+from ham_keras.errors import HamError
 from ham_keras.models.layers.batchnorm import BatchNormalization
 from ham_keras.models.layers.convolution import Conv2D
 from ham_keras.settings import Model
 
-os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # read on import; "keras" fails under Keras 3
+
+def check_keras() -> None:
+    """Check that Keras 3 runs on TensorFlow and is `tf.keras`, and set its data format, which keras.json may change.
+
+    Raises:
+        HamError: Keras was imported before ham_keras with another choice; names the variable.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise HamError(
+            f"KERAS_BACKEND: Keras was imported with {keras.config.backend()} before ham_keras, which needs "
+            f"tensorflow; set KERAS_BACKEND=tensorflow, or import ham_keras first"
+        )
+    if not tf.keras.__version__.startswith("3."):
+        raise HamError(
+            f"TF_USE_LEGACY_KERAS: tf.keras is Keras {tf.keras.__version__}, and ham_keras needs Keras 3; unset it, or "
+            f"import ham_keras first"
+        )
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+
+
+check_keras()
 with contextlib.redirect_stdout(io.StringIO()):  # importing it prints a line
     import segmentation_models
     from segmentation_models.models._utils import freeze_model

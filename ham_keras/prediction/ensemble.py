@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ham_keras.config import Config, load_config_as
-from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
+from ham_keras.config import Config
+from ham_keras.crossval_folder import CrossvalFolder
 from ham_keras.errors import HamError, warn
 from ham_keras.runs import Run, load_trained_run
 from ham_keras.settings import Outline
@@ -101,7 +101,7 @@ def _members(folder: Path, overrides: Sequence[str]) -> Iterator[Member]:
         run, config = load_trained_run(folder, overrides)
         yield Member(folder.resolve().name, run, config)
         return
-    for number in range(load_config_as(CrossvalConfig, crossval.config).folds):
+    for number in range(crossval.load().folds):
         fold = crossval.fold(number)
         if not fold.weights.exists():
             raise HamError(f"{fold.weights}: not there yet; finish the cross-validation with its command")

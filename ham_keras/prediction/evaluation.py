@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
-from ham_keras.files import replacing_folder, save_csv, save_json
+from ham_keras.files import locked, replacing, replacing_folder, save_csv, save_json
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Prediction, Predictor, load_predictor, resize_to_image
@@ -41,26 +42,31 @@ def evaluate_ensemble(
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
+
+    Raises:
+        HamError: an image or mask cannot be read, or another process is writing these scores.
     """
     target = home.scores(name)
-    scored = evaluate_images(load_predictor(ensemble, ensemble.config.outline), records, visible=visible)
-    if save_masks:
-        with replacing_folder(target / "masks") as masks:
-            rows = [_save_mask(masks, *each) for each in scored]
-    else:
-        rows = [row for row, _, _ in scored]
-    save_csv(target / "per_image.csv", rows)
-    summary = {"run": ensemble.name, "set": name, **made_from}
-    summary |= summarise(rows, resamples=ensemble.config.score.bootstrap_resamples)
-    save_json(target / "summary.json", summary)
+    predictor = load_predictor(ensemble, ensemble.config.outline)
+    with locked(target, instead="choose --name NAME"), ExitStack() as stack:
+        masks = stack.enter_context(replacing_folder(target / "masks")) if save_masks else None
+        rows = []
+        for row, record, mask in evaluate_images(predictor, records, visible=visible):
+            if masks is not None:
+                _save_mask(masks, record, mask)
+            rows.append(row)
+        summary = {"run": ensemble.name, "set": name, **made_from}
+        summary |= summarise(rows, resamples=ensemble.config.score.bootstrap_resamples)
+        # All are there before the first replaces an old one.
+        save_csv(stack.enter_context(replacing(target / "per_image.csv")), rows)
+        save_json(stack.enter_context(replacing(target / "summary.json")), summary)
     return summary
 
 
-def _save_mask(folder: Path, row: dict[str, Any], record: Record, mask: np.ndarray) -> dict[str, Any]:
+def _save_mask(folder: Path, record: Record, mask: np.ndarray) -> None:
     path = folder / f"{record.image_id}_segmentation.png"
     path.parent.mkdir(parents=True, exist_ok=True)  # an id may contain folders
     Image.fromarray(255 * mask).save(path)
-    return row
 
 
 def evaluate_images(

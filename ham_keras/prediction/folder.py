@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ham_keras.data.overlay import draw_outline
@@ -20,7 +18,7 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.measurements import measure_mask
-from ham_keras.prediction.postprocessing import Probability
+from ham_keras.prediction.postprocessing import grey_levels
 from ham_keras.settings import Outline
 
 if TYPE_CHECKING:
@@ -40,13 +38,15 @@ class PredictionFolder:
     With `probability_bits`, 8 or 16, probabilities are saved too.
 
     During a prediction, a journal of JSON lines records the ids it started with and each row. When it ends, even with
-    an error, the rows are written to the table. If it is killed, the next prediction reads the journal.
+    an error, the rows are written to the table. If it is killed, the next prediction reads the journal. Images in
+    `kept` have outputs of an earlier prediction, which stay until new ones replace them.
     """
 
     folder: Path
     probability_bits: int | None = None
     rows: dict[str, Row] = dataclasses.field(default_factory=dict)
     begun: set[str] = dataclasses.field(default_factory=set)
+    kept: set[str] = dataclasses.field(default_factory=set)
     ids: dict[Path, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -137,6 +137,8 @@ class PredictionFolder:
         if self.probability_bits:
             levels = grey_levels(prediction.probability, self.probability_bits)
             save_bytes(self.probability(image_id), _encode(levels, "PNG"))
+        else:
+            self.probability(image_id).unlink(missing_ok=True)
         measurements = measure_mask(prediction.mask, prediction.probability)
         return {"image_id": image_id, "image": str(path.resolve()), **measurements}
 
@@ -167,6 +169,7 @@ class PredictionFolder:
         for line in map(json.loads, lines):
             if "begun" in line:
                 self.begun.update(line["begun"])
+                self.kept.update(line.get("kept", ()))
             else:
                 self.rows[line["image_id"]] = line
 
@@ -197,7 +200,7 @@ class PredictionFolder:
         return False
 
     def start(self, made_with: Mapping[str, Any], paths: Sequence[Path]) -> None:
-        """Start predicting these images: delete their rows and outputs of earlier predictions.
+        """Start predicting these images: their rows are deleted, and outputs that never had a row.
 
         Raises:
             HamError: an output path is taken by a file that no prediction has written.
@@ -207,14 +210,19 @@ class PredictionFolder:
             existing = next((path for path in self.outputs(image_id) if path.exists()), None)
             if existing is not None and image_id not in self.rows and image_id not in self.begun:
                 raise HamError(f"{existing}: exists and was not written by predict; move it away, or choose another -o")
+        self._save_table()  # with the rows of the former journal
+        self.kept.update(image_id for image_id in ids if self.rows.pop(image_id, None))
+        save_text(self.journal, json.dumps({"begun": ids, "kept": sorted(self.kept.intersection(ids))}) + "\n")
+        self._save_table()  # before a mask is replaced: a row never describes a different mask
         for image_id in ids:
-            self.rows.pop(image_id, None)
-        self._save_table()  # before the masks are deleted: a row never describes a different mask
-        save_text(self.journal, json.dumps({"begun": ids}) + "\n")
-        for image_id in ids:
-            for path in self.outputs(image_id):
-                path.unlink(missing_ok=True)
+            if image_id not in self.kept:
+                self.discard(image_id)
         save_json(self.settings, made_with)
+
+    def discard(self, image_id: str) -> None:
+        """Delete the outputs of an image."""
+        for path in self.outputs(image_id):
+            path.unlink(missing_ok=True)
 
     def add(self, row: Row) -> None:
         """Record the row of an image after its outputs are written."""
@@ -234,11 +242,6 @@ def describe_settings(ensemble: Ensemble, outline: Outline, probability_bits: in
     digests = [hashlib.sha256(member.run.weights.read_bytes()).hexdigest() for member in ensemble.members]
     used = {"run": "+".join(ensemble.names), "weights_sha256": "+".join(digests), **outline.model_dump()}
     return {**used, "probability_bits": probability_bits}
-
-
-def grey_levels(probability: Probability, bits: int) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Convert probabilities, 0..1, to integers from 0 to 2**bits - 1: uint8 or uint16."""
-    return np.rint(probability.astype(np.float64) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def _encode(pixels: Any, form: str, **options: Any) -> bytes:

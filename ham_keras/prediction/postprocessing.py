@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,11 @@ def postprocess(probability: Probability, outline: Outline) -> Mask:
     if outline.fill_holes:
         mask = fill_holes(mask)
     return keep_largest(mask) if outline.keep_largest else mask
+
+
+def grey_levels(probability: Probability, bits: int) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Convert probabilities, 0..1, to integers from 0 to 2**bits - 1: uint8 or uint16."""
+    return np.rint(probability.astype(np.float64) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def fill_holes(mask: Mask) -> Mask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,8 +15,10 @@ import tensorflow as tf
 
 from ham_keras.data.encoded import read_head
 from ham_keras.data.images import read_image
+from ham_keras.environment import cpu_threads
 from ham_keras.errors import HamError
 from ham_keras.models.loading import load_model
+from ham_keras.models.memory import explaining_memory
 from ham_keras.prediction.branches import Branch, Member, add_shares, build_branches, common_size
 from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
@@ -25,7 +26,9 @@ from ham_keras.settings import Outline
 
 BATCH_SIZE = 16
 BATCH_PIXELS = 64_000_000  # over all original images of a batch, to limit memory
-THREADS = min(os.cpu_count() or 1, 8)
+THREADS = min(cpu_threads(), 8)
+
+ADVICE = "close other programs, leave out outline.tta, or hide the GPU with CUDA_VISIBLE_DEVICES=-1"
 
 T = TypeVar("T")
 Batch = list[tuple[Path, "Future[Any]"]]
@@ -88,8 +91,11 @@ class Predictor:
         """Yield each file, in order, with the result of `finish`, or with a HamError if it cannot be read.
 
         Images are read and finished in threads while the network runs. At most three batches are in memory.
+
+        Raises:
+            OutOfMemoryError: a batch does not fit into memory.
         """
-        with ThreadPoolExecutor(THREADS) as threads:
+        with explaining_memory(ADVICE), ThreadPoolExecutor(THREADS) as threads:
 
             def start_finishing(batch: Batch) -> Batch:
                 read = {path: future.result() for path, future in batch if not future.exception()}

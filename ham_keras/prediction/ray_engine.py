@@ -6,11 +6,11 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, OutOfMemoryError
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.settings import Outline
@@ -41,6 +41,8 @@ class Worker:
             results = list(self.predictor.predict_files(map(Path, block["path"]), self.predictions.save))
         except OSError as error:
             return {"path": [""], "row": [""], "error": [f"{error.filename}: {error.strerror}"]}
+        except OutOfMemoryError as error:
+            return {"path": [""], "row": [""], "error": [f"{error}, or lower --workers"]}
         return {
             "path": [str(path) for path, _ in results],
             "row": ["" if isinstance(result, HamError) else json.dumps(result) for _, result in results],
@@ -53,13 +55,28 @@ def predict_on_ray(
 ) -> Iterator[tuple[Path, Any]]:
     """Run `Predictor.predict_files` with `PredictionFolder.save` in `workers` processes; yields in any order.
 
-    The default is one worker per two cores of the cluster. If a worker dies, it is replaced and its block repeated.
+    The default is one worker per two cores of the cluster. If a worker dies, it is replaced and its block repeated. Ray
+    is started at once, the workers with the first result.
 
     Raises:
         HamError: the extra `ray` is not installed, the cluster at RAY_ADDRESS does not respond, or a worker cannot
             write.
     """
-    with _ray() as ray:
+    with ExitStack() as stack:
+        ray = stack.enter_context(_ray())
+        return _predict(ray, stack.pop_all(), runs, outline, paths, predictions, workers)
+
+
+def _predict(
+    ray: Any,
+    connection: ExitStack,
+    runs: Ensemble,
+    outline: Outline,
+    paths: Sequence[Path],
+    predictions: PredictionFolder,
+    workers: int | None,
+) -> Iterator[tuple[Path, Any]]:
+    with connection:
         workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // CORES_PER_WORKER)
         blocks = -(-len(paths) // BLOCK)
         # Absolute paths: workers have a different working directory.

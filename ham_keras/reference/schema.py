@@ -15,6 +15,10 @@ def json_schema(kind: type[Config] = Config) -> str:
         "type": "string",
         "description": "Config that these settings override: a path relative to this file, or a shipped config's name.",
     }
+    schema["properties"]["version"] = {
+        "type": "integer",
+        "description": "Version of the keys, in configs that were written by a program; 1 if absent.",
+    }
     size = schema["$defs"]["Data"]["properties"]["image_size"]
     side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
     schema["$defs"]["Data"]["properties"]["image_size"] = {

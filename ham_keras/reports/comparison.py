@@ -68,7 +68,7 @@ def write_comparison(first: ScoredSet, second: ScoredSet, folder: Path, *, visib
     }
     cards = draw_cases(first, chosen, folder, second)
     view: dict[str, Any] = {
-        "runs": [scored.run.folder.resolve() for scored in (first, second)],
+        "runs": [scored.run.folder.resolve().name for scored in (first, second)],
         "set": first.name,
         "scores": scores,
         "facts": _side_by_side(describe_set(first), describe_set(second)),
@@ -79,7 +79,7 @@ def write_comparison(first: ScoredSet, second: ScoredSet, folder: Path, *, visib
         "resamples": RESAMPLES,
     }
     content = {
-        "runs": [str(path) for path in view["runs"]],
+        "runs": view["runs"],
         "set": first.name,
         "scores": scores,
         "differences": differences,
@@ -108,6 +108,7 @@ def _differences(first: ScoredSet, second: ScoredSet, groups: Mapping[str, set[s
         lesions = [row["lesion_id"] for row in rows]
         found[name] = {
             "images": len(rows),
+            "lesions": len(set(lesions)),
             "ours": float(ours.mean()) if rows else None,
             "theirs": float(theirs.mean()) if rows else None,
             "difference": spread(ours - theirs, lesions, resamples=RESAMPLES) if rows else None,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ham_keras.config import Config
+from ham_keras.environment import without_paths
 from ham_keras.files import load_csv, load_json
 from ham_keras.reports.scored_set import ScoredSet
 from ham_keras.runs import Run
@@ -26,24 +28,26 @@ DIAGNOSES = {
 
 
 def describe_set(scored: ScoredSet) -> Facts:
-    """Describe a scored set and its run: {section: {label: text}}."""
+    """Describe a scored set and its run, without absolute paths: {section: {label: text}}."""
     run, config = scored.run, scored.config
     environment = load_json(run.environment) if run.environment.exists() else {}
-    return {
+    facts = {
         "Data": _data(scored),
         "Network": _network(config),
         "Training": _training(run, config.train, config.augment),
         "Machine": _machine(environment),
     }
+    return dict(without_paths(facts))
 
 
 def _data(scored: ScoredSet) -> dict[str, str]:
     config, split = scored.config.data, load_json(scored.run.split)
     height, width = config.image_size
     if config.split_file is not None:
-        source = f"read from {config.split_file}"
+        source = f"read from {Path(config.split_file).name}"
     else:
         by = "by lesion, so that no lesion is in two splits" if config.group_by else "by image"
+        by += "; each diagnosis by itself" if config.stratify else ""
         shares = " / ".join(f"{share:.1%}" for share in config.split.model_dump().values())
         source = f"drawn {by}, seed {config.seed}: {shares} of " + (f"{config.sample:,}" if config.sample else "all")
     repaired = len(load_json(scored.run.repaired)) if scored.run.repaired.exists() else 0
@@ -54,7 +58,7 @@ def _data(scored: ScoredSet) -> dict[str, str]:
         "Split": source,
         "Inverted masks repaired": f"{repaired} of training and validation, {flipped} of those scored",
         "Size for the network": f"{height}x{width} px",
-        "Scored on": f"{scored.summary['data']}, "
+        "Scored on": f"{Path(scored.summary['data']).name}, "
         + (f"{scored.summary['split']} split" if scored.summary["split"] else "all images"),
         "Lesion": outline_in_words(scored.config.outline),
     }

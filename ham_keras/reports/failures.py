@@ -6,7 +6,6 @@ which the report that this project ports found its failures. An image may be in 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from ham_keras.data.images import read_image
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
+from ham_keras.environment import cpu_threads
 from ham_keras.scores.bootstrap import spread
 
 Pixels = npt.NDArray[np.uint8]
@@ -131,7 +131,7 @@ def measure_records(records: Sequence[Record], *, visible: bool = True) -> dict[
         cv2.setNumThreads(0)
         return measure_image(read_image(record.image_path), read_truth(record).lesion)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpu_threads()) as pool:
         bar = tqdm(pool.map(measure, records), "measuring", len(records), unit=" images", disable=not visible)
         return {record.image_id: measurements for record, measurements in zip(records, bar, strict=True)}
 
@@ -160,8 +160,8 @@ def score_groups(
     """Score each group against all other images, by Jaccard at the masks' size.
 
     Returns:
-        for each group {"images", "inside", "outside"}, the last two as returned by `scores.bootstrap.spread`, or None
-        if there are no such images.
+        for each group {"images", "inside", "outside"}, the last two as returned by `scores.bootstrap.spread`, with the
+        number of "lesions", or None if there are no such images.
     """
     scored = {}
     for name, ids in groups.items():
@@ -170,6 +170,7 @@ def score_groups(
             chosen = [row for row in rows if (row["image_id"] in ids) == wanted]
             values = np.array([row["jaccard_native"] for row in chosen], float)
             lesions = [str(row["lesion_id"]) for row in chosen]
-            sides[side] = spread(values, lesions, resamples=resamples) if chosen else None
+            count = {"lesions": len(set(lesions))}
+            sides[side] = count | spread(values, lesions, resamples=resamples) if chosen else None
         scored[name] = {"images": len(ids), **sides}
     return scored

@@ -14,6 +14,7 @@ from typing import Any
 
 import jinja2
 
+from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_json, locked, save_json, save_text
 from ham_keras.scores.bootstrap import show_interval
@@ -64,8 +65,8 @@ def _files(folder: Path) -> set[str]:
 def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Mapping[str, Any]) -> None:
     """Render a template with `view` as report.html, and save `content` as report.json.
 
-    The template embeds pictures by their names in `folder`. All text is escaped, since ids, paths and names are user
-    input.
+    Absolute paths in `content` are shortened, since reports are passed on. The template embeds pictures by their names
+    in `folder`. All text is escaped, since ids, paths and names are user input.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ham_keras.reports"),
@@ -82,5 +83,5 @@ def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Map
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
     page = environment.get_template(template).render(view, written=now, version=version("ham-keras"))
     files = sorted({path.name for path in folder.iterdir()} | {PAGE, CONTENT})
-    save_json(folder / CONTENT, {**content, "files": files})
+    save_json(folder / CONTENT, without_paths({**content, "files": files}))
     save_text(folder / PAGE, page)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+FEWEST_LESIONS = 10  # an interval over fewer is marked: the percentiles of so few are too narrow
 Floats = npt.NDArray[np.float64]
 
 
@@ -31,16 +32,28 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def show_interval(interval: Sequence[float] | None) -> str:
-    """Format an interval, which is None if there is only one lesion."""
-    return f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "one lesion only"
+def interval_over(
+    values: Sequence[float] | Floats, lesions: Sequence[str], *, resamples: int = 2000, seed: int = 0
+) -> list[float] | None:
+    """The `bootstrap_interval` as a list; None if all values are of one lesion."""
+    if len(set(lesions)) < 2:
+        return None
+    return list(bootstrap_interval(values, lesions, resamples=resamples, seed=seed))
+
+
+def show_interval(interval: Sequence[float] | None, lesions: int | None = None, *, signed: bool = False) -> str:
+    """Format an interval: "one lesion only" if it is None; marked as "too few lesions" if it is over fewer than 10."""
+    if not interval:
+        return "one lesion only"
+    low, high = (f"{bound:{'+' if signed else ''}.4f}" for bound in interval)
+    few = lesions is not None and lesions < FEWEST_LESIONS
+    return f"{low} to {high}" + (f", too few lesions ({lesions})" if few else "")
 
 
 def spread(values: Floats, lesions: Sequence[str], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """{"mean", "median", "interval"} of the values; the interval is None if all are of one lesion."""
-    interval = list(bootstrap_interval(values, lesions, resamples=resamples, seed=seed))
     return {
         "mean": float(values.mean()),
         "median": float(np.median(values)),
-        "interval": interval if len(set(lesions)) > 1 else None,
+        "interval": interval_over(values, lesions, resamples=resamples, seed=seed),
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
-from ham_keras.scores.bootstrap import bootstrap_interval
+from ham_keras.scores.bootstrap import interval_over
 
 RESAMPLES = 10000
 
@@ -22,7 +22,7 @@ def pair_scores(ours: Path | str, theirs: Path | str, score: str = "jaccard_nati
 
     Returns:
         {"score", "images", "lesions", "ours", "theirs", "difference"}, the last three
-        {"mean", "interval"}.
+        {"mean", "interval"}; intervals are None if there is only one lesion.
 
     Raises:
         HamError: a file or column is missing, or the files do not contain the same images.
@@ -42,8 +42,8 @@ def pair_scores(ours: Path | str, theirs: Path | str, score: str = "jaccard_nati
         raise HamError(f"{ours} and {theirs}: {score} is not a column of numbers: {error}") from None
     result: dict[str, Any] = {"score": score, "images": len(a), "lesions": len(set(lesions))}
     for name, values in (("ours", a), ("theirs", b), ("difference", a - b)):
-        interval = bootstrap_interval(values, lesions, resamples=RESAMPLES)
-        result[name] = {"mean": float(values.mean()), "interval": list(interval)}
+        interval = interval_over(values, lesions, resamples=RESAMPLES)
+        result[name] = {"mean": float(values.mean()), "interval": interval}
     return result
 
 

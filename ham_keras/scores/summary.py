@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ham_keras.config import Config
-from ham_keras.scores.bootstrap import show_interval, spread
+from ham_keras.scores.bootstrap import FEWEST_LESIONS, show_interval, spread
 from ham_keras.scores.scores import SCORES, THRESHOLD
 from ham_keras.settings import Outline
 
@@ -57,8 +57,8 @@ def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
 
     Returns:
         {"images", "lesions", "native": {score: {"mean", "median", "interval"}, ..., "below_0.65"},
-        "network": {...}, "by_diagnosis": {name: {...}}, "by_size": {name: {...}}}; groups have images
-        and the native Jaccard. Intervals are 95 % bootstraps over lesions, None if there is only one lesion.
+        "network": {...}, "by_diagnosis": {name: {...}}, "by_size": {name: {...}}}; groups have images,
+        lesions and the native Jaccard. Intervals are 95 % bootstraps over lesions, None if there is only one lesion.
     """
     lesions = [str(row["lesion_id"]) for row in rows]
     summary: dict[str, Any] = {"images": len(rows), "lesions": len(set(lesions))}
@@ -88,6 +88,7 @@ def _by_group(
         lesions = [str(row["lesion_id"]) for row in group]
         groups[name] = {
             "images": len(group),
+            "lesions": len(set(lesions)),
             "jaccard": spread(jaccard, lesions, resamples=resamples, seed=seed),
             "below_0.65": float(np.mean(jaccard < THRESHOLD)),
         }
@@ -106,11 +107,13 @@ def format_summary(summary: Mapping[str, Any], title: str) -> str:
             f"{name:20}{native['mean']:8.4f}{native['median']:8.4f}  "
             f"{show_interval(native['interval']):18}{network['mean']:12.4f}"
         )
+    if summary["lesions"] < FEWEST_LESIONS:
+        lines.append(f"{'':20}intervals over {summary['lesions']} lesions: too few lesions")
     lines.append(f"{'share below 0.65':20}{summary['native']['below_0.65']:8.4f}")
     for kind in ("by_diagnosis", "by_size"):
         lines.append(f"\nJaccard {kind.replace('_', ' ')}")
         for name, group in summary[kind].items():
             jaccard = group["jaccard"]
-            interval = show_interval(jaccard["interval"])
+            interval = show_interval(jaccard["interval"], group.get("lesions"))
             lines.append(f"  {name:18}{jaccard['mean']:8.4f}  {interval:18}{group['images']:5} images")
     return "\n".join(lines)

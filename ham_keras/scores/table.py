@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import load_run
-from ham_keras.scores.bootstrap import bootstrap_interval, show_interval
+from ham_keras.scores.bootstrap import interval_over, show_interval
 from ham_keras.scores.pairing import read_scores
 
 Row = dict[str, Any]
@@ -27,11 +28,12 @@ def row_of_run(folder: Path | str, split: str | None = None) -> Row:
     environment, summary = load_json(run.environment), load_json(run.summary("test"))
     seconds = sum(float(row["seconds"]) for row in load_csv(run.history))
     data = config.data
-    by = f"by {data.group_by}" if data.group_by else "by image"
+    by = (f"by {data.group_by}" if data.group_by else "by image") + (" and diagnosis" if data.stratify else "")
     return {
-        "config": environment["command"],
+        "config": without_paths(environment["command"]),
         "split": split or (Path(data.split_file).name if data.split_file else f"{by}, seed {data.seed}"),
         "images": summary["images"],
+        "lesions": summary["lesions"],
         "mean": summary["native"]["jaccard"]["mean"],
         "interval": summary["native"]["jaccard"]["interval"],
         "minutes": round(seconds / 60, 1),
@@ -52,8 +54,9 @@ def row_of_scores(per_image: Path | str, lesions: Path | str) -> Row:
     if values.keys() != known.keys():
         raise HamError(f"{per_image} and {lesions}: do not contain the same images")
     names = [known[image_id]["lesion_id"] for image_id in values]
-    interval = bootstrap_interval(list(values.values()), names, resamples=config.score.bootstrap_resamples)
-    return {"images": len(values), "mean": sum(values.values()) / len(values), "interval": list(interval)}
+    interval = interval_over(list(values.values()), names, resamples=config.score.bootstrap_resamples)
+    mean = sum(values.values()) / len(values)
+    return {"images": len(values), "lesions": len(set(names)), "mean": mean, "interval": interval}
 
 
 def add_row(table: Path, row: Row) -> None:
@@ -87,7 +90,7 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = ["| | mean Jaccard | 95 % interval | images | minutes | split |", "|---|---|---|---|---|---|"]
     for row in rows:
         lines.append(
-            f"| {row['name']} | **{row['mean']:.4f}** | {show_interval(row['interval'])} | {row['images']} | "
-            f"{row['minutes']:.0f} | {row['split']} |"
+            f"| {row['name']} | **{row['mean']:.4f}** | {show_interval(row['interval'], row.get('lesions'))} | "
+            f"{row['images']} | {row['minutes']:.0f} | {row['split']} |"
         )
     return "\n".join(lines)

@@ -55,6 +55,11 @@ class SearchFolder(WorkFolder):
             self.best_config, *self.pictures, self.leaderboard, self.trials, self.environment, self.split, self.config,
         )  # fmt: skip
 
+    @property
+    def begun_well(self) -> bool:
+        """Whether a trial has ended."""
+        return self.best_config.exists() or any(self.trials.glob("trial_*/outcome.json"))
+
 
 def tuner_id() -> str:
     """Return KerasTuner's name for this process."""

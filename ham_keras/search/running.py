@@ -24,6 +24,9 @@ def run_search(config: TuneConfig, search: SearchFolder) -> None:
     sides = select_subsets(config.data, search.split, read_records(config.data), ("train", "val"))
     print(f"{search.folder}: {describe_search(config)}; {len(sides['train'])} train, {len(sides['val'])} val images")
 
+    if role() != "worker":
+        search.adopt(config)
+
     # Import TensorFlow only now, so that user errors are reported without the delay.
     from keras_tuner.errors import FatalError
 

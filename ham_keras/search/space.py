@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ham_keras.config import Config, parse_config
 from ham_keras.errors import HamError
 from ham_keras.settings import Section, Seed
+from ham_keras.settings.kinds import to_plain
 
 Number = int | float
 Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
@@ -19,7 +20,7 @@ Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
 # Trials with different images or scores cannot be compared.
 NOT_SEARCHABLE = (
     "$schema", "description", "run", "outline", "score", "data.root", "data.split", "data.split_file", "data.sample",
-    "data.group_by", "data.seed",
+    "data.group_by", "data.stratify", "data.seed",
 )  # fmt: skip
 
 
@@ -28,7 +29,9 @@ class Range(Section):
 
     log: Bounds | None = Field(None, description="[lowest, highest], sampled uniformly on a log scale.")
     linear: Bounds | None = Field(None, description="[lowest, highest], sampled uniformly.")
-    choice: Annotated[list[Any], Field(min_length=1)] | None = Field(None, description="One of these values.")
+    choice: Annotated[list[Any], Field(min_length=1), BeforeValidator(to_plain)] | None = Field(
+        None, description="One of these values."
+    )
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Range:

@@ -27,8 +27,9 @@ from ham_keras.data.pipeline import Examples
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import load_split, select
-from ham_keras.errors import DivergedError, HamError, SettingError
+from ham_keras.errors import DivergedError, HamError, OutOfMemoryError, SettingError
 from ham_keras.files import replacing, save_json, save_text
+from ham_keras.models.memory import first_line
 from ham_keras.models.precision import build_strategy, choose_precision
 from ham_keras.runs import Run
 from ham_keras.search.folder import SearchFolder
@@ -83,14 +84,16 @@ def train_trial(search: SearchFolder, trial_id: str) -> dict[str, Any]:
     try:
         outcome |= _build_and_train(search, trial_id)
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        outcome["error"] = f"out of memory: {_first_line(error)}"
+        outcome["error"] = f"out of memory: {first_line(error)}"
+    except OutOfMemoryError as error:
+        outcome["error"] = str(error)
     except DivergedError as error:
         outcome["error"] = error.reason
     except HamError as error:
         outcome |= {"error": str(error), "fatal": True}
     except Exception as error:
         traceback.print_exc()
-        outcome["error"] = f"{type(error).__name__}: {_first_line(error)}"
+        outcome["error"] = f"{type(error).__name__}: {first_line(error)}"
     return outcome | {"seconds": round(time.perf_counter() - start, 1), "memory_mb": _peak_memory_mb()}
 
 
@@ -119,10 +122,6 @@ def _depends_on_values(error: HamError, model: TrialModel, hp: keras_tuner.Hyper
         return False
     section = error.key.partition(".")[0]
     return any(key == error.key or (section == "model" and key.startswith("model.")) for key in model.config.space)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _peak_memory_mb() -> int | None:

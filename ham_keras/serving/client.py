@@ -106,6 +106,11 @@ def _error_message(response: requests.Response) -> str:
     return " ".join(message.split())[:LONGEST_MESSAGE]
 
 
+def mask_path(folder: Path, image: Path) -> Path:
+    """Where the mask of an image is written."""
+    return folder / f"{image.stem}_segmentation.png"
+
+
 def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, report: Callable[[str], Any]) -> int:
     """Write <id>_segmentation.png for each file and report errors; returns how many files failed."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,5 +120,5 @@ def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, r
             failed += 1
             report(f"error: {result}")
             continue
-        save_bytes(folder / f"{path.stem}_segmentation.png", result)
+        save_bytes(mask_path(folder, path), result)
     return failed

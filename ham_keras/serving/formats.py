@@ -40,8 +40,9 @@ def write_saved_model(members: Members, outline: Outline, folder: Path, name: st
     signatures = build_signatures(members, outline)
     try:
         tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
-    except tf.errors.ResourceExhaustedError:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:  # a full disk, a file size limit
+        number = errno.ENOSPC if isinstance(error, tf.errors.ResourceExhaustedError) else errno.EFBIG
+        raise OSError(number, os.strerror(number)) from None
     requests = folder / "assets.extra" / "tf_serving_warmup_requests"
     save_warmup_requests(requests, name, signatures, common_size(build_branches(members)), outline.threshold)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ham_keras.environment import describe_environment
+from ham_keras.environment import describe_environment, without_paths
 from ham_keras.files import load_json
 from ham_keras.prediction.ensemble import Ensemble, Member
 from ham_keras.runs import Run
@@ -21,6 +21,8 @@ LICENCE = (
 
 def describe_export(ensemble: Ensemble, form: str = "saved_model") -> dict[str, Any]:
     """Return the content of metadata.json: inputs and outputs, how the networks were trained, and their scores.
+
+    Absolute paths are shortened to their last part, since exports are passed on.
 
     Each signature's `left_to_the_caller` lists, in order, the steps from its outputs to the masks of `predict`. For
     several runs, `members` has each one's name, preprocessing, config, training environment and scores.
@@ -43,7 +45,8 @@ def describe_export(ensemble: Ensemble, form: str = "saved_model") -> dict[str, 
         "exported": describe_environment("CPU", "float32"),
         "scores": _test_scores(ensemble.home),
     }
-    return {**members[0], **described} if len(members) == 1 else {**described, "members": members}
+    content = {**members[0], **described} if len(members) == 1 else {**described, "members": members}
+    return dict(without_paths(content))
 
 
 def _describe_member(member: Member) -> dict[str, Any]:

@@ -71,8 +71,8 @@ class Data(Section):
     )
     split_file: Text | None = Field(
         None,
-        description='{"train": [id, ...], "val": [...], "test": [...]}. `sample`, `split`, `group_by` and '
-        "`seed` are then not used.",
+        description='{"train": [id, ...], "val": [...], "test": [...]}. `sample`, `split`, `group_by`, '
+        "`stratify` and `seed` are then not used.",
     )
     sample: Annotated[int, Field(ge=3)] | None = Field(
         None, description="Use only this many images, drawn with `seed`; all if null or if there are fewer."
@@ -80,6 +80,11 @@ class Data(Section):
     split: Split = Split()
     group_by: Literal["lesion_id"] | None = Field(
         "lesion_id", description="Keep all images of a lesion in the same part of the split; null splits by image."
+    )
+    stratify: bool = Field(
+        False,
+        description="Split each diagnosis by itself, so that each part has its share of rare ones. If false, lesions "
+        "are drawn from all diagnoses together, and a small part may have none of a rare one.",
     )
     seed: Seed = Field(0, description="Seed of the sample and the split.")
     repair_masks: Literal["never", "auto", "always"] = Field(
@@ -107,3 +112,7 @@ class Data(Section):
         "memory", description="Where decoded, resized uint8 images are cached; none decodes them in every epoch."
     )
     cache_dir: Text = Field("data/cache", description="Folder for `cache: disk`; runs on the same files share it.")
+    cache_limit_gb: Annotated[float, Field(gt=0)] = Field(
+        50,
+        description="Before a file is added to `cache_dir`, the least recently used ones are deleted to keep to this.",
+    )

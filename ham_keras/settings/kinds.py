@@ -26,8 +26,31 @@ def _pair(size: Any) -> Any:
     return [size, size] if isinstance(size, int) and not isinstance(size, bool) else size
 
 
+class WrittenFloat(float):
+    """A number that knows how it was written, for settings that are text: 1.10 is not 1.1."""
+
+    written: str
+
+    @classmethod
+    def parse(cls, text: str) -> WrittenFloat:
+        number = cls(text)
+        number.written = text
+        return number
+
+
+def to_plain(value: Any) -> Any:
+    """Replace each `WrittenFloat` in JSON content by a float, for settings of any type."""
+    if isinstance(value, list):
+        return [to_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: to_plain(each) for key, each in value.items()}
+    return float(value) if isinstance(value, WrittenFloat) else value
+
+
 def to_text(value: Any) -> Any:
     """Accept paths, and names that an override parses as numbers."""
+    if isinstance(value, WrittenFloat):
+        return value.written
     return str(value) if isinstance(value, Path | int | float) and not isinstance(value, bool) else value
 
 

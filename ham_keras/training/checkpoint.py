@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 
 from ham_keras.errors import HamError
-from ham_keras.files import replacing
+from ham_keras.files import replacing, save_bytes
 from ham_keras.models.build import lesion_model, side_variables
 from ham_keras.models.network import SupervisedModel
 
@@ -28,6 +29,7 @@ class Progress:
         best_epoch: the epoch of that value, counted from 1; 0 before the first.
         history: one row per completed epoch.
         stopped: whether a user callback stopped the training.
+        restarted: the epoch after which a finished run was continued, with a new optimizer and schedule; 0 if never.
     """
 
     epoch: int = 0
@@ -35,6 +37,7 @@ class Progress:
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
+    restarted: int = 0
 
     @property
     def best_jaccard(self) -> float:
@@ -53,8 +56,8 @@ def save_state(path: Path, variables: Sequence[Any], progress: Progress) -> None
         np.savez(file, allow_pickle=False, progress=np.array(json.dumps(asdict(progress))), **arrays)
 
 
-def load_state(path: Path, variables: Sequence[Any]) -> Progress:
-    """Restore the variables from a saved state and return its progress.
+def load_state(path: Path, variables: Sequence[Any] = ()) -> Progress:
+    """Restore the variables, if given, from a saved state and return its progress.
 
     Raises:
         HamError: the file is damaged or belongs to another network.
@@ -69,10 +72,29 @@ def load_state(path: Path, variables: Sequence[Any]) -> Progress:
     return progress
 
 
+def restarted_progress(history: Sequence[Mapping[str, str]], monitor: str) -> Progress:
+    """The progress of a finished run that is continued from its best weights, from the rows of its history.csv."""
+    rows: list[dict[str, Any]] = [{name: float(value) for name, value in row.items()} for row in history]
+    progress = Progress(epoch=len(rows), history=rows, restarted=len(rows))
+    for epoch, row in enumerate(rows, 1):
+        row["epoch"] = epoch
+        if progress.is_better(row[f"val_{monitor}"], monitor):
+            progress.best, progress.best_epoch = row[f"val_{monitor}"], epoch
+    return progress
+
+
+class _Memory(io.BytesIO):
+    """Memory that Keras writes weights to as to a file."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write the weights of the model's `lesion_model` atomically."""
-    with replacing(path) as part:
-        lesion_model(model).save_weights(part)
+    memory = _Memory()  # on a full disk, HDF5 would end the process with a segmentation fault
+    lesion_model(model).save_weights(memory)
+    save_bytes(path, memory.getbuffer())
 
 
 def save_side_weights(model: SupervisedModel, path: Path) -> None:

@@ -14,7 +14,7 @@ from ham_keras.config import Config
 from ham_keras.data.pipeline import PREFETCHED, Examples, make_eval_dataset, make_train_dataset
 from ham_keras.data.records import Record
 from ham_keras.errors import SettingError
-from ham_keras.files import save_csv, save_json
+from ham_keras.files import load_csv, save_csv, save_json
 from ham_keras.models.build import build_training_model, lesion_model
 from ham_keras.models.initial_weights import load_initial_weights
 from ham_keras.models.network import LESION, SupervisedModel
@@ -23,10 +23,17 @@ from ham_keras.runs import Run
 from ham_keras.settings import Train
 from ham_keras.training.average import WeightAverage
 from ham_keras.training.callbacks import UserCallbacks
-from ham_keras.training.checkpoint import Progress, load_state, save_side_weights, save_state, save_weights
+from ham_keras.training.checkpoint import (
+    Progress,
+    load_state,
+    restarted_progress,
+    save_side_weights,
+    save_state,
+    save_weights,
+)
 from ham_keras.training.losses import NamedLoss
 from ham_keras.training.metrics import build_metrics
-from ham_keras.training.optimizer import build_optimizer
+from ham_keras.training.optimizer import build_optimizer, remaining_schedule
 from ham_keras.training.progress import EpochBar, check_loss, check_weights, log_to_tensorboard
 
 
@@ -76,19 +83,30 @@ def train_run(
 
     Several devices share each training batch; validation runs on one.
 
+    A finished run that is to have more epochs (`Run.extension`) starts from its best weights, with a new optimizer, and
+    warm-up and cosine decay of `train.schedule` span the added epochs: a warm restart (Loshchilov and Hutter, SGDR,
+    2017). Its resume state is gone, and the rate of a cosine has reached 0.
+
     Args:
         cache: contains all these records; if None, their files are read.
 
     Raises:
         HamError: see `build_compiled_model`, `steps_per_epoch` and `train_model`; also if a file cannot be read.
     """
-    if run.resume_state.exists():  # it contains all weights
+    restarted = 0
+    if run.resume_state.exists():
+        restarted = load_state(run.resume_state).restarted
+    elif run.extension.exists():
+        restarted = len(load_csv(run.history))
+    if run.resume_state.exists() or run.extension.exists():  # they contain all weights
         random_weights = {"encoder_weights": None, "initial_weights": None}
         config = config.model_copy(update={"model": config.model.model_copy(update=random_weights)})
     strategy = build_strategy()
     steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
     with strategy.scope():
-        model = build_compiled_model(config, precision, steps)
+        model = build_compiled_model(remaining_schedule(config, restarted), precision, steps)
+        if run.extension.exists() and not run.resume_state.exists():
+            lesion_model(model).load_weights(run.weights)
     train, val = (
         Examples(records[side], config.data, visible=visible) if cache is None else cache.subset(records[side])
         for side in ("train", "val")
@@ -146,14 +164,22 @@ def train_model(
     with strategy.scope():
         average = WeightAverage(model, settings.ema_momentum) if settings.ema_momentum else None
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else [])]
-        progress = load_state(run.resume_state, state) if run.resume_state.exists() else Progress()
+        if run.resume_state.exists():
+            progress = load_state(run.resume_state, state)
+        else:
+            finished = run.extension.exists()
+            progress = restarted_progress(load_csv(run.history), settings.monitor) if finished else Progress()
         log_to_tensorboard(run.tensorboard, progress.history, overwrite=True)
     validator = lesion_model(model)
     validator.compile(loss=NamedLoss(settings.loss), metrics=build_metrics(config.outline.threshold))
     if progress.epoch:
-        print(f"continuing after epoch {progress.epoch} of {settings.epochs}")
-    else:
+        how = "weights and optimizer as they were"
+        if not run.resume_state.exists():
+            how = f"from the weights of epoch {progress.best_epoch}, with a new optimizer and schedule"
+        print(f"continuing after epoch {progress.epoch} of {settings.epochs}: {how}")
+    if not run.resume_state.exists():
         save_state(run.resume_state, state, progress)  # the run is unfinished as long as this file exists
+    run.extension.unlink(missing_ok=True)
 
     val_dataset = make_eval_dataset(val, batch_size=settings.batch_size)
     steps = steps_per_epoch(settings.batch_size, len(train.records), strategy)
@@ -223,5 +249,5 @@ def train_model(
 def should_stop(progress: Progress, settings: Train, epochs: int | None = None) -> bool:
     """Return True after the last epoch or after `epochs`, on early stopping, or if a callback stopped training."""
     patience = settings.early_stopping_epochs
-    out_of_patience = patience is not None and progress.epoch - progress.best_epoch >= patience
+    out_of_patience = patience is not None and progress.epoch - max(progress.best_epoch, progress.restarted) >= patience
     return progress.stopped or out_of_patience or progress.epoch >= min(settings.epochs, epochs or settings.epochs)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ham_keras.config import Config
 from ham_keras.settings import Train
 
 
@@ -86,3 +87,12 @@ def build_optimizer(settings: Train, steps_per_epoch: int) -> keras.optimizers.O
     if settings.optimizer == "adamw":
         return AdamW(rate, weight_decay=settings.weight_decay, **options)
     return Adam(rate, **options)
+
+
+def remaining_schedule(config: Config, done: int) -> Config:
+    """The config for the epochs after `done`; a warm-up takes at most these."""
+    epochs = max(1, config.train.epochs - done)
+    warmup = min(config.train.schedule.warmup_epochs, epochs)
+    schedule = config.train.schedule.model_copy(update={"warmup_epochs": warmup})
+    train = config.train.model_copy(update={"epochs": epochs, "schedule": schedule})
+    return config.model_copy(update={"train": train})

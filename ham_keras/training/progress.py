@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from ham_keras.errors import DivergedError
+from ham_keras.errors import DivergedError, warn
+from ham_keras.models.memory import first_line
 
 ADVICE = "lower train.learning_rate or set train.precision=float32, with run.name=NAME or --overwrite for the new run"
 
@@ -72,13 +73,19 @@ def check_weights(model: keras.Model, where: str) -> None:
 
 
 def log_to_tensorboard(folder: Path, history: Sequence[Mapping[str, Any]], *, overwrite: bool = False) -> None:
-    """Write history rows as TensorBoard scalars; `overwrite` deletes earlier logs first."""
+    """Write history rows as TensorBoard scalars; `overwrite` deletes earlier logs first.
+
+    An error, such as a full disk, is only a warning: history.csv holds the same numbers.
+    """
     if overwrite:
         shutil.rmtree(folder, ignore_errors=True)
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default():
-        for row in history:
-            for name, value in row.items():
-                if name != "epoch":
-                    tf.summary.scalar(name, value, step=int(row["epoch"]))
-    writer.close()
+    try:
+        writer = tf.summary.create_file_writer(str(folder))
+        with writer.as_default():
+            for row in history:
+                for name, value in row.items():
+                    if name != "epoch":
+                        tf.summary.scalar(name, value, step=int(row["epoch"]))
+        writer.close()
+    except (tf.errors.OpError, OSError) as error:
+        warn(f"{folder}: not written ({first_line(error)}); training continues")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ import pytest
 from ham_keras.data import pipeline
 from ham_keras.data.images import read_image
 from ham_keras.data.masks import read_mask, resize_mask
-from ham_keras.data.pipeline import Examples, make_eval_dataset, make_train_dataset
+from ham_keras.data.pipeline import Examples, make_eval_dataset, make_room, make_train_dataset
 from ham_keras.data.records import Record, find_records
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, OutOfMemoryError, SettingError
 from ham_keras.preprocessing.resize import resize_image
 from ham_keras.preprocessing.steps import Resize, Steps
 from ham_keras.settings import Augment, Data
@@ -161,3 +162,43 @@ def test_unwritable_cache_names_the_config_key(records: list[Record], tmp_path: 
     (tmp_path / "cache").write_text("a file where a folder should be")
     with pytest.raises(HamError, match=r"data\.cache_dir: cannot write"):
         examples(records, tmp_path, "disk")
+
+
+def test_cache_larger_than_the_free_memory_names_the_way_out(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "available_memory_bytes", lambda: 1000)
+    with pytest.raises(OutOfMemoryError, match=r"^data\.cache: .* images of 32x64 px take .*set data\.cache=disk or"):
+        examples(records, tmp_path, "memory")
+    monkeypatch.setattr(pipeline, "available_memory_bytes", lambda: None)
+
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "empty", no_memory)
+    with pytest.raises(OutOfMemoryError, match=r"^data\.cache"):
+        examples(records, tmp_path, "memory")
+
+
+def test_least_recently_used_caches_make_room(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "old", "oldest")):
+        path = tmp_path / f"{name}.uint8"
+        path.write_bytes(bytes(100))
+        os.utime(path, (1000 - age, 1000 - age))
+    (tmp_path / "mine.txt").write_bytes(bytes(100))
+    make_room(tmp_path, 100, 400)
+    assert len(list(tmp_path.iterdir())) == 4
+    make_room(tmp_path, 150, 300)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "new.uint8"]
+    with pytest.raises(SettingError, match=r"^data\.cache_limit_gb: 3e-07, but the cache takes"):
+        make_room(tmp_path, 400, 300)
+
+
+def test_cache_file_of_a_killed_process_is_removed(records: list[Record], tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / ".part-4194305.killed.uint8").touch()
+    examples(records, tmp_path, "disk")
+    (path,) = (tmp_path / "cache").iterdir()
+    os.utime(path, (0, 0))
+    examples(records, tmp_path, "disk")
+    assert path.stat().st_mtime > 0  # recently used

@@ -107,3 +107,31 @@ def test_one_known_duplicate_crosses_the_fixed_split(real_root: Path) -> None:
     images = {record.image_id for record in records if record.lesion_id == crossing}
     assert images & set(split["val"]) == {"ISIC_0027820"}
     assert images & set(split["test"]) == {"ISIC_0028209", "ISIC_0029518"}  # two images of one lesion_id
+
+
+# Of 1000 lesions, 5 % are "df" and 1 % "vasc".
+DIAGNOSES = ["vasc" if i % 100 == 0 else "df" if i % 20 == 1 else "nv" for i in range(1000)]
+COMMON = [Record(f"J{i:04}", f"M{i:04}", diagnosis, Path("i"), Path("m")) for i, diagnosis in enumerate(DIAGNOSES)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_stratified_split_gives_each_diagnosis_its_share(seed: int) -> None:
+    split = make_split(COMMON, TENTHS, seed=seed, stratify=True)
+    diagnosis_of = {record.image_id: record.diagnosis for record in COMMON}
+    assert {name: len(ids) for name, ids in split.items()} == {"train": 800, "val": 100, "test": 100}
+    for name, count in (("test", 1), ("val", 1), ("train", 8)):
+        found = Counter(diagnosis_of[image_id] for image_id in split[name])
+        assert found == {"vasc": count, "df": 5 * count, "nv": 94 * count}
+    lesions = make_split(RECORDS, TENTHS, seed=seed, stratify=True)
+    assert lesions == make_split(RECORDS, TENTHS, seed=seed)  # there is one diagnosis
+
+
+def test_unstratified_split_may_lack_a_rare_diagnosis() -> None:
+    rare = {record.image_id for record in COMMON if record.diagnosis == "vasc"}
+    assert any(not rare.intersection(make_split(COMMON, TENTHS, seed=seed)["test"]) for seed in range(5))
+
+
+def test_stratifying_without_diagnoses_raises() -> None:
+    records = [Record(f"I{i}", f"I{i}", "unknown", Path("i"), Path("m")) for i in range(20)]
+    with pytest.raises(HamError, match=r"^data\.stratify: no image has a diagnosis"):
+        make_split(records, TENTHS, seed=0, stratify=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from ham_keras.data.images import read_image, resize_probability
 from ham_keras.data.records import find_records
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, OutOfMemoryError
 from ham_keras.models.loading import load_model
 from ham_keras.prediction import predictor as predictor_module
 from ham_keras.prediction.predictor import Prediction, Predictor, batches, load_predictor
@@ -87,3 +88,13 @@ def test_batches_are_limited_by_images_and_pixels(
     Image.new("RGB", (300, 200)).save(tmp_path / "large.png")
     files = [paths[0], tmp_path / "large.png", tmp_path / "gone.jpg", paths[1]]
     assert list(batches(files)) == [[files[0]], [files[1]], files[2:]]
+
+
+def test_lack_of_memory_names_the_way_out(trained: Run, phantoms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(Predictor, "_probabilities", fail)
+    paths = [record.image_path for record in find_records(phantoms).records[:2]]
+    with pytest.raises(OutOfMemoryError, match=r"^out of memory: OOM .*; close other programs, .*CUDA_VISIBLE_DEVICES"):
+        list(load_predictor(trained.folder).predict_files(paths, lambda *_: None))

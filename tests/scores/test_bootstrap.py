@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ham_keras.scores.bootstrap import bootstrap_interval
+from ham_keras.scores.bootstrap import bootstrap_interval, interval_over, show_interval
 
 
 def test_interval_of_constant_and_of_one_group() -> None:
@@ -25,3 +25,12 @@ def test_images_of_one_lesion_widen_the_interval() -> None:
     alone = bootstrap_interval(values, [str(i) for i in range(400)])
     grouped = bootstrap_interval(values, [str(i // 4) for i in range(400)])
     assert (grouped[1] - grouped[0]) / (alone[1] - alone[0]) == pytest.approx(2, rel=0.15)
+
+
+def test_interval_of_one_lesion_is_none_and_of_few_is_marked() -> None:
+    assert interval_over([0.25, 0.75], ["a", "a"]) is None
+    assert interval_over([0.5, 0.5], ["a", "b"]) == [0.5, 0.5]
+    assert show_interval(None) == "one lesion only"
+    assert show_interval([0.5, 0.75], 9) == "0.5000 to 0.7500, too few lesions (9)"
+    assert show_interval([0.5, 0.75], 10) == show_interval([0.5, 0.75]) == "0.5000 to 0.7500"
+    assert show_interval([-0.5, 0.75], 10, signed=True) == "-0.5000 to +0.7500"

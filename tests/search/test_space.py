@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ham_keras.config import parse_config_as
+from ham_keras.config import load_config_as, parse_config_as
 from ham_keras.errors import HamError
 from ham_keras.reference.schema import json_schema
 from ham_keras.search.space import Range, TuneConfig, check_space, count_trials, is_integer, trial_config
@@ -94,3 +95,13 @@ def test_trial_counts_match_worked_out_values() -> None:
 
 def test_schema_includes_search() -> None:
     assert '"bayesian_optimization"' in json_schema(TuneConfig)
+
+
+def test_choices_written_with_a_decimal_point_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "tune.json"
+    path.write_text(
+        '{"space": {"train.learning_rate": {"choice": [0.0010, 0.01]}, "data.image_size": {"choice": [64]}}}'
+    )
+    space = load_config_as(TuneConfig, path).space["train.learning_rate"]
+    assert space.numeric and [type(value) for value in space.choice or []] == [float, float]
+    assert (space.encode(0.001), space.decode(0.00099)) == (0.001, 0.001)

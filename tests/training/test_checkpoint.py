@@ -8,9 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from limits import largest_file
 
-from ham_keras.errors import HamError
-from ham_keras.training.checkpoint import Progress, load_state, save_state, save_weights
+from ham_keras.errors import FULL, HamError
+from ham_keras.training.checkpoint import Progress, load_state, restarted_progress, save_state, save_weights
 
 
 def build() -> keras.Model:
@@ -74,3 +75,31 @@ def test_saved_weights_exclude_the_optimizer(tmp_path: Path) -> None:
     other.load_weights(tmp_path / "model.weights.h5")
     for a, b in zip(model.weights, other.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_progress_of_a_finished_run_is_read_from_its_history() -> None:
+    history = [
+        {"epoch": str(epoch), "val_jaccard": str(jaccard), "val_loss": str(loss)}
+        for epoch, jaccard, loss in ((1, 0.5, 0.3), (2, 0.75, 0.4), (3, 0.6, 0.25))
+    ]
+    progress = restarted_progress(history, "jaccard")
+    assert (progress.epoch, progress.restarted, progress.best_epoch, progress.best) == (3, 3, 2, 0.75)
+    assert progress.best_jaccard == 0.75 and progress.history[2] == {"epoch": 3, "val_jaccard": 0.6, "val_loss": 0.25}
+    assert (restarted_progress(history, "loss").best_epoch, restarted_progress(history, "loss").best) == (3, 0.25)
+
+
+def test_full_disk_keeps_the_last_state_and_weights(tmp_path: Path) -> None:
+    model = build()
+    state = [*model.variables, *model.optimizer.variables, keras.Variable(np.zeros(5000))]
+    save_state(tmp_path / "resume.npz", state, Progress(1))
+    save_weights(model, tmp_path / "model.weights.h5")
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for name, write in (
+        ("resume.npz", lambda path: save_state(path, state, Progress(2))),
+        ("model.weights.h5", lambda path: save_weights(model, path)),
+    ):
+        with largest_file(3000), pytest.raises(OSError) as raised:
+            write(tmp_path / name)
+        assert raised.value.filename == str(tmp_path / name) and raised.value.errno in FULL
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+    assert load_state(tmp_path / "resume.npz", state).epoch == 1

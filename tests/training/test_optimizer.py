@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from ham_keras.settings import Schedule, Train
-from ham_keras.training.optimizer import Adam, AdamW, build_optimizer
+from ham_keras.training.optimizer import Adam, AdamW, build_optimizer, remaining_schedule
 
 RNG = np.random.default_rng(0)
 
@@ -96,3 +96,12 @@ def test_learning_rate_schedules_match_worked_out_values() -> None:
     cosine = [0.1 * (1 + math.cos(math.pi * step / 40)) / 2 for step in (0, 5, 10, 25, 40)]
     assert rates(name="cosine") == pytest.approx(cosine)
     assert rates(name="cosine", warmup_epochs=1) == pytest.approx([0, 0.05, 0.1, 0.05, 0], abs=1e-8)
+
+
+def test_schedule_of_added_epochs_starts_again_and_ends_at_0(tiny: Any) -> None:
+    """A run of 20 epochs continued to 30: 10 steps per epoch, two epochs of warm-up, cosine over the other eight."""
+    settings = {"epochs": 30, "learning_rate": 0.1, "schedule": {"name": "cosine", "warmup_epochs": 2}}
+    added = remaining_schedule(tiny(train=settings), 20)
+    rate = build_optimizer(added.train, 10)._learning_rate
+    assert [float(rate(step)) for step in (0, 10, 20, 60, 100)] == pytest.approx([0, 0.05, 0.1, 0.05, 0], abs=1e-7)
+    assert remaining_schedule(tiny(train=settings), 29).train.schedule.warmup_epochs == 1

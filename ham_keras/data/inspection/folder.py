@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from ham_keras.data.inspection.pairs import Pair, read_pair, show_size
 from ham_keras.data.problems import KINDS, Problem
 from ham_keras.data.records import Pairing, find_records
 from ham_keras.data.repair import Repair, decide_masks
+from ham_keras.environment import cpu_threads
 from ham_keras.errors import shown
 
 
@@ -58,7 +58,7 @@ def inspect_folder(root: Path | str, repair_masks: Repair, lesion_values: Sequen
     """
     pairing = find_records(root)
     records = decide_masks(pairing.records, repair_masks, lesion_values)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(cpu_threads()) as threads:
         pairs = list(tqdm(threads.map(read_pair, records), "reading", len(records), unit=" pairs", disable=None))
     problems = [problem for pair in pairs for problem in pair.problems]
     unpaired = [("image_without_mask", path) for path in pairing.images_without_mask]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ham_keras.data.phantoms.drawing import Size
 from ham_keras.data.phantoms.photograph import VIEWS, draw_phantom
+from ham_keras.environment import cpu_threads
 from ham_keras.errors import HamError
 from ham_keras.files import creating_folder, remove_parts
 
@@ -63,7 +64,7 @@ def draw_phantoms(
             for folder in FOLDERS:
                 (part / folder).mkdir()
             draw = functools.partial(_draw_files, part, seed, (width_px, height_px))
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(cpu_threads()) as pool:
                 facts = list(tqdm(pool.map(draw, _plan(count, seed, shares)), "phantoms", count, disable=None))
             _write_tables(part, made_from, facts)
     except OSError as error:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ham_keras.errors import HamError
+from ham_keras.files.aside import MovedAside
+from ham_keras.files.locks import LOCK, locked
+from ham_keras.files.temporary import part_of, remove_parts
 
-LONGEST_PART_PREFIX = len(".part-4194304.")  # of temporary names; 4194304 is Linux's highest process id
-
-
-def part_of(path: Path) -> Path:
-    """This process's temporary path beside `path`, with the same suffix."""
-    return path.with_name(f".part-{os.getpid()}.{path.name}")
+__all__ = [
+    "LOCK", "MovedAside", "creating_folder", "load_csv", "load_json", "locked", "naming",
+    "part_of", "remove_parts", "replacing", "replacing_folder", "save_bytes", "save_csv", "save_json", "save_text",
+]  # fmt: skip
 
 
 @contextmanager
@@ -35,18 +34,38 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """
     part = part_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        if sync:
-            with open(part, "rb") as file:
-                os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        if error.errno is not None:
-            error.filename = str(path)
-        raise
+        with naming(path, part):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            if sync:
+                _flush(part)
+            os.replace(part, path)
+            if sync:
+                _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, part: Path | None = None) -> Iterator[None]:
+    """Make an OSError of the block name `path` where it names no file, as on a full disk, or the temporary `part`."""
+    try:
+        yield
+    except OSError as error:
+        temporary = part is not None and str(error.filename).startswith(str(part))
+        if error.errno is not None and (error.filename is None or temporary):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _flush(path: Path) -> None:
+    """Flush a file, or the names in a folder, to disk; some file systems cannot flush folders."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError) if path.is_dir() else naming(path):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -57,11 +76,14 @@ def creating_folder(path: Path) -> Iterator[Path]:
         OSError: `path` exists and is not empty.
     """
     part = part_of(path)
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     try:
-        yield part
-        part.rename(path)
+        with naming(path, part):
+            part.mkdir(parents=True)
+            yield part
+            for written in part.rglob("*"):
+                _flush(written)
+            part.rename(path)
+            _flush(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -80,37 +102,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def remove_parts(folder: Path) -> None:
-    """Delete temporary files and folders in `folder` of killed processes of this machine."""
-    for part in folder.glob(".part-*"):
-        try:
-            os.kill(int(part.name.split(".")[1].removeprefix("part-")), 0)
-        except ProcessLookupError:
-            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-        except (ValueError, PermissionError):
-            pass  # not one of our names, or another user's running process
-
-
-@contextmanager
-def locked(folder: Path, name: str = ".lock", *, instead: str = "set run.name=") -> Iterator[None]:
-    """Lock a folder, creating it if missing; the lock is also released when the process is killed.
-
-    `instead` is what the error suggests besides waiting.
-
-    Raises:
-        HamError: another process holds the lock.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / name, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HamError(f"{folder}: another process is working on it; wait, or {instead}") from None
-        remove_parts(folder)
-        yield
-
-
-def save_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
+def save_bytes(path: Path, data: bytes | memoryview, *, sync: bool = True) -> None:
     """Write a file atomically; see `replacing`."""
     with replacing(path, sync=sync) as part:
         part.write_bytes(data)
