@@ -71,6 +71,7 @@ class Contents:
         self.misnamed += other.misnamed
         self.broken_links += other.broken_links
         self.named_like_masks += other.named_like_masks
+        self.by_folder += other.by_folder
         self.unread_folders |= other.unread_folders
         self.has_images |= other.has_images
         self.has_masks |= other.has_masks
