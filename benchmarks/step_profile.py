@@ -25,7 +25,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from training_step import BATCH, SIZE, draw_batch
 
 from ham_keras.config import parse_config
-from ham_keras.training.loop import build_compiled_model
+from ham_keras.training.compiled import build_compiled_model
 
 LISTED = 12  # number of operations in the table, longest first
 

@@ -31,7 +31,7 @@ def ours(precision: str, batch: int = BATCH, size_px: int = SIZE) -> Work:
     import tensorflow as tf
 
     from ham_keras.config import parse_config
-    from ham_keras.training.loop import build_compiled_model
+    from ham_keras.training.compiled import build_compiled_model
 
     config = parse_config({"model": {"encoder_weights": None}}, "benchmark")
     model = build_compiled_model(config, precision, 100)

@@ -32,7 +32,7 @@ from ham_keras.runs import Run, load_run
 from ham_keras.search.space import TuneConfig
 from ham_keras.training.average import WeightAverage
 from ham_keras.training.checkpoint import load_state
-from ham_keras.training.loop import build_compiled_model
+from ham_keras.training.compiled import build_compiled_model
 from ham_keras.tune import tune
 
 

@@ -140,6 +140,7 @@ def test_overwritten_run_is_kept_until_the_new_one_has_an_epoch(tmp_path: Path, 
     other = config(tmp_path, train={"epochs": 3})
     with pytest.raises(HamError, match="no encoder weights"), open_run(other, overwrite=True):
         run.resume_state.touch()
+        assert load_run(run.folder)[1].train.epochs == 3 and run.resume_state.exists()  # reading does not interfere
         raise HamError("no encoder weights")
     assert content(run) == before and [path.name for path in tmp_path.iterdir()] == ["a"]
     assert "a: restored: what was to replace it" in capsys.readouterr().err
@@ -173,8 +174,7 @@ def test_overwritten_run_is_back_after_a_kill(tmp_path: Path, monkeypatch: pytes
     with open_run(config(tmp_path, train={"epochs": 3}), overwrite=True):
         run.resume_state.touch()
     monkeypatch.undo()
-    with open_run(config(tmp_path)):
-        assert content(run) == before
+    assert load_run(run.folder)[1] == config(tmp_path) and content(run) == before
 
 
 def test_former_run_is_deleted_after_a_kill_in_a_later_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,7 @@ def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Co
         HamError: the folder is not a run, or an override is invalid.
     """
     run = Run(Path(folder))
+    run.recover()
     if not run.config.exists():
         raise HamError(f"{folder}: not a run folder (no config.json); expected e.g. runs/base")
     return run, run.load(overrides)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -66,7 +66,7 @@ class WorkFolder:
         Raises:
             HamError: the folder holds another config's work or other files, or another process holds the lock.
         """
-        former = MovedAside(self.folder, lambda: self.contents)
+        former = self._former
         if not former.exists() and self.folder.exists() and not self.has_valid_config():
             other_files = [child for child in self.folder.iterdir() if not child.name.startswith(".")]
             if other_files:
@@ -95,6 +95,16 @@ class WorkFolder:
             finally:
                 if lock == LOCK:
                     former.settle(self.begun_well)
+
+    @property
+    def _former(self) -> MovedAside:
+        return MovedAside(self.folder, lambda: self.contents)
+
+    def recover(self) -> None:
+        """Put work back that a killed --overwrite has moved aside, unless another process is replacing it."""
+        if self._former.exists():
+            with suppress(HamError), locked(self.folder):
+                self._former.settle(self.begun_well)
 
     def conflicts(self, old: Config, new: Config) -> list[str]:
         """The keys in which two configs differ, except those of `FREE` and a split file that holds the same split."""

@@ -34,7 +34,8 @@ from ham_keras.models.precision import build_strategy, choose_precision
 from ham_keras.runs import Run
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig, trial_config
-from ham_keras.training.loop import build_compiled_model, steps_per_epoch, train_model
+from ham_keras.training.compiled import build_compiled_model
+from ham_keras.training.loop import steps_per_epoch, train_model
 
 
 class TrialModel(keras_tuner.HyperModel):

@@ -15,10 +15,9 @@ from ham_keras.data.pipeline import PREFETCHED, Examples, make_eval_dataset, mak
 from ham_keras.data.records import Record
 from ham_keras.errors import SettingError
 from ham_keras.files import load_csv, save_csv, save_json
-from ham_keras.models.build import build_training_model, lesion_model
-from ham_keras.models.initial_weights import load_initial_weights
-from ham_keras.models.network import LESION, SupervisedModel
-from ham_keras.models.precision import build_strategy, dtype_policy
+from ham_keras.models.build import lesion_model
+from ham_keras.models.network import SupervisedModel
+from ham_keras.models.precision import build_strategy
 from ham_keras.runs import Run
 from ham_keras.settings import Train
 from ham_keras.training.average import WeightAverage
@@ -31,42 +30,11 @@ from ham_keras.training.checkpoint import (
     save_state,
     save_weights,
 )
+from ham_keras.training.compiled import build_compiled_model
 from ham_keras.training.losses import NamedLoss
 from ham_keras.training.metrics import build_metrics
-from ham_keras.training.optimizer import build_optimizer, remaining_schedule
+from ham_keras.training.optimizer import remaining_schedule
 from ham_keras.training.progress import EpochBar, check_loss, check_weights, log_to_tensorboard
-
-
-def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -> keras.Model:
-    """Build and compile the network of a config under this Keras dtype policy.
-
-    Raises:
-        HamError: encoder or initial weights are not available or do not fit, or the architecture does not support deep
-            supervision.
-    """
-    settings = config.model
-    keras.utils.set_random_seed(config.train.seed)
-    with dtype_policy(precision):
-        if settings.initial_weights is None:
-            model = build_training_model(settings)
-        else:
-            model = build_training_model(settings.model_copy(update={"encoder_weights": None}))
-            load_initial_weights(lesion_model(model), settings)
-        loss, metrics = NamedLoss(config.train.loss), build_metrics(config.outline.threshold)
-        optimizer = build_optimizer(config.train, steps_per_epoch)
-        if precision == "mixed_float16":  # `compile` also wraps it, but then `model.save` loses the wrapper
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
-        if isinstance(model, SupervisedModel):
-            model.compile(
-                optimizer,
-                loss={LESION: loss} | {side.name: NamedLoss(side.loss or config.train.loss) for side in model.sides},
-                loss_weights={LESION: 1.0} | {side.name: side.weight for side in model.sides},
-                metrics={LESION: metrics},
-            )
-        else:
-            model.compile(optimizer, loss=loss, metrics=metrics)
-    model.optimizer.build(model.trainable_variables)
-    return model
 
 
 def train_run(

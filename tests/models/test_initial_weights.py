@@ -13,7 +13,7 @@ from ham_keras.models.build import build_model, lesion_model
 from ham_keras.models.initial_weights import load_initial_weights, with_initial_weights
 from ham_keras.runs import Run
 from ham_keras.settings import Model
-from ham_keras.training.loop import build_compiled_model
+from ham_keras.training.compiled import build_compiled_model
 
 
 @pytest.mark.parametrize("deep_supervision", [False, True])

@@ -18,7 +18,8 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_csv
 from ham_keras.settings import Train
 from ham_keras.training.checkpoint import Progress
-from ham_keras.training.loop import build_compiled_model, should_stop
+from ham_keras.training.compiled import build_compiled_model
+from ham_keras.training.loop import should_stop
 
 
 def test_history_is_complete_and_best_weights_are_kept(tiny: Any) -> None:
@@ -109,7 +110,7 @@ def test_early_stopping_ends_a_run_that_does_not_improve(tiny: Any) -> None:
 
 def test_nan_loss_stops_training_and_suggests_a_solution(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "ham_keras.training.loop.NamedLoss", lambda name: lambda mask, probability: probability * math.nan
+        "ham_keras.training.compiled.NamedLoss", lambda name: lambda mask, probability: probability * math.nan
     )
     with pytest.raises(HamError, match=r"the loss is nan in epoch 1, step 1: lower train\.learning_rate"):
         run_training(tiny())

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from ham_keras.training.loop import build_compiled_model
+from ham_keras.training.compiled import build_compiled_model
 from ham_keras.training.saving import Adam, AdamW
 
 LOAD = """
