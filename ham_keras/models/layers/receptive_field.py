@@ -18,9 +18,9 @@ def convolve(
     name: str,
     *,
     dilation: int = 1,
-    activation: str | None = "relu",
+    activation: bool = True,
 ) -> tf.Tensor:
-    """Convolution without bias, BatchNormalization and activation: symbolic [N, h, w, C] to [N, h, w, filters]."""
+    """Convolution without bias, BatchNormalization and ReLU: symbolic [N, h, w, C] to [N, h, w, filters]."""
     features = Conv2D(
         filters,
         size,
@@ -31,9 +31,7 @@ def convolve(
         name=f"{name}_conv",
     )(features)
     features = BatchNormalization(name=f"{name}_bn")(features)
-    return (
-        features if activation is None else keras.layers.Activation(activation, name=f"{name}_{activation}")(features)
-    )
+    return keras.layers.Activation("relu", name=f"{name}_relu")(features) if activation else features
 
 
 def receptive_field_block(features: tf.Tensor, filters: int, name: str) -> tf.Tensor:
@@ -49,8 +47,7 @@ def receptive_field_block(features: tf.Tensor, filters: int, name: str) -> tf.Te
         branch = convolve(branch, filters, (length, 1), f"{name}_{length}c")
         branches.append(convolve(branch, filters, 3, f"{name}_{length}d", dilation=length))
     together = keras.layers.Concatenate(name=f"{name}_concat")(branches)
-    together = convolve(together, filters, 3, f"{name}_reduce", activation=None)
-    shortcut = convolve(features, filters, 1, f"{name}_shortcut", activation=None)
-    return keras.layers.Activation("relu", name=f"{name}_relu")(
-        keras.layers.Add(name=f"{name}_add")([together, shortcut])
-    )
+    together = convolve(together, filters, 3, f"{name}_reduce", activation=False)
+    shortcut = convolve(features, filters, 1, f"{name}_shortcut", activation=False)
+    added = keras.layers.Add(name=f"{name}_add")([together, shortcut])
+    return keras.layers.Activation("relu", name=f"{name}_relu")(added)
