@@ -75,6 +75,14 @@ def test_write_error_names_the_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pipe_or_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match=r"is not a regular file.*pipe"):
+        save_text(pipe, "text")
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
 def test_killed_write_keeps_the_old_file_and_its_temporary_file_is_removed(tmp_path: Path) -> None:
     save_text(tmp_path / "a.txt", "old")
     killed_in("with files.replacing(folder / 'a.txt') as part:\n    part.write_text('half'); die()", tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -30,11 +31,13 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         sync: flush the content to disk, so that a power failure leaves either the old file or the new one.
 
     Raises:
-        OSError: names `path`, even if the system does not, e.g. on a full disk.
+        OSError: names `path`, even if the system does not, e.g. on a full disk; also if `path` is a device or a pipe.
     """
     part = part_of(path)
     try:
         with naming(path, part):
+            if path.exists() and not (path.is_file() or path.is_dir()):  # renaming would replace the device itself
+                raise OSError(errno.EINVAL, "is not a regular file")
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
             if sync:
