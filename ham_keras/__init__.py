@@ -1,6 +1,7 @@
-"""Lesion segmentation in dermoscopy photographs: train, score, predict and serve.
+"""Lesion segmentation in dermoscopy photographs: train, score, predict, diagnose and serve.
 
-`load` opens a trained run; `train`, `evaluate`, `predict`, `export` and `report` run the commands of the same names.
+`load` opens a trained run; `train`, `evaluate`, `predict`, `diagnose`, `export` and `report` run the commands of the
+same names.
 Heavy dependencies are imported when one of them is called.
 """
 
@@ -21,6 +22,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 from ham_keras.errors import HamError
 
 if TYPE_CHECKING:
+    from ham_keras.diagnose import diagnose as diagnose
     from ham_keras.evaluate import evaluate as evaluate
     from ham_keras.export import export as export
     from ham_keras.predict import predict as predict
@@ -30,20 +32,27 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["HamError", "__version__", "evaluate", "export", "load", "predict", "report", "train"]
+__all__ = ["HamError", "__version__", "diagnose", "evaluate", "export", "load", "predict", "report", "train"]
 
-COMMANDS = {"train", "evaluate", "predict", "export", "report"}
+COMMANDS = {"train", "evaluate", "predict", "diagnose", "export", "report"}
 
 
 def load(run: Path | str) -> TrainedRun:
-    """Load a trained run to segment images.
+    """Load a trained run to segment images, or a diagnosis run, a `TrainedDiagnosis`, to diagnose them too.
 
     >>> run = ham_keras.load("runs/base")
     >>> run.segment("photo.jpg").mask
+    >>> ham_keras.load("runs/diagnosis").diagnose("photo.jpg").probabilities
 
     Raises:
-        HamError: `run` is not a run folder, or has no weights yet.
+        HamError: `run` is not a run folder, or is not trained yet.
     """
+    from ham_keras.diagnosis.folder import is_diagnosis
+
+    if is_diagnosis(run):
+        from ham_keras.diagnosis.diagnoser import TrainedDiagnosis
+
+        return TrainedDiagnosis(run)
     from ham_keras.prediction.trained_run import TrainedRun
 
     return TrainedRun(run)

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. runs/base")
     parser.add_argument("--host", default=HOST, help="address to listen on (default %(default)s: this machine only)")
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help="port to listen on (default %(default)s)")
+    parser.add_argument("--diagnosis", metavar="RUN", help="a diagnosis run, e.g. runs/diagnosis: shows probabilities")
     add_outline_arguments(parser)
     args = parser.parse_args(argv)
     if not is_local(args.host):
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         outline = outline_from_arguments(args, load_run(args.run)[1].outline)
-        with serve(args.run, host=args.host, port=args.port, outline=outline) as url:
+        with serve(args.run, host=args.host, port=args.port, outline=outline, diagnosis=args.diagnosis) as url:
             print(f"{url}: {args.run}, press Ctrl-C to stop. Research use; not a medical device.", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:

@@ -18,14 +18,14 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ham_keras.errors import HamError, program, run_command
-from ham_keras.settings import Config
+from ham_keras.settings import Config, WorkConfig
 
 __all__ = [
     "Config", "Overrides", "as_config", "load_config", "load_config_as", "parse_config", "parse_config_as",
     "shipped_configs", "to_json",
 ]  # fmt: skip
 
-AnyConfig = TypeVar("AnyConfig", bound=Config)
+AnyConfig = TypeVar("AnyConfig", bound=WorkConfig)
 RENAMED = {"score.threshold": "outline.threshold"}  # keys of earlier versions, old section.key to new
 Overrides = Sequence[str] | Mapping[str, Any]  # ["train.epochs=5"] or {"train.epochs": 5}
 
@@ -52,7 +52,7 @@ def load_config(path: Path | str, overrides: Overrides = ()) -> Config:
 
 
 def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Overrides = ()) -> AnyConfig:
-    """`load_config` for subclasses of `Config`."""
+    """`load_config` for other kinds of config."""
     path = Path(path)
     settings = _read_with_parents(_find(str(path)), ())
     _override(settings, overrides)
@@ -90,7 +90,7 @@ def parse_config(settings: dict[str, Any], source: str) -> Config:
 
 
 def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str) -> AnyConfig:
-    """`parse_config` for subclasses of `Config`."""
+    """`parse_config` for other kinds of config."""
     try:
         return kind.model_validate(_rename(settings, source))
     except ValidationError as error:
@@ -99,7 +99,7 @@ def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str
         raise HamError(f"{source}: " + "; ".join(lines[:3]) + more) from None
 
 
-def to_json(config: Config) -> str:
+def to_json(config: WorkConfig) -> str:
     """The config as JSON text that `load_config` reads back to an equal config."""
     return json.dumps(config.model_dump(by_alias=True, exclude={"schema_"}), indent=2) + "\n"
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ham_keras.diagnosis.folder import describe_classifier
 from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import LONGEST_PART_PREFIX, save_csv
 from ham_keras.prediction.arguments import add_outline_arguments, outline_from_arguments
@@ -48,6 +49,7 @@ def predict(
     outline: Outline | None = None,
     *,
     probability_bits: int | None = None,
+    diagnosis: Path | str | None = None,
     overwrite: bool = False,
     engine: str = "local",
     workers: int | None = None,
@@ -65,15 +67,19 @@ def predict(
             include folders; see `inputs.find_inputs`.
         outline: the post-processing; that of the run's config if None.
         probability_bits: 8 or 16 to also write probabilities/<id>.png, 0..255 or 0..65535, at the image's own size.
+        diagnosis: a diagnosis run that adds the columns p_<diagnosis> to predictions.csv; not with engine "ray".
         engine: "local", or "ray" to run `workers` processes on Ray, on this machine or on the cluster at RAY_ADDRESS.
             All machines of a cluster must see run, images and output under the same paths.
 
     Raises:
         HamError: `folder` is not a run or has no weights, no images are found, two images have the same name, or
-            `output` was made with other settings or holds files not written by this command.
+            `output` was made with other settings or holds files not written by this command; or `diagnosis` is not a
+            trained diagnosis run.
     """
     run, config = load_run(folder)
     outline = outline or config.outline
+    if diagnosis is not None and engine == "ray":
+        raise HamError("--diagnosis: not with --engine ray; leave out one of them")
     if not run.weights.exists():
         raise HamError(f"{run.weights}: not there yet; train the run first")
     predictions = PredictionFolder(Path(output), probability_bits)
@@ -87,10 +93,12 @@ def predict(
     with predictions.opened():
         predictions.assign_ids(found.ids)
         made_with = describe_settings(run, outline, probability_bits)
+        if diagnosis is not None:
+            made_with["diagnosis"] = describe_classifier(diagnosis)
         from_scratch = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         pending = [path for path in paths if from_scratch or not predictions.is_done(path)]
         if pending:
-            results = _segment(run.folder, outline, pending, predictions, engine, workers)
+            results = _segment(run.folder, outline, pending, predictions, diagnosis, engine, workers)
             predictions.start(made_with, pending)
             with tqdm(total=len(pending), desc="predicting", unit=" images", disable=None if visible else True) as bar:
                 for path, result in results:
@@ -127,6 +135,7 @@ def _segment(
     outline: Outline,
     paths: Sequence[Path],
     predictions: PredictionFolder,
+    diagnosis: Path | str | None,
     engine: str,
     workers: int | None,
 ) -> Iterator[tuple[Path, Any]]:
@@ -136,7 +145,12 @@ def _segment(
         return predict_on_ray(folder, outline, paths, predictions, workers)
     from ham_keras.prediction.predictor import load_predictor
 
-    return load_predictor(folder, outline).predict_files(paths, predictions.save)
+    predictor = load_predictor(folder, outline)
+    if diagnosis is None:
+        return predictor.predict_files(paths, predictions.save)
+    from ham_keras.diagnosis.diagnoser import Diagnoser
+
+    return Diagnoser(diagnosis).diagnose_files(predictor, paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,6 +167,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--save-probabilities", type=int, choices=(8, 16), nargs="?", const=8, dest="probability_bits",
         help="also write probabilities/<id>.png in 8 (default) or 16 bits",
     )  # fmt: skip
+    parser.add_argument(
+        "--diagnosis", metavar="RUN", help="a diagnosis run, e.g. runs/diagnosis: adds columns p_<diagnosis>"
+    )
     parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, replacing existing outputs")
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: run in parallel on Ray (extra `ray`)")
     parser.add_argument(
@@ -166,6 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.output,
         outline_from_arguments(args, config.outline),
         probability_bits=args.probability_bits,
+        diagnosis=args.diagnosis,
         overwrite=args.overwrite,
         engine=args.engine,
         workers=args.workers,

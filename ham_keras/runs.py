@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from ham_keras.config import RENAMED, Config, load_config, load_config_as, to_json
 from ham_keras.errors import HamError
 from ham_keras.files import locked, save_text
+from ham_keras.settings import WorkConfig
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
@@ -25,7 +26,7 @@ class WorkFolder:
 
     kind: ClassVar[str] = "run"
     config_name: ClassVar[str] = "config.json"
-    config_type: ClassVar[type[Config]] = Config
+    config_type: ClassVar[type[WorkConfig]] = Config
 
     @property
     def config(self) -> Path:
@@ -50,7 +51,7 @@ class WorkFolder:
         return self.config.exists()
 
     @contextmanager
-    def opened(self, config: Config, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
+    def opened(self, config: WorkConfig, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
         """Lock the folder, creating it if missing, until the `with` block ends.
 
         A folder without work takes the new config. Work of another config is an error, unless `overwrite` deletes it.
@@ -150,12 +151,22 @@ class Run(WorkFolder):
 
 
 def with_data_root(config: AnyConfig) -> AnyConfig:
-    """Set the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
+    """Set the data folder in the config, see `find_data_root`.
+
+    Raises:
+        HamError: none is set, or the folder does not exist.
+    """
+    root = find_data_root(config.data.root)
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+
+
+def find_data_root(root: str | None) -> str:
+    """The absolute path of the data folder: `root`, which is `data.root`, else $HAM10000_ROOT, else data/ham10000.
 
     Raises:
         HamError: none of them is set, or the folder does not exist.
     """
-    named, root = "data.root", config.data.root
+    named = "data.root"
     if root is None and os.environ.get("HAM10000_ROOT"):
         named, root = "HAM10000_ROOT", os.environ["HAM10000_ROOT"]
     if root is None and Path("data/ham10000").is_dir():
@@ -168,7 +179,7 @@ def with_data_root(config: AnyConfig) -> AnyConfig:
     folder = Path(root).expanduser().resolve()
     if not folder.is_dir():
         raise HamError(f"{named}: {root}: no such data folder")
-    return config.model_copy(update={"data": config.data.model_copy(update={"root": str(folder)})})
+    return str(folder)
 
 
 def open_run(config: Config, *, overwrite: bool = False) -> AbstractContextManager[Run]:
@@ -200,7 +211,7 @@ def load_trained_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple
     return run, config
 
 
-def differences(old: Config, new: Config) -> str:
+def differences(old: WorkConfig, new: WorkConfig) -> str:
     """The first few keys in which two configs differ, except those that do not affect the work; empty if none."""
     ignored = {"schema_", "description", "run"}
     found = _differences(old.model_dump(exclude=ignored), new.model_dump(exclude=ignored))

@@ -22,6 +22,7 @@ WINGS = (
     "serving",
     "reports",
     "experiments",
+    "diagnosis",
     "search",
     "demo",
 )

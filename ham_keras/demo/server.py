@@ -19,10 +19,18 @@ QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "
 
 
 @contextmanager
-def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Outline | None = None) -> Iterator[str]:
+def serve(
+    folder: Path | str,
+    *,
+    host: str = HOST,
+    port: int = PORT,
+    outline: Outline | None = None,
+    diagnosis: Path | str | None = None,
+) -> Iterator[str]:
     """Serve a run's page until the `with` block ends; yields its address.
 
-    `outline` sets the page's initial post-processing; the default is that of the run's config.
+    `outline` sets the page's initial post-processing; the default is that of the run's config. `diagnosis` is a
+    diagnosis run, whose probabilities are then shown.
 
     The process sends nothing except responses to its page: no telemetry, no external fonts or scripts, no share link.
     Uploads go to a temporary folder, which is deleted when the block ends.
@@ -40,7 +48,13 @@ def serve(folder: Path | str, *, host: str = HOST, port: int = PORT, outline: Ou
         from ham_keras.demo.page import build_page, launch_page
         from ham_keras.prediction.predictor import load_predictor
 
-        page = build_page(run, config, load_predictor(folder, outline), local=is_local(host))
+        diagnose = None
+        if diagnosis is not None:
+            from ham_keras.diagnosis.diagnoser import Diagnoser
+
+            diagnose = Diagnoser(diagnosis).probabilities
+        predictor = load_predictor(folder, outline)
+        page = build_page(run, config, predictor, local=is_local(host), diagnose=diagnose)
         try:
             yield launch_page(page, host, port)
         finally:

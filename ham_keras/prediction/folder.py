@@ -182,7 +182,8 @@ class PredictionFolder:
             before = dict(load_json(self.settings))
         except ValueError as error:
             raise HamError(f"{self.settings}: damaged ({error}); choose another -o, or delete the folder") from None
-        different = [key for key in made_with if before.get(key) != made_with[key]]
+        keys = made_with if "diagnosis" in made_with else {**made_with, "diagnosis": None}
+        different = [key for key in keys if before.get(key) != keys[key]]
         if not different:
             return True
         found = ", ".join(f"{key} {before.get(key)}" for key in different)
