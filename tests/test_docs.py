@@ -24,7 +24,7 @@ from serving import serve
 from ham_keras.data.phantoms.dataset import draw_phantoms
 
 ROOT = Path.cwd()
-ORDER = ("download", "train", "score", "predict", "predict-on-ray", "report", "app", "serve", "tune")
+ORDER = ("download", "train", "score", "predict", "diagnose", "predict-on-ray", "report", "app", "serve", "tune")
 HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # Commands that cannot run here, and why. Except for `make`, they are in blocks of another kind.
@@ -52,6 +52,11 @@ OUTPUTS = {
         "predictions/overlays",
         "smooth/predictions.csv",
         "soft/probabilities",
+    ],
+    "docs/how-to/diagnose.md": [
+        "runs/diagnosis/reports/test/report.html",
+        "runs/diagnosis/scores/other/summary.json",
+        "diagnosed/predictions.csv",
     ],
     "docs/how-to/predict-on-ray.md": ["bulk/predictions.csv"],
     "docs/how-to/report.md": ["runs/base/reports/elsewhere/report.html", "runs/focal/reports/test-vs-base/report.html"],
@@ -123,7 +128,9 @@ def checkout(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shrink(settings: dict[str, Any]) -> dict[str, Any]:
-    if "extends" not in settings:
+    if "segmentation" in settings:
+        settings |= {"features": {"size_px": 32}, "classifier": {"rounds": 3, "seeds": 1}, "score": SMALL["score"]}
+    elif "extends" not in settings:
         for name, section in SMALL.items():
             settings[name] = settings.get(name, {}) | section
         settings["train"].pop("schedule", None)

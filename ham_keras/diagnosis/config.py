@@ -84,14 +84,19 @@ class Features(Section):
     outline: bool = Field(True, description="Asymmetry, border, colours and diameter (the ABCD rule).")
     texture: bool = Field(True, description="Co-occurrence of grey levels and local binary patterns.")
     doubt: bool = Field(True, description="The segmentation network's doubt, along the border and inside.")
+    trained: bool = Field(
+        False,
+        description="Train a network on the diagnoses of the training side, see `network`; the trees learn from its "
+        "answers to images that it has not seen.",
+    )
     metadata: bool = Field(
         False, description="Age, sex and localisation from the data folder's table; unknown for single photographs."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Features:
-        if not (self.encoders or self.outline or self.texture or self.doubt or self.metadata):
-            raise ValueError("no features; name an encoder, or set outline, texture, doubt or metadata to true")
+        if not any((self.encoders, self.outline, self.texture, self.doubt, self.trained, self.metadata)):
+            raise ValueError("no features; name an encoder, or set outline, texture, doubt or another to true")
         names = [encoder.name for encoder in self.encoders]
         if len(set(names)) < len(names):
             raise ValueError(f"encoders are {', '.join(names)}; expected each once")
@@ -124,6 +129,27 @@ class Classifier(Section):
     seed: Seed = Field(0, description="Seed of the first.")
 
 
+class NetworkSettings(Section):
+    """The network of `features.trained`: one per fold of the training side, on the crops that encoders see."""
+
+    encoder: Annotated[Encoder, BeforeValidator(_encoder)] = Field(
+        Encoder(), description="Its encoder and the weights it starts with, as in `features.encoders`."
+    )
+    folds: Annotated[int, Field(ge=2, le=20)] = Field(
+        3, description="Networks, each trained without one fold of lesions; new images get the mean of all."
+    )
+    epochs: Annotated[int, Field(ge=1)] = Field(10, description="Passes over the crops of a network.")
+    batch_size: Annotated[int, Field(ge=1)] = Field(32, description="Crops per step.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        3e-4, description="Highest learning rate of Adam; decays to 0 as a cosine."
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="Dropout before the last layer.")
+    class_weight_power: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5, description="As `classifier.class_weight_power`."
+    )
+    seed: Seed = Field(0, description="Seed of folds, weights and augmentation.")
+
+
 class DiagnosisConfig(WorkConfig):
     """Config of a diagnosis run."""
 
@@ -132,6 +158,7 @@ class DiagnosisConfig(WorkConfig):
     )
     data: DiagnosisData = DiagnosisData()
     features: Features = Features()
+    network: NetworkSettings = NetworkSettings()
     classifier: Classifier = Classifier()
     score: Score = Score()
 

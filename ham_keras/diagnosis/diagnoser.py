@@ -15,6 +15,7 @@ from ham_keras.diagnosis.crops import Mask, Pixels
 from ham_keras.diagnosis.encoders import FeatureEncoder
 from ham_keras.diagnosis.features import Extractor, Floats, Measured
 from ham_keras.diagnosis.folder import load_diagnosis
+from ham_keras.diagnosis.network import load_networks, network_names
 from ham_keras.diagnosis.scoring import probability_columns
 from ham_keras.diagnosis.segmentation import find_segmentation, weights_digest
 from ham_keras.diagnosis.trees import load_trees
@@ -42,10 +43,13 @@ class Diagnoser:
             if digest not in content["weights_sha256"].values():
                 raise HamError(f"{path}: has changed since {folder} was trained; run diagnose with --overwrite")
         features = self.config.features
-        encode = FeatureEncoder(
-            features.encoders, self.segmentation.run, self.segmentation.config, flips=features.flips
-        )
-        self.extractor = Extractor(features, encode)
+        run, settings = self.segmentation.run, self.segmentation.config
+        encode = FeatureEncoder(features.encoders, run, settings, flips=features.flips)
+        network, names = None, []
+        if features.trained:
+            network = load_networks(self.folder.classifier, self.config.network, run, settings, len(self.trees.classes))
+            names = network_names(self.trees.classes)
+        self.extractor = Extractor(features, encode, network, names)
         if self.extractor.names != self.trees.names:
             raise HamError(f"{folder}: was trained on other features; run diagnose with --overwrite")
 

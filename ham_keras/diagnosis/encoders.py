@@ -37,7 +37,8 @@ class FeatureEncoder:
         self.names: list[str] = []
         self.models: list[keras.Model] = []
         for place, encoder in enumerate(encoders):
-            model, widths = _load(encoder, f"features.encoders.{place}.weights", run, config)
+            with dtype_policy("float32"):
+                model, widths = build_pooled_encoder(encoder, f"features.encoders.{place}.weights", run, config)
             self.models.append(model)
             self.names += [
                 f"{encoder.name}/{factor}/{channel}"
@@ -62,25 +63,39 @@ class FeatureEncoder:
         return np.concatenate(parts)
 
 
-def _load(encoder: Encoder, key: str, run: Run, config: Config) -> tuple[keras.Model, list[int]]:
+def build_pooled_encoder(
+    encoder: Encoder, key: str, run: Run, config: Config, *, load: bool = True
+) -> tuple[keras.Model, list[int]]:
+    """Build an encoder in the current precision: RGB 0..255 [N, S, S, 3] to its pooled features [N, F].
+
+    Args:
+        key: names the setting in errors.
+        run, config: the segmentation run's.
+        load: load its weights; otherwise they are random.
+
+    Returns:
+        the model, and the number of features at each depth.
+
+    Raises:
+        HamError: weights are not available or do not fit.
+    """
     backbone = encoder.backbone or config.model.backbone
-    with dtype_policy("float32"):
-        network = build_encoder(backbone, None)
-        if encoder.weights == OWN_ENCODER:
-            _copy_encoder(load_model(run, config), network)
-        else:
-            weights = encoder.weights if encoder.weights == "imagenet" else str(Path(encoder.weights).expanduser())
-            try:
-                load_encoder_weights(network, lambda name: build_encoder(backbone, name), weights)
-            except SettingError as error:
-                reason = str(error).partition(": ")[2].partition(", or train without it")[0]
-                raise SettingError(key, reason) from None
-        layers = segmentation_models.Backbones.get_feature_layers(backbone, n=2)  # at 1/16 and 1/8
-        skips = [_layer(network, name).output for name in reversed(layers)]
-        pooled = [keras.layers.GlobalAveragePooling2D()(output) for output in (*skips, network.output)]
-        inner = keras.Model(network.input, keras.layers.Concatenate()(pooled))
-        image = keras.Input((None, None, 3))
-        return keras.Model(image, inner(preprocess(image, backbone))), [output.shape[-1] for output in pooled]
+    network = build_encoder(backbone, None)
+    if load and encoder.weights == OWN_ENCODER:
+        _copy_encoder(load_model(run, config), network)
+    elif load:
+        weights = encoder.weights if encoder.weights == "imagenet" else str(Path(encoder.weights).expanduser())
+        try:
+            load_encoder_weights(network, lambda name: build_encoder(backbone, name), weights)
+        except SettingError as error:
+            reason = str(error).partition(": ")[2].partition(", or train without it")[0]
+            raise SettingError(key, reason) from None
+    layers = segmentation_models.Backbones.get_feature_layers(backbone, n=2)  # at 1/16 and 1/8
+    skips = [_layer(network, name).output for name in reversed(layers)]
+    pooled = [keras.layers.GlobalAveragePooling2D()(output) for output in (*skips, network.output)]
+    inner = keras.Model(network.input, keras.layers.Concatenate()(pooled))
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, inner(preprocess(image, backbone))), [output.shape[-1] for output in pooled]
 
 
 def _layer(network: keras.Model, name: str | int) -> keras.Layer:

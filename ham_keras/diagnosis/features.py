@@ -23,6 +23,7 @@ from ham_keras.prediction.predictor import THREADS, Prediction, Predictor
 
 CHUNK = 64  # images that a kill may lose
 Floats = npt.NDArray[np.float32]
+Crops = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -35,30 +36,46 @@ class Measured:
 
 @dataclass(frozen=True)
 class Extractor:
-    """Makes the features of lesions; `encode` comes from `features.encoders`."""
+    """Makes the features of lesions.
+
+    Attributes:
+        encode: from `features.encoders`.
+        network: trained on the diagnoses, crops [N, S, S, 3] to features [N, K]; None before it is trained.
+        network_names: the names of these.
+    """
 
     features: Features
     encode: FeatureEncoder
+    network: Callable[[Crops], Floats] | None = None
+    network_names: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
         """The names of the features, in order."""
-        return [*self.encode.names, *measure_names(self.features)]
+        return [*self.encode.names, *measure_names(self.features), *self.network_names]
 
     def measure(self, image: Pixels, mask: Mask, probability: Floats | None) -> Measured:
         """Crop and measure a lesion; safe in threads. Shapes as in `Prediction`."""
-        crop = crop_for_encoder(image, mask, self.features) if self.encode.models else None
+        crops = self.features.encoders or self.features.trained
+        crop = crop_for_encoder(image, mask, self.features) if crops else None
         return Measured(crop, measure_lesion(image, mask, probability, self.features))
 
     def combine(self, measured: Sequence[Measured], patients: Sequence[Mapping[str, float]]) -> Floats:
         """Features [N, F] of lesions; runs the encoders on all crops at once."""
-        crops = [each.crop for each in measured if each.crop is not None]
-        encoded = self.encode(np.stack(crops)) if crops else np.empty((len(measured), 0), np.float32)
+        crops = crops_of(measured)
+        encoded = self.encode(crops) if self.encode.models else np.empty((len(measured), 0), np.float32)
+        answers = [] if self.network is None else [self.network(crops)]
         named = [
             measures_in_order(each.measures, patient, self.features)
             for each, patient in zip(measured, patients, strict=True)
         ]
-        return np.concatenate([encoded, np.stack(named)], 1)
+        return np.concatenate([encoded, np.stack(named), *answers], 1)
+
+
+def crops_of(measured: Sequence[Measured]) -> Crops:
+    """The crops of lesions, uint8 [N, S, S, 3]; [N, 0, 0, 3] if no crops are made."""
+    crops = [each.crop for each in measured if each.crop is not None]
+    return np.stack(crops) if crops else np.empty((len(measured), 0, 0, 3), np.uint8)
 
 
 def measure_files(
@@ -104,10 +121,11 @@ def cached_features(
     patients: Mapping[str, Mapping[str, float]],
     *,
     visible: bool = True,
-) -> Floats:
-    """Features [N, F] of images, from chunk_<i>.npz in `folder` or by `measure`, which gets ids.
+) -> tuple[Floats, Crops]:
+    """Features [N, F] and crops of images, from chunk_<i>.npz in `folder` or by `measure`, which gets ids.
 
-    A chunk holds two plain arrays, `ids` and `features`; one of other ids is made again.
+    A chunk holds plain arrays, `ids`, `features` and `crops`; one of other ids is made again. Crops are kept only for
+    `features.trained`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
@@ -117,17 +135,21 @@ def cached_features(
             path = folder / f"chunk_{number:04}.npz"
             part = _load_chunk(path, ids, len(extractor.names))
             if part is None:
-                part = extractor.combine(list(measure(ids)), [patients.get(each, {}) for each in ids])
+                measured = list(measure(ids))
+                features = extractor.combine(measured, [patients.get(each, {}) for each in ids])
+                kept = crops_of(measured if extractor.features.trained else [])
                 with replacing(path) as temporary:
-                    np.savez(temporary, ids=np.array(ids), features=part)
+                    np.savez(temporary, ids=np.array(ids), features=features, crops=kept)
+                part = features, kept
             parts.append(part)
             bar.update(len(ids))
-    return np.concatenate(parts)
+    features, crops = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return features, crops
 
 
-def _load_chunk(path: Path, ids: Sequence[str], width: int) -> Floats | None:
+def _load_chunk(path: Path, ids: Sequence[str], width: int) -> tuple[Floats, Crops] | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as chunk:
-        found, features = chunk["ids"], chunk["features"]
-    return features if found.tolist() == list(ids) and features.shape == (len(ids), width) else None
+        found, features, crops = chunk["ids"], chunk["features"], chunk["crops"]
+    return (features, crops) if found.tolist() == list(ids) and features.shape == (len(ids), width) else None

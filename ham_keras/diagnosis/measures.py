@@ -16,7 +16,7 @@ from ham_keras.diagnosis.view import Floats, View, make_view
 
 Measures = dict[str, float]
 ASYMMETRY, BORDER, COLOUR, DIAMETER = "asymmetry (A)", "border (B)", "colours (C)", "diameter (D)"
-TEXTURE, DOUBT, PATIENT = "texture", "doubt of the segmentation", "patient"
+TEXTURE, DOUBT, NETWORK, PATIENT = "texture", "doubt of the segmentation", "trained network", "patient"
 
 
 def measure_size(mask: Mask) -> Measures:
@@ -78,7 +78,7 @@ def group_of(name: str) -> str:
         return PATIENT
     prefixes = {
         "asymmetry": ASYMMETRY, "axis_ratio": ASYMMETRY, "area": DIAMETER, "diameter": DIAMETER,
-        "texture": TEXTURE, "pattern": TEXTURE, "doubt": DOUBT,
+        "texture": TEXTURE, "pattern": TEXTURE, "doubt": DOUBT, "network": NETWORK,
         **dict.fromkeys(("lesion", "skin", "difference", "variegation", "colour", "centre_rim", "share"), COLOUR),
     }  # fmt: skip
     return next((group for prefix, group in prefixes.items() if name.startswith(prefix)), BORDER)

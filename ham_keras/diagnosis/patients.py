@@ -107,19 +107,26 @@ def with_known_diagnosis(
 
 
 def with_known_records(sides: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
-    """The records of each side that have a diagnosis; warns of the others.
+    """The records of each side with a diagnosis that training images have; warns of the others.
 
     Raises:
-        HamError: a side has none.
+        HamError: a side has none, or all training images have the same.
     """
-    known = {side: [record for record in records if record.diagnosis != UNKNOWN] for side, records in sides.items()}
-    for side, records in known.items():
-        missing = len(sides[side]) - len(records)
+    classes = {common_name(record.diagnosis) for record in sides["train"]} - {UNKNOWN}
+    if len(classes) < 2:
+        found = f"only {', '.join(classes)}" if classes else "none in any table of the data folder"
+        raise HamError(f"train: expected images of at least two diagnoses, found {found}")
+    kept = {side: [each for each in sides[side] if common_name(each.diagnosis) in classes] for side in sides}
+    for side, records in kept.items():
+        left_out = sorted({common_name(each.diagnosis) for each in sides[side]} - classes)
         if not records:
-            raise HamError(f"{side}: no image has a diagnosis in any table of the data folder")
-        if missing:
-            warn(f"{side}: {missing} images have no diagnosis in any table of the data folder; left out")
-    return known
+            raise HamError(f"{side}: no image has one of the training images' diagnoses, {', '.join(sorted(classes))}")
+        if left_out:
+            warn(
+                f"{side}: {len(sides[side]) - len(records)} images have the diagnosis {', '.join(left_out)}, which no "
+                f"training image has; left out"
+            )
+    return kept
 
 
 def tables_in(root: Path) -> list[Path]:

@@ -37,6 +37,35 @@ def probability_columns(classes: Sequence[str], probabilities: Floats) -> dict[s
     return {f"p_{name}": round(float(value), DECIMALS) for name, value in zip(classes, values, strict=True)}
 
 
+def labels_of(images: Sequence[Diagnosed], classes: Sequence[str]) -> Labels:
+    """The index in `classes` of each image's diagnosis."""
+    return np.array([classes.index(common_name(image.diagnosis)) for image in images])
+
+
+def probability_rows(
+    probabilities: Floats, images: Sequence[Diagnosed], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The rows of per_image.csv."""
+    return [
+        {
+            "image_id": image.image_id,
+            "lesion_id": image.lesion_id,
+            "diagnosis": common_name(image.diagnosis),
+            "predicted": classes[int(row.argmax())],
+            **probability_columns(classes, row),
+        }
+        for image, row in zip(images, probabilities, strict=True)
+    ]
+
+
+def save_network_scores(
+    folder: DiagnosisFolder, name: str, trees: Trees, answers: Floats, images: Sequence[Diagnosed]
+) -> None:
+    """Write scores/<name>/network.csv, as per_image.csv: the softmax of the network of `features.trained` itself."""
+    softmax = np.exp(answers) / np.exp(answers).sum(1, keepdims=True)
+    save_csv(folder.scores(name) / "network.csv", probability_rows(softmax, images, trees.classes))
+
+
 def save_scores(
     folder: DiagnosisFolder,
     name: str,
@@ -48,17 +77,8 @@ def save_scores(
 ) -> dict[str, Any]:
     """Write scores/<name>/per_image.csv and summary.json; returns the content of the latter."""
     probabilities = trees.probabilities(features)
-    labels = np.array([trees.classes.index(common_name(image.diagnosis)) for image in images])
-    rows = [
-        {
-            "image_id": image.image_id,
-            "lesion_id": image.lesion_id,
-            "diagnosis": trees.classes[label],
-            "predicted": trees.classes[int(row.argmax())],
-            **probability_columns(trees.classes, row),
-        }
-        for image, label, row in zip(images, labels, probabilities, strict=True)
-    ]
+    labels = labels_of(images, trees.classes)
+    rows = probability_rows(probabilities, images, trees.classes)
     save_csv(folder.scores(name) / "per_image.csv", rows)
     lesions = [image.lesion_id for image in images]
     summary = {"run": folder.folder.resolve().name, "set": name, **made_from} | summarise_diagnoses(

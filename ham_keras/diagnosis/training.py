@@ -10,15 +10,15 @@ from ham_keras.data.records import Record
 from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.encoders import FeatureEncoder
 from ham_keras.diagnosis.explaining import save_importances
-from ham_keras.diagnosis.features import Extractor, Measured, cached_features, measure_files
+from ham_keras.diagnosis.features import Crops, Extractor, Measured, cached_features, measure_files
 from ham_keras.diagnosis.folder import DiagnosisFolder
+from ham_keras.diagnosis.network import network_names, train_networks
 from ham_keras.diagnosis.patients import common_name, read_patients
 from ham_keras.diagnosis.report import report_diagnosis
-from ham_keras.diagnosis.scoring import save_scores
+from ham_keras.diagnosis.scoring import labels_of, save_network_scores, save_scores
 from ham_keras.diagnosis.segmentation import SegmentationRun, choose_masks, needs_network, weights_digest
 from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, import_xgboost, train_trees
 from ham_keras.environment import describe_environment
-from ham_keras.errors import HamError, SettingError
 from ham_keras.files import replacing, save_json
 from ham_keras.models.precision import describe_device
 from ham_keras.prediction.predictor import load_predictor
@@ -39,18 +39,24 @@ def train_and_score(
     Cached features and trained seeds of an interrupted call are used.
 
     Raises:
-        HamError: an image cannot be read, weights are not available, or a side lacks a diagnosis.
+        HamError: an image cannot be read, or weights are not available.
     """
     import_xgboost()
-    classes = known_classes(sides)
+    classes = sorted({common_name(record.diagnosis) for record in sides["train"]})
     save_json(folder.environment, describe_environment(describe_device(), "float32"))
     counts = ", ".join(f"{len(records)} {side}" for side, records in sides.items())
     print(f"{folder.folder}: {len(classes)} diagnoses ({', '.join(classes)}), {counts} images")
-    features, names = make_features(config, folder, segmentation, sides, visible=visible)
-    labels = {
-        side: np.array([classes.index(common_name(record.diagnosis)) for record in records])
-        for side, records in sides.items()
-    }
+    labels = {side: labels_of(records, classes) for side, records in sides.items()}
+    features, crops, names = make_features(config, folder, segmentation, sides, visible=visible)
+    answers: dict[str, Floats] = {}
+    if config.features.trained:
+        networks, unseen = train_networks(
+            folder.classifier, config.network, segmentation.run, segmentation.config, crops["train"], labels["train"],
+            sides["train"], len(classes), visible=visible,
+        )  # fmt: skip
+        answers = {"train": unseen, "val": networks(crops["val"]), "test": networks(crops["test"])}
+        features = {side: np.concatenate([features[side], answers[side]], 1) for side in features}
+        names = [*names, *network_names(classes)]
     trees = _train(config, folder, features, labels, classes, names)
     described = trees.describe() | {"weights_sha256": weights_digest(segmentation, config.features)}
     save_json(folder.classifier / CLASSIFIER, described)
@@ -58,27 +64,10 @@ def train_and_score(
     print(f"trees: {rounds} rounds of {len(classes)} trees, the best on the validation side")
     save_importances(folder, trees, features["test"])
     for side in ("val", "test"):
+        if side in answers:
+            save_network_scores(folder, side, trees, answers[side], sides[side])
         save_scores(folder, side, trees, features[side], sides[side], {"data": config.data.root, "split": side}, config)
     print(f"report: {report_diagnosis(folder, config, 'test')}")
-
-
-def known_classes(sides: Sides) -> list[str]:
-    """The diagnoses of the training side, sorted.
-
-    Raises:
-        HamError: fewer than two, or another side has one that the training side lacks.
-    """
-    found = {side: {common_name(record.diagnosis) for record in records} for side, records in sides.items()}
-    classes = sorted(found["train"])
-    if len(classes) < 2:
-        raise HamError(f"the training side has only the diagnosis {', '.join(classes)}; expected at least two")
-    for side, names in found.items():
-        if names - set(classes):
-            raise SettingError(
-                "data.split_file", f"no training image has the diagnosis {', '.join(sorted(names - set(classes)))}, "
-                f"which {side} has; use another split or more images"
-            )  # fmt: skip
-    return classes
 
 
 def make_features(
@@ -88,8 +77,8 @@ def make_features(
     sides: Sides,
     *,
     visible: bool = True,
-) -> tuple[dict[str, Floats], list[str]]:
-    """The features [N, F] of each side and their names.
+) -> tuple[dict[str, Floats], dict[str, Crops], list[str]]:
+    """The features [N, F] of each side, its crops for `features.trained`, and the names of the features.
 
     Raises:
         HamError: an image or mask cannot be read, or weights are not available.
@@ -109,10 +98,12 @@ def make_features(
         return (measured for _, measured in measure_files(extractor, predictor, chosen, masks))
 
     made: dict[str, Floats] = {}
+    crops: dict[str, Crops] = {}
     for side, members in sides.items():
         ids = [record.image_id for record in members]
-        made[side] = cached_features(folder.features / side, extractor, ids, measure, patients, visible=visible)
-    return made, extractor.names
+        cached = cached_features(folder.features / side, extractor, ids, measure, patients, visible=visible)
+        made[side], crops[side] = cached
+    return made, crops, extractor.names
 
 
 def _train(

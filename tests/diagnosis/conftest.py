@@ -42,6 +42,7 @@ def small_diagnosis(trained: Run, two_diagnoses: Path) -> Any:
             "segmentation": str(trained.folder),
             "data": {"root": str(two_diagnoses)},
             "features": {"size_px": 32},
+            "network": {},
             "classifier": {"rounds": 5, "seeds": 2, "min_child_weight": 0, "colsample": 1.0},
             "score": {"bootstrap_resamples": 100},
         }

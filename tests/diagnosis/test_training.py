@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from ham_keras.config import load_config_as, parse_config_as
-from ham_keras.data.records import find_records
+from ham_keras.data.records import Record, find_records
 from ham_keras.diagnose import diagnose, main
 from ham_keras.diagnosis import features as features_module
-from ham_keras.diagnosis.config import DiagnosisConfig, Features
+from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.features import Extractor
+from ham_keras.diagnosis.patients import with_known_records
 from ham_keras.diagnosis.segmentation import choose_masks
 from ham_keras.diagnosis.trees import class_weights, load_trees, train_trees
 from ham_keras.errors import HamError
@@ -216,9 +217,20 @@ def test_changed_weights_are_noticed(small_diagnosis: Any, diagnosed: Path, trai
         load_trees(copy / "classifier")
 
 
-def test_defaults_are_valid() -> None:
-    assert Features().encoders[0].name == "segmentation"
-    for name in ("diagnosis", "diagnosis-sample"):
-        assert load_config_as(DiagnosisConfig, name).run.name == name
-    for option, file in (("--schema", "configs/diagnosis.schema.json"), ("--reference", "docs/reference/diagnosis.md")):
-        assert Path(file).exists(), f"python -m ham_keras.diagnose {option} > {file}"
+def test_images_of_other_diagnoses_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def side(*diagnoses: str) -> list[Record]:
+        return [Record(str(place), str(place), each, Path("a"), Path("b")) for place, each in enumerate(diagnoses)]
+
+    sides = {"train": side("mel", "nv", "unknown"), "val": side("nv", "bcc"), "test": side("nevus")}
+    kept = with_known_records(sides)
+    assert {name: [each.diagnosis for each in records] for name, records in kept.items()} == {
+        "train": ["mel", "nv"], "val": ["nv"], "test": ["nevus"],
+    }  # fmt: skip
+    warnings = capsys.readouterr().err
+    assert (
+        "train: 1 images have the diagnosis unknown" in warnings and "val: 1 images have the diagnosis bcc" in warnings
+    )
+    with pytest.raises(HamError, match="val: no image has one of the training images' diagnoses, mel, nv"):
+        with_known_records(sides | {"val": side("bcc")})
+    with pytest.raises(HamError, match="train: expected images of at least two diagnoses, found only nv"):
+        with_known_records(sides | {"train": side("nv", "nv")})
