@@ -14,7 +14,7 @@ from typing import Any
 
 PACKAGES = (
     "ham-keras", "tensorflow", "keras", "keras-tuner", "segmentation-models", "albumentations",
-    "opencv-python-headless", "numpy", "pillow",
+    "opencv-python-headless", "numpy", "pillow", "scikit-image", "xgboost",
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def measure_colours(view: View) -> dict[str, float]:
     depth = view.depth_px[inside]
     inner = depth >= np.median(depth)
     found["centre_rim_lightness"] = lesion[inner, 0].mean() - lesion[~inner, 0].mean() if not inner.all() else 0.0
-    nearest = np.argmin(((lesion[:, None] - _LAB) ** 2).sum(2), axis=1)
+    nearest = np.argmin((_LAB**2).sum(1) - 2 * lesion @ _LAB.T, axis=1)  # the squared distance but for |lesion|^2
     shares = np.bincount(nearest, minlength=len(COLOURS)) / len(lesion)
     found |= {f"share_{name}": share for name, share in zip(COLOURS, shares, strict=True)}
     found["colours"] = (shares >= COUNTED_SHARE).sum()

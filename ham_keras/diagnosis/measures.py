@@ -15,6 +15,10 @@ from ham_keras.diagnosis.texture import measure_doubt, measure_texture
 from ham_keras.diagnosis.view import Floats, View, make_view
 
 Measures = dict[str, float]
+WORDS = {
+    "difference_": "lesion minus skin: ", "asymmetry_": "asymmetry about the axis: ", "pattern_": "binary pattern ",
+    "colour_asymmetry_": "colour asymmetry about the axis: ", "network_": "trained network: ", "on_": "localisation: ",
+}  # fmt: skip
 ASYMMETRY, BORDER, COLOUR, DIAMETER = "asymmetry (A)", "border (B)", "colours (C)", "diameter (D)"
 TEXTURE, DOUBT, NETWORK, PATIENT = "texture", "doubt of the segmentation", "trained network", "patient"
 
@@ -88,6 +92,9 @@ def in_words(name: str) -> str:
     """A feature's name for people."""
     if "/" in name:
         return f"{group_of(name)}, channel {name.rpartition('/')[2]}"
+    for beginning, words in WORDS.items():
+        if name.startswith(beginning):
+            return (words + name.removeprefix(beginning)).replace("_", " ")
     return name.replace("_", " ")
 
 

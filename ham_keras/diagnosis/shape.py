@@ -14,11 +14,11 @@ Matrix = npt.NDArray[np.float64]
 
 def principal_axes(mask: Mask) -> tuple[Matrix, Matrix, Matrix]:
     """The centroid (x, y), the directions of the major and minor axis [2, 2] and the standard deviations along them."""
-    rows, columns = np.nonzero(mask)
-    points = np.stack([columns, rows]).astype(np.float64)
-    centre = points.mean(1)
+    found = cv2.moments(mask, binaryImage=True)
+    centre = np.array([found["m10"], found["m01"]]) / found["m00"]
+    covariance = np.array([[found["mu20"], found["mu11"]], [found["mu11"], found["mu02"]]]) / found["m00"]
     # A pixel is a square of variance 1/12, so that a line of pixels has a width.
-    variances, axes = np.linalg.eigh(np.cov(points, bias=True).reshape(2, 2) + np.eye(2) / 12)
+    variances, axes = np.linalg.eigh(covariance + np.eye(2) / 12)
     return centre, axes.T[::-1], np.sqrt(variances[::-1])
 
 
@@ -52,29 +52,26 @@ def measure_shape(mask: Mask) -> dict[str, float]:
     centre, axes, deviations = principal_axes(mask)
     outside = [float((mask & (1 - np.asarray(mirrored(mask, centre, axis)))).sum()) / area for axis in axes]
     perimeter = float(perimeter_crofton(mask, directions=4))
-    rows, columns = np.nonzero(mask)
-    corners = np.stack([columns, rows], 1).astype(np.float32)
-    # Corners of the pixels instead of their centres.
-    hull = cv2.convexHull(
-        np.concatenate([corners + np.array([x, y]) for x in (0, 1) for y in (0, 1)]).astype(np.float32)
-    )
     border = mask > cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
-    distances = np.hypot(*(np.argwhere(border)[:, ::-1] - centre).T)
+    outline = np.argwhere(border)[:, ::-1]
+    # Corners of the pixels instead of their centres.
+    corners = np.concatenate([outline + np.array([x, y]) for x in (0, 1) for y in (0, 1)])
+    hull = cv2.convexHull(corners.astype(np.int32))
+    distances = np.hypot(*(outline - centre).T)
     return {
         "asymmetry_major": outside[0],
         "asymmetry_minor": outside[1],
         "axis_ratio": float(deviations[1] / deviations[0]),
         "compactness": 4 * np.pi * area / perimeter**2 if perimeter else 1.0,
         "solidity": area / float(cv2.contourArea(hull)),
-        "fractal_dimension": _box_dimension(border),
+        "fractal_dimension": _box_dimension(outline),
         "radial_deviation": float(distances.std() / distances.mean()) if distances.any() else 0.0,
         "parts": float(cv2.connectedComponents(mask, connectivity=8)[0] - 1),
     }
 
 
-def _box_dimension(border: npt.NDArray[np.bool_]) -> float:
-    """The slope of log(number of boxes that meet the border) against log(1 / side of the box)."""
-    rows, columns = np.nonzero(border)
-    counts = [len(np.unique(rows // side * border.shape[1] + columns // side)) for side in BOXES_PX]
+def _box_dimension(outline: npt.NDArray[np.int64]) -> float:
+    """The slope of log(boxes that the pixels (x, y) of the outline meet) against log(1 / side of the box)."""
+    counts = [len(np.unique(outline // side @ np.array([1, 1 << 16]))) for side in BOXES_PX]
     slope, _ = np.polyfit(np.log(BOXES_PX), np.log(counts), 1)
     return float(-slope)

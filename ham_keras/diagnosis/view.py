@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ham_keras.diagnosis.crops import Mask, Pixels, lesion_box
 
-LONGEST_PX = 192  # side of a view
+LONGEST_PX = 128  # side of a view
 MARGIN = 0.25
 Floats = npt.NDArray[np.float32]
 
