@@ -80,7 +80,7 @@ def from_columns(config: DiagnosisConfig, run: DiagnosisFolder, wanted: Callable
         )
         for place in range(settings.seeds)
     ]  # fmt: skip
-    return Trees(trees.classes, kept, boosters).probabilities(features[side])
+    return Trees(trees.classes, kept, boosters, trees.odds).probabilities(features[side])
 
 
 def training_labels(run: DiagnosisFolder, trees: Trees, side: str, config: DiagnosisConfig) -> np.ndarray:
@@ -111,11 +111,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         assert variant_ids == ids
     for name, wanted in COLUMNS.items():
         found[name] = from_columns(config, own, wanted, args.side)
-    counts = np.bincount(training_labels(own, load_trees(own.classifier)[0], "train", config), minlength=len(classes))
+    trees, _ = load_trees(own.classifier)
+    counts = np.bincount(training_labels(own, trees, "train", config), minlength=len(classes))
     found["prior"] = np.tile(counts / counts.sum(), (len(labels), 1))
     if config.features.trained:
         *_, found["network"] = read_probabilities(own.scores(args.side) / "network.csv")
-    options = {"resamples": config.score.bootstrap_resamples}
+    options: dict[str, Any] = {"odds": trees.odds, "resamples": config.score.bootstrap_resamples}
     scores = {name: summarise_diagnoses(each, labels, classes, lesions, **options) for name, each in found.items()}
     differences = {
         name: paired_difference(found[OWN], each, labels, classes, lesions, **options)

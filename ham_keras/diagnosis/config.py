@@ -125,6 +125,11 @@ class Classifier(Section):
         description="An image weighs (1 / frequency of its diagnosis) to this power: 0 favours frequent diagnoses, 1 "
         "weighs all diagnoses the same.",
     )
+    decision_power: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5,
+        description="The answer is the diagnosis with the highest probability / (frequency in training) to this power; "
+        "0 answers the most probable one. It does not change probabilities.",
+    )
     seeds: Annotated[int, Field(ge=1, le=20)] = Field(3, description="Classifiers, with seeds `seed`, `seed` + 1, ...")
     seed: Seed = Field(0, description="Seed of the first.")
 

@@ -12,7 +12,7 @@ from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.errors import HamError
 from ham_keras.runs import WorkFolder
 
-CONFIG = "diagnosis.json"
+CONFIG, PAGE = "diagnosis.json", "report.html"
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class DiagnosisFolder(WorkFolder):
 
     @property
     def finished(self) -> bool:
-        """Whether the test side is scored; its summary is written last."""
-        return self.summary("test").exists()
+        """Whether the test side is scored and reported; the report is written last."""
+        return self.summary("test").exists() and (self.report("test") / PAGE).exists()
 
 
 def open_diagnosis(config: DiagnosisConfig, *, overwrite: bool = False) -> AbstractContextManager[DiagnosisFolder]:

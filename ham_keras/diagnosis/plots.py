@@ -77,7 +77,7 @@ def save_confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], path
     places = range(len(classes))
     axes.set_xticks(places, classes)
     axes.set_yticks(places, [f"{name} ({total})" for name, total in zip(classes, numbers.sum(1), strict=True)])
-    axes.set(xlabel="most probable diagnosis", ylabel="diagnosis", title="Confusion matrix")
+    axes.set(xlabel="answer", ylabel="diagnosis", title="Confusion matrix")
     save_figure(figure, path)
 
 

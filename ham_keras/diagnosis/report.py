@@ -49,6 +49,7 @@ def report_diagnosis(folder: DiagnosisFolder, config: DiagnosisConfig, name: str
             "summary": summary,
             "scores": list(statistics_of(classes)),
             "melanoma": MELANOMA in classes,
+            "answer": _answer(config),
             "facts": _facts(folder, config, summary),
             "groups": groups,
             "diagnoses": DIAGNOSES,
@@ -56,6 +57,13 @@ def report_diagnosis(folder: DiagnosisFolder, config: DiagnosisConfig, name: str
         content = {"run": view["run"], "set": name, "summary": summary, "groups": groups}
         save_page("diagnosis.html", part, content, view)
     return target / PAGE
+
+
+def _answer(config: DiagnosisConfig) -> str:
+    power = config.classifier.decision_power
+    if not power:
+        return "the most probable diagnosis"
+    return f"the diagnosis with the highest probability / frequency in training to the power {power:g}"
 
 
 def _facts(folder: DiagnosisFolder, config: DiagnosisConfig, summary: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -85,6 +93,7 @@ def _facts(folder: DiagnosisFolder, config: DiagnosisConfig, summary: dict[str, 
             "Kind": f"XGBoost, {classifier.seeds} seeds averaged",
             "Rounds": ", ".join(map(str, described["rounds"])),
             "Class weights": f"1 / frequency to the power {classifier.class_weight_power:g}",
+            "Answer": _answer(config),
             "Trees": f"depth {classifier.max_depth}, learning rate {classifier.learning_rate:g}",
         },
         "Machine": {

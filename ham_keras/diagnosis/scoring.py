@@ -42,17 +42,15 @@ def labels_of(images: Sequence[Diagnosed], classes: Sequence[str]) -> Labels:
     return np.array([classes.index(common_name(image.diagnosis)) for image in images])
 
 
-def probability_rows(
-    probabilities: Floats, images: Sequence[Diagnosed], classes: Sequence[str]
-) -> list[dict[str, Any]]:
+def probability_rows(probabilities: Floats, images: Sequence[Diagnosed], trees: Trees) -> list[dict[str, Any]]:
     """The rows of per_image.csv."""
     return [
         {
             "image_id": image.image_id,
             "lesion_id": image.lesion_id,
             "diagnosis": common_name(image.diagnosis),
-            "predicted": classes[int(row.argmax())],
-            **probability_columns(classes, row),
+            "answer": trees.classes[int((row * trees.odds).argmax())],
+            **probability_columns(trees.classes, row),
         }
         for image, row in zip(images, probabilities, strict=True)
     ]
@@ -63,7 +61,7 @@ def save_network_scores(
 ) -> None:
     """Write scores/<name>/network.csv, as per_image.csv: the softmax of the network of `features.trained` itself."""
     softmax = np.exp(answers) / np.exp(answers).sum(1, keepdims=True)
-    save_csv(folder.scores(name) / "network.csv", probability_rows(softmax, images, trees.classes))
+    save_csv(folder.scores(name) / "network.csv", probability_rows(softmax, images, trees))
 
 
 def save_scores(
@@ -78,11 +76,11 @@ def save_scores(
     """Write scores/<name>/per_image.csv and summary.json; returns the content of the latter."""
     probabilities = trees.probabilities(features)
     labels = labels_of(images, trees.classes)
-    rows = probability_rows(probabilities, images, trees.classes)
+    rows = probability_rows(probabilities, images, trees)
     save_csv(folder.scores(name) / "per_image.csv", rows)
     lesions = [image.lesion_id for image in images]
     summary = {"run": folder.folder.resolve().name, "set": name, **made_from} | summarise_diagnoses(
-        probabilities, labels, trees.classes, lesions, resamples=config.score.bootstrap_resamples
+        probabilities, labels, trees.classes, lesions, odds=trees.odds, resamples=config.score.bootstrap_resamples
     )
     save_json(folder.summary(name), summary)
     print(f"\n{format_scores(summary, f'{folder.folder}: {name}')}")

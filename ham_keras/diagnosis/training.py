@@ -17,7 +17,7 @@ from ham_keras.diagnosis.patients import common_name, read_patients
 from ham_keras.diagnosis.report import report_diagnosis
 from ham_keras.diagnosis.scoring import labels_of, save_network_scores, save_scores
 from ham_keras.diagnosis.segmentation import SegmentationRun, choose_masks, needs_network, weights_digest
-from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, import_xgboost, train_trees
+from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, class_weights, import_xgboost, train_trees
 from ham_keras.environment import describe_environment
 from ham_keras.files import replacing, save_json
 from ham_keras.models.precision import describe_device
@@ -127,4 +127,5 @@ def _train(
         with replacing(path) as part:
             booster.save_model(part)
         boosters.append(booster)
-    return Trees(classes, names, boosters)
+    odds = class_weights(labels["train"], len(classes), settings.decision_power)
+    return Trees(classes, names, boosters, odds.tolist())

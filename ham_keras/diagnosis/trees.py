@@ -45,10 +45,14 @@ class Trees:
         classes: the diagnoses, in the order of the probabilities.
         names: of the features, in order.
         boosters: one per seed, cut at its best round.
+        odds: [K], by which probabilities are multiplied to answer with one diagnosis.
     """
 
-    def __init__(self, classes: Sequence[str], names: Sequence[str], boosters: Sequence[Any]) -> None:
+    def __init__(
+        self, classes: Sequence[str], names: Sequence[str], boosters: Sequence[Any], odds: Sequence[float]
+    ) -> None:
         self.classes, self.names, self.boosters = list(classes), list(names), list(boosters)
+        self.odds = np.array(odds, np.float64)
 
     def probabilities(self, features: Floats) -> Floats:
         """Probabilities [N, K] of features [N, F]."""
@@ -72,7 +76,7 @@ class Trees:
     def describe(self) -> dict[str, Any]:
         """The content of classifier.json that `load_trees` needs."""
         rounds = [booster.num_boosted_rounds() for booster in self.boosters]
-        return {"classes": self.classes, "features": self.names, "rounds": rounds}
+        return {"classes": self.classes, "features": self.names, "rounds": rounds, "odds": self.odds.tolist()}
 
 
 def load_trees(folder: Path) -> tuple[Trees, dict[str, Any]]:
@@ -90,7 +94,7 @@ def load_trees(folder: Path) -> tuple[Trees, dict[str, Any]]:
             if booster.num_features() != len(content["features"]):
                 raise ValueError(f"seed_{place}.json has {booster.num_features()} features")
             boosters.append(booster)
-        return Trees(content["classes"], content["features"], boosters), content
+        return Trees(content["classes"], content["features"], boosters, content["odds"]), content
     except FileNotFoundError:
         raise HamError(f"{folder}: has no classifier yet; run diagnose with its config first") from None
     except (ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:

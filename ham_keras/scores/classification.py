@@ -13,6 +13,7 @@ from ham_keras.scores.bootstrap import bootstrap_statistic
 
 Floats = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
+Odds = npt.NDArray[np.float64] | float
 MELANOMA = "mel"
 SPECIFICITIES = (90, 95)  # percent, at which the sensitivity of melanoma is reported
 BINS = 10  # of confidence
@@ -41,14 +42,14 @@ def macro_auc(probabilities: Floats, labels: Labels) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def balanced_accuracy(probabilities: Floats, labels: Labels) -> float:
-    """The mean sensitivity of the classes that have images, for the most probable class."""
-    return float(np.mean([np.mean(probabilities[labels == k].argmax(1) == k) for k in np.unique(labels)]))
+def balanced_accuracy(answers: Labels, labels: Labels) -> float:
+    """The mean sensitivity of the classes that have images."""
+    return float(np.mean([np.mean(answers[labels == k] == k) for k in np.unique(labels)]))
 
 
-def accuracy(probabilities: Floats, labels: Labels) -> float:
-    """The share of images whose most probable class is right."""
-    return float(np.mean(probabilities.argmax(1) == labels))
+def accuracy(answers: Labels, labels: Labels) -> float:
+    """The share of images whose answer is right."""
+    return float(np.mean(answers == labels))
 
 
 def sensitivity_at_specificity(scores: Floats, positive: npt.NDArray[np.bool_], specificity: float) -> float:
@@ -87,22 +88,31 @@ def calibration_error(probabilities: Floats, labels: Labels) -> float:
     return float(sum(each["images"] * abs(each["confidence"] - each["accuracy"]) for each in bins) / len(labels))
 
 
-def confusion(probabilities: Floats, labels: Labels) -> list[list[int]]:
-    """Number of images by class (row) and most probable class (column)."""
-    classes = probabilities.shape[1]
-    counts = np.bincount(labels * classes + probabilities.argmax(1), minlength=classes**2)
+def confusion(answers: Labels, labels: Labels, classes: int) -> list[list[int]]:
+    """Number of images by class (row) and answer (column)."""
+    counts = np.bincount(labels * classes + answers, minlength=classes**2)
     return [[int(count) for count in row] for row in counts.reshape(classes, classes)]
 
 
 Statistic = Callable[[Floats, Labels], float]
 
 
-def statistics_of(classes: Sequence[str]) -> dict[str, Statistic]:
-    """The scores of a summary, by name; those of melanoma only if it is one of the classes."""
+def statistics_of(classes: Sequence[str], odds: Odds = 1.0) -> dict[str, Statistic]:
+    """The scores of a summary, by name; those of melanoma only if it is one of the classes.
+
+    The answer is the class with the highest probability times its `odds`.
+    """
+
+    def of_answers(probabilities: Floats, labels: Labels, score: Callable[[Labels, Labels], float]) -> float:
+        return score((probabilities * odds).argmax(1), labels)
+
     overall: dict[str, Statistic] = {
-        "macro_auc": macro_auc, "balanced_accuracy": balanced_accuracy, "accuracy": accuracy, "log_loss": log_loss,
+        "macro_auc": macro_auc,
+        "balanced_accuracy": partial(of_answers, score=balanced_accuracy),
+        "accuracy": partial(of_answers, score=accuracy),
+        "log_loss": log_loss,
         "calibration_error": calibration_error,
-    }  # fmt: skip
+    }
     if MELANOMA not in classes:
         return overall
     place = list(classes).index(MELANOMA)
@@ -118,9 +128,17 @@ def statistics_of(classes: Sequence[str]) -> dict[str, Statistic]:
 
 
 def summarise_diagnoses(
-    probabilities: Floats, labels: Labels, classes: Sequence[str], lesions: Sequence[str], *, resamples: int = 2000
+    probabilities: Floats,
+    labels: Labels,
+    classes: Sequence[str],
+    lesions: Sequence[str],
+    *,
+    odds: Odds = 1.0,
+    resamples: int = 2000,
 ) -> dict[str, Any]:
     """Summarise the probabilities [N, K] of images whose classes are `labels`, indices of `classes`.
+
+    The answer is the class with the highest probability times its `odds`.
 
     Returns:
         {"images", "lesions", "classes", <score>: {"value", "interval"}, "by_diagnosis": {class: {"images", "auc",
@@ -128,34 +146,40 @@ def summarise_diagnoses(
         None where they or the value do not exist.
     """
     summary: dict[str, Any] = {"images": len(labels), "lesions": len(set(lesions)), "classes": list(classes)}
-    for name, statistic in statistics_of(classes).items():
+    for name, statistic in statistics_of(classes, odds).items():
 
         def of(chosen: Labels, statistic: Statistic = statistic) -> float:
             return statistic(probabilities[chosen], labels[chosen])
 
         interval = bootstrap_statistic(of, lesions, resamples=resamples)
         summary[name] = {"value": _known(statistic(probabilities, labels)), "interval": interval}
-    chosen = probabilities.argmax(1)
+    answers = (probabilities * odds).argmax(1)
     summary["by_diagnosis"] = {
         name: {
             "images": int((labels == place).sum()),
             "auc": _known(auc(probabilities[:, place], labels == place)),
-            "sensitivity": _share(chosen[labels == place] == place),
-            "specificity": _share(chosen[labels != place] != place),
+            "sensitivity": _share(answers[labels == place] == place),
+            "specificity": _share(answers[labels != place] != place),
         }
         for place, name in enumerate(classes)
     }
-    return summary | {
-        "reliability": reliability(probabilities, labels), "confusion": confusion(probabilities, labels)
-    }  # fmt: skip
+    counts = confusion(answers, labels, len(classes))
+    return summary | {"reliability": reliability(probabilities, labels), "confusion": counts}
 
 
 def paired_difference(
-    first: Floats, second: Floats, labels: Labels, classes: Sequence[str], lesions: Sequence[str], *, resamples: int
+    first: Floats,
+    second: Floats,
+    labels: Labels,
+    classes: Sequence[str],
+    lesions: Sequence[str],
+    *,
+    odds: Odds = 1.0,
+    resamples: int = 2000,
 ) -> dict[str, dict[str, Any]]:
     """For each score, that of `first` minus that of `second` on the same images: {"value", "interval"}."""
     found = {}
-    for name, statistic in statistics_of(classes).items():
+    for name, statistic in statistics_of(classes, odds).items():
 
         def difference(chosen: Labels, statistic: Statistic = statistic) -> float:
             return statistic(first[chosen], labels[chosen]) - statistic(second[chosen], labels[chosen])

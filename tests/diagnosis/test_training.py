@@ -33,7 +33,7 @@ def test_run_has_scores_report_and_importances(diagnosed: Path) -> None:
     rows = load_csv(diagnosed / "scores" / "test" / "per_image.csv")
     assert [row["image_id"] for row in rows] == load_json(diagnosed / "split.json")["test"]
     assert all(float(row["p_mel"]) + float(row["p_nv"]) == pytest.approx(1, abs=1e-5) for row in rows)
-    right = np.mean([row["diagnosis"] == row["predicted"] for row in rows])
+    right = np.mean([row["diagnosis"] == row["answer"] for row in rows])
     assert summary["accuracy"]["value"] == pytest.approx(right)
     page = (diagnosed / "reports" / "test" / "report.html").read_text()
     assert "not a medical device" in page and f"{summary['macro_auc']['value']:.4f}" in page

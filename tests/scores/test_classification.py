@@ -59,8 +59,21 @@ def test_agrees_with_scikit_learn() -> None:
     )
     assert log_loss(probabilities, labels) == pytest.approx(sklearn_log_loss(labels, probabilities))
     chosen = probabilities.argmax(1)
-    assert balanced_accuracy(probabilities, labels) == pytest.approx(balanced_accuracy_score(labels, chosen))
-    assert confusion(probabilities, labels) == confusion_matrix(labels, chosen).tolist()
+    assert balanced_accuracy(chosen, labels) == pytest.approx(balanced_accuracy_score(labels, chosen))
+    assert confusion(chosen, labels, 3) == confusion_matrix(labels, chosen).tolist()
+
+
+def test_odds_change_answers_and_nothing_else() -> None:
+    probabilities, labels = np.array([[0.2, 0.2, 0.6], [0.3, 0.1, 0.6], [0.1, 0.1, 0.8]]), np.array([1, 0, 2])
+    lesions = ["a", "b", "c"]
+    plain = summarise_diagnoses(probabilities, labels, CLASSES, lesions, resamples=100)
+    odds = np.array([2.5, 4.0, 1.0])
+    changed = summarise_diagnoses(probabilities, labels, CLASSES, lesions, odds=odds, resamples=100)
+    # 0.5, 0.8, 0.6 is answered with the second, 0.75, 0.4, 0.6 with the first, and 0.25, 0.4, 0.8 with the third.
+    assert (plain["accuracy"]["value"], changed["accuracy"]["value"]) == (pytest.approx(1 / 3), 1)
+    assert changed["confusion"] == np.eye(3, dtype=int).tolist()
+    for name in ("macro_auc", "log_loss", "calibration_error"):
+        assert changed[name] == plain[name], name
 
 
 def test_calibration_error_by_hand() -> None:
