@@ -1,6 +1,7 @@
-"""Lesion segmentation in dermoscopy photographs: train, score, predict and serve.
+"""Lesion segmentation in dermoscopy photographs: train, score, predict, diagnose and serve.
 
-`load` opens a trained run; `train`, `evaluate`, `predict`, `export` and `report` run the commands of the same names.
+`load` opens a trained run; `train`, `evaluate`, `predict`, `diagnose`, `export` and `report` run the commands of the
+same names.
 Heavy dependencies are imported when one of them is called.
 """
 
@@ -22,6 +23,7 @@ os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "0", "SM_FR
 from ham_keras.errors import HamError
 
 if TYPE_CHECKING:
+    from ham_keras.diagnose import diagnose as diagnose
     from ham_keras.evaluate import evaluate as evaluate
     from ham_keras.export import export as export
     from ham_keras.predict import predict as predict
@@ -32,23 +34,31 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["HamError", "__version__", "evaluate", "export", "load", "predict", "report", "train"]
+__all__ = ["HamError", "__version__", "diagnose", "evaluate", "export", "load", "predict", "report", "train"]
 
-COMMANDS = {"train", "evaluate", "predict", "export", "report"}
+COMMANDS = {"train", "evaluate", "predict", "diagnose", "export", "report"}
 
 
 def load(run: Folders) -> TrainedRun | TrainedEnsemble:
     """Load a trained run to segment images, or several, whose probabilities are averaged.
 
-    A cross-validation counts as its folds. A single run also has its `config` and `model`.
+    A cross-validation counts as its folds. A single run also has its `config` and `model`. A diagnosis run, a
+    `TrainedDiagnosis`, also diagnoses.
 
     >>> run = ham_keras.load("runs/base")
     >>> run.segment("photo.jpg").mask
     >>> ham_keras.load(["runs/base", "runs/other"]).segment("photo.jpg").mask
+    >>> ham_keras.load("runs/diagnosis").diagnose("photo.jpg").probabilities
 
     Raises:
-        HamError: `run` is not a run folder, or has no weights yet.
+        HamError: `run` is not a run folder, or is not trained yet.
     """
+    from ham_keras.diagnosis.folder import is_diagnosis
+
+    if isinstance(run, str | os.PathLike) and is_diagnosis(run):
+        from ham_keras.diagnosis.diagnoser import TrainedDiagnosis
+
+        return TrainedDiagnosis(run)
     from ham_keras.prediction.trained_run import load_trained
 
     return load_trained(run)

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"ask for this user and password; needed for a --host beyond this machine (default: ${AUTH}, which other "
         f"users of this machine cannot read)",
     )  # fmt: skip
+    parser.add_argument("--diagnosis", metavar="RUN", help="a diagnosis run, e.g. runs/diagnosis: shows probabilities")
     add_outline_arguments(parser)
     args = parser.parse_args(argv)
     user, _, password = (args.auth or "").partition(":")
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         outline = outline_from_arguments(args, load_ensemble(args.runs).agreed_outline())
-        with serve(args.runs, host=args.host, port=args.port, outline=outline, auth=auth) as url:
+        options = {"host": args.host, "port": args.port, "auth": auth, "diagnosis": args.diagnosis}
+        with serve(args.runs, outline=outline, **options) as url:
             print(
                 f"{url}: {', '.join(args.runs)}, press Ctrl-C to stop. Research use; not a medical device.", flush=True
             )

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from ham_keras.errors import DamagedFileError, HamError, program, run_command
-from ham_keras.settings import Config
+from ham_keras.settings import Config, WorkConfig
 from ham_keras.settings.kinds import WrittenFloat
 from ham_keras.settings.versions import RENAMED, VERSION, migrate, rename
 
@@ -27,7 +27,7 @@ __all__ = [
     "shipped_configs", "to_json",
 ]  # fmt: skip
 
-AnyConfig = TypeVar("AnyConfig", bound=Config)
+AnyConfig = TypeVar("AnyConfig", bound=WorkConfig)
 Overrides = Sequence[str] | Mapping[str, Any]  # ["train.epochs=5"] or {"train.epochs": 5}
 
 # setup.py installs the repository's configs/ into the package; in a clone they are beside it.
@@ -53,7 +53,7 @@ def load_config(path: Path | str, overrides: Overrides = ()) -> Config:
 
 
 def load_config_as(kind: type[AnyConfig], path: Path | str, overrides: Overrides = ()) -> AnyConfig:
-    """`load_config` for subclasses of `Config`."""
+    """`load_config` for other kinds of config."""
     path = Path(path)
     settings = _read_with_parents(_find(str(path)), ())
     _override(settings, overrides)
@@ -91,7 +91,7 @@ def parse_config(settings: dict[str, Any], source: str) -> Config:
 
 
 def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str) -> AnyConfig:
-    """`parse_config` for subclasses of `Config`."""
+    """`parse_config` for other kinds of config."""
     try:
         return kind.model_validate(rename(settings, source))
     except ValidationError as error:
@@ -100,7 +100,7 @@ def parse_config_as(kind: type[AnyConfig], settings: dict[str, Any], source: str
         raise HamError(f"{source}: " + "; ".join(lines[:3]) + more) from None
 
 
-def to_json(config: Config) -> str:
+def to_json(config: WorkConfig) -> str:
     """The config, and the version of its keys, as JSON text that `load_config` reads back to an equal config."""
     settings = {"version": VERSION, **config.model_dump(by_alias=True, exclude={"schema_"})}
     return json.dumps(settings, indent=2) + "\n"

@@ -17,7 +17,7 @@ from typing import Any
 
 PACKAGES = (
     "ham-keras", "tensorflow", "keras", "keras-tuner", "segmentation-models", "albumentations",
-    "opencv-python-headless", "numpy", "pillow",
+    "opencv-python-headless", "numpy", "pillow", "scikit-image", "xgboost",
 )  # fmt: skip
 
 ABSOLUTE = re.compile(r"(?<![\w.:/~<])~?/[^\s'\",;]+")  # an absolute path in a text

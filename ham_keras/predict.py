@@ -20,6 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ham_keras.diagnosis.folder import describe_classifier
 from ham_keras.errors import HamError, program, run_command, shown, warn
 from ham_keras.files import save_csv
 from ham_keras.prediction.arguments import (
@@ -28,8 +29,8 @@ from ham_keras.prediction.arguments import (
     outline_from_arguments,
     split_inputs,
 )
-from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
-from ham_keras.prediction.folder import PredictionFolder, describe_settings
+from ham_keras.prediction.ensemble import Ensemble, Folders, describe_settings, load_ensemble
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
 from ham_keras.settings import Outline
 
@@ -54,6 +55,7 @@ def predict(
     outline: Outline | None = None,
     *,
     probability_bits: int | None = None,
+    diagnosis: Path | str | None = None,
     overwrite: bool = False,
     engine: str = "local",
     workers: int | None = None,
@@ -72,13 +74,17 @@ def predict(
             include folders; see `inputs.find_inputs`.
         outline: the post-processing; that of the (first) run's config if None.
         probability_bits: 8 or 16 to also write probabilities/<id>.png, 0..255 or 0..65535, at the image's own size.
+        diagnosis: a diagnosis run that adds the columns p_<diagnosis> to predictions.csv; not with engine "ray".
         engine: "local", or "ray" to run `workers` processes on Ray, on this machine or on the cluster at RAY_ADDRESS.
             All machines of a cluster must see run, images and output under the same paths.
 
     Raises:
         HamError: `folder` is not a run or has no weights, no images are found, two images have the same name, or
-            `output` was made with other settings or holds files not written by this command.
+            `output` was made with other settings or holds files not written by this command; or `diagnosis` is not a
+            trained diagnosis run.
     """
+    if diagnosis is not None and engine == "ray":
+        raise HamError("--diagnosis: not with --engine ray; leave out one of them")
     ensemble = load_ensemble(folder)
     outline = outline or ensemble.agreed_outline()
     predictions = PredictionFolder(Path(output), probability_bits)
@@ -92,10 +98,12 @@ def predict(
     with predictions.opened():
         predictions.assign_ids(found.ids)
         made_with = describe_settings(ensemble, outline, probability_bits)
+        if diagnosis is not None:
+            made_with["diagnosis"] = describe_classifier(diagnosis)
         from_scratch = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         pending = [path for path in paths if from_scratch or not predictions.is_done(path)]
         if pending:
-            results = _segment(ensemble, outline, pending, predictions, engine, workers)
+            results = _segment(ensemble, outline, pending, predictions, diagnosis, engine, workers)
             predictions.start(made_with, pending)
             with tqdm(total=len(pending), desc="predicting", unit=" images", disable=None if visible else True) as bar:
                 for path, result in results:
@@ -133,6 +141,7 @@ def _segment(
     outline: Outline,
     paths: Sequence[Path],
     predictions: PredictionFolder,
+    diagnosis: Path | str | None,
     engine: str,
     workers: int | None,
 ) -> Iterator[tuple[Path, Any]]:
@@ -142,7 +151,12 @@ def _segment(
         return predict_on_ray(ensemble, outline, paths, predictions, workers)
     from ham_keras.prediction.predictor import load_predictor
 
-    return load_predictor(ensemble, outline).predict_files(paths, predictions.save)
+    predictor = load_predictor(ensemble, outline)
+    if diagnosis is None:
+        return predictor.predict_files(paths, predictions.save)
+    from ham_keras.diagnosis.diagnoser import Diagnoser
+
+    return Diagnoser(diagnosis).diagnose_files(predictor, paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,6 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--save-probabilities", type=int, choices=(8, 16), nargs="?", const=8, dest="probability_bits",
         help="also write probabilities/<id>.png in 8 (default) or 16 bits",
     )  # fmt: skip
+    parser.add_argument(
+        "--diagnosis", metavar="RUN", help="a diagnosis run, e.g. runs/diagnosis: adds columns p_<diagnosis>"
+    )
     parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, replacing existing outputs")
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: run in parallel on Ray (extra `ray`)")
     parser.add_argument(
@@ -172,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.output,
         outline_from_arguments(args, load_ensemble(runs).agreed_outline()),
         probability_bits=args.probability_bits,
+        diagnosis=args.diagnosis,
         overwrite=args.overwrite,
         engine=args.engine,
         workers=args.workers,

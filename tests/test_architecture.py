@@ -23,6 +23,7 @@ WINGS = (
     "serving",
     "reports",
     "experiments",
+    "diagnosis",
     "search",
     "demo",
 )

@@ -22,6 +22,8 @@ from ham_keras.config import (
     shipped_configs,
     to_json,
 )
+from ham_keras.diagnose import diagnosis_reference
+from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.errors import DamagedFileError, HamError, NewerVersionError
 from ham_keras.reference.schema import config_reference, json_schema
 from ham_keras.runs import differences
@@ -30,7 +32,8 @@ from ham_keras.settings import Outline
 from ham_keras.settings.versions import VERSION
 from ham_keras.tune import search_reference
 
-SCHEMAS = {"schema.json": Config, "tune.schema.json": TuneConfig}
+SCHEMAS = {"schema.json": Config, "tune.schema.json": TuneConfig, "diagnosis.schema.json": DiagnosisConfig}
+COMMANDS = {"schema.json": "config", "tune.schema.json": "tune", "diagnosis.schema.json": "diagnose"}
 CONFIGS = sorted(path for path in Path("configs").glob("*.json") if path.name not in SCHEMAS)
 
 
@@ -102,14 +105,18 @@ def test_shipped_config_loads_and_has_description_and_schema(path: Path) -> None
 
 @pytest.mark.parametrize(("name", "kind"), SCHEMAS.items(), ids=SCHEMAS)
 def test_schema_files_are_current(name: str, kind: type[Config]) -> None:
-    command = "python -m ham_keras.tune --schema" if kind is TuneConfig else "python -m ham_keras.config --schema"
+    command = f"python -m ham_keras.{COMMANDS[name]} --schema"
     assert Path("configs", name).read_text() == json_schema(kind), f"{command} > configs/{name}"
 
 
 @pytest.mark.parametrize(
     ("page", "command", "text"),
-    [("config", "config", config_reference), ("search", "tune", search_reference)],
-    ids=["config", "search"],
+    [
+        ("config", "config", config_reference),
+        ("search", "tune", search_reference),
+        ("diagnosis", "diagnose", diagnosis_reference),
+    ],
+    ids=["config", "search", "diagnosis"],
 )
 def test_reference_pages_are_current(page: str, command: str, text: Callable[[], str]) -> None:
     path = Path("docs", "reference", f"{page}.md")
@@ -222,7 +229,8 @@ def test_command_prints_resolved_config(tmp_path: Path, capsys: pytest.CaptureFi
 PURE = (
     "config", "settings", "data.records", "data.masks", "data.splits", "data.audit", "data.phantom",
     "scores.summary", "scores.pairing", "scores.table", "files", "runs", "errors", "train", "evaluate",
-    "compare", "results", "export", "client", "environment", "app", "models.registry", "models.initial_weights",
+    "compare", "results", "export", "client", "environment", "app", "diagnose", "models.registry",
+    "models.initial_weights",
 )  # fmt: skip
 
 
@@ -251,11 +259,13 @@ def test_shipped_config_is_found_by_name_after_a_file_of_that_name(
 def test_unknown_name_lists_all_shipped_configs(tmp_path: Path) -> None:
     assert set(shipped_configs()) == {path.stem for path in Path("configs").glob("*.json") if "schema" not in path.name}
     for name in shipped_configs():
-        assert load_config_as(TuneConfig if name == "tune" else Config, name).run.name == name
+        kind = SCHEMAS[json.loads(Path("configs", f"{name}.json").read_text())["$schema"]]
+        assert load_config_as(kind, name).run.name == name
     for name in ("bass", "base.json", "schema", "../base", str(tmp_path / "base")):
         with pytest.raises(HamError) as raised:
             load_config(name)
-        expected = "no such config file; expected a file, or a shipped config's name: base, full, mfsnet, sample, tune"
+        names = "base, diagnosis, diagnosis-sample, full, mfsnet, sample, tune"
+        expected = f"no such config file; expected a file, or a shipped config's name: {names}"
         assert str(raised.value) == f"{name}: {expected}"
 
 

@@ -30,6 +30,7 @@ ORDER = [
     "hair",
     "score",
     "predict",
+    "diagnose",
     "ensembles",
     "predict-on-ray",
     "report",
@@ -65,6 +66,11 @@ OUTPUTS = {
         "predictions/overlays",
         "smooth/predictions.csv",
         "soft/probabilities",
+    ],
+    "docs/how-to/diagnose.md": [
+        "runs/diagnosis/reports/test/report.html",
+        "runs/diagnosis/scores/other/summary.json",
+        "diagnosed/predictions.csv",
     ],
     "docs/how-to/ensembles.md": [
         "averaged-folds/predictions.csv",
@@ -143,7 +149,9 @@ def checkout(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shrink(settings: dict[str, Any]) -> dict[str, Any]:
-    if "extends" not in settings:
+    if "segmentation" in settings:
+        settings |= {"features": {"size_px": 32}, "classifier": {"rounds": 3, "seeds": 1}, "score": SMALL["score"]}
+    elif "extends" not in settings:
         for name, section in SMALL.items():
             settings[name] = settings.get(name, {}) | section
         settings["train"].pop("schedule", None)

@@ -32,8 +32,7 @@ from ham_keras.models.loading import load_model
 from ham_keras.predict import Outcome
 from ham_keras.predict import main as predict_main
 from ham_keras.prediction.arguments import split_inputs, split_overrides
-from ham_keras.prediction.ensemble import load_ensemble
-from ham_keras.prediction.folder import describe_settings
+from ham_keras.prediction.ensemble import describe_settings, load_ensemble
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Predictor, load_predictor
 from ham_keras.prediction.trained_run import TrainedRun

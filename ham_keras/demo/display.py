@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import PurePath
@@ -18,12 +19,14 @@ from ham_keras.data.overlay import draw_outline
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
 from ham_keras.prediction.predictor import Predictor, Shares, resize_to_image
+from ham_keras.reports.facts import DIAGNOSES
 from ham_keras.settings import Outline
 
 SHOWN_PX = 1200  # longest side of an image on the page
 OUTLINE_FRACTION = 1 / 300  # of that side
 COLOURS = cv2.COLORMAP_VIRIDIS
 Pixels = npt.NDArray[np.uint8]
+Diagnose = Callable[[Pixels, Any, Any], dict[str, float]]  # image, mask and probability to columns p_<diagnosis>
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,15 @@ def segment_for_display(predictor: Predictor, name: str, pixels: Pixels) -> Disp
     return DisplayedImage(name, (height_px, width_px), shown, predictor.predict_shares(pixels))
 
 
-def render_results(image: DisplayedImage, outline: Outline) -> str:
-    """Return HTML with the outline, the probability map, the measurements and the mask to download."""
+def render_results(image: DisplayedImage, outline: Outline, diagnose: Diagnose | None = None) -> str:
+    """Return HTML with the outline, the probability map, the measurements and the mask to download.
+
+    `diagnose` adds the probability of each diagnosis, see `Diagnoser.probabilities`.
+    """
     probability = image.probability
     mask = postprocess(probability, outline)
     measured = measure_mask(mask, probability)
+    diagnoses = "" if diagnose is None else render_diagnoses(_diagnose_shown(image, mask, probability, diagnose))
     mask_name = f"{PurePath(image.name).stem}_segmentation.png"
     mask_uri = _data_uri(255 * mask, "PNG")
     height_px, width_px = image.size
@@ -83,7 +90,27 @@ def render_results(image: DisplayedImage, outline: Outline) -> str:
   <a class="download" download="{escape(mask_name)}" href="{mask_uri}">Download the mask
     <small>PNG, {width_px} × {height_px} px, 0 and 255</small></a>
 </div>
-{_table(measured)}"""
+{diagnoses}{_table(measured)}"""
+
+
+def _diagnose_shown(
+    image: DisplayedImage, mask: Mask, probability: Probability, diagnose: Diagnose
+) -> dict[str, float]:
+    """Diagnose the reduced copy: the page does not keep the original."""
+    small = _resize_like(image.shown, mask, cv2.INTER_NEAREST), _resize_like(image.shown, probability, cv2.INTER_LINEAR)
+    return diagnose(image.shown, *small)
+
+
+def render_diagnoses(columns: dict[str, float]) -> str:
+    """Return HTML with a bar for each column p_<diagnosis>, the most probable first."""
+    rows = "".join(
+        f'<tr data-diagnosis="{escape(name)}"><th scope="row">{escape(DIAGNOSES.get(name, name).capitalize())}</th>'
+        f'<td>{100 * value:.1f} %</td><td class="share"><span style="width: {100 * value:.1f}%"></span></td></tr>'
+        for name, value in sorted(((key.removeprefix("p_"), columns[key]) for key in columns), key=lambda row: -row[1])
+    )
+    return f"""<h3>Probability of each diagnosis</h3>
+<p class="guess">From a classifier for research, not from a doctor: do not use it to decide about a person.</p>
+<table class="measurements diagnoses"><tbody>{rows}</tbody></table>"""
 
 
 def _draw_outline(image: DisplayedImage, mask: Mask) -> Pixels:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ham_keras.data.images import read_image
 from ham_keras.data.phantoms.photograph import draw_phantom
-from ham_keras.demo.display import DisplayedImage, render_results, segment_for_display, thumbnail
+from ham_keras.demo.display import Diagnose, DisplayedImage, render_results, segment_for_display, thumbnail
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.prediction.ensemble import Ensemble
@@ -41,8 +41,9 @@ Outputs = tuple[DisplayedImage | None, Any, str]  # the image to keep, a message
 class EventHandlers:
     """The page's event handlers for one network. Images are kept in memory, never on disk."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, diagnose: Diagnose | None = None) -> None:
         self.predictor = predictor
+        self.diagnose = diagnose
         self.lock = threading.Lock()
         self.examples = [draw_phantom(EXAMPLE_SEED, index, index, (600, 450))[0] for index in range(EXAMPLES)]
         predictor.predict_shares(self.examples[0])  # the first call is slow because it traces the graph
@@ -66,12 +67,12 @@ class EventHandlers:
         """Post-process the kept probabilities again, without running the network."""
         if image is None:
             return NO_RESULTS
-        return render_results(image, _outline(threshold, largest, holes))
+        return render_results(image, _outline(threshold, largest, holes), self.diagnose)
 
     def _segment(self, name: str, pixels: np.ndarray, outline: Outline) -> Outputs:
         with self.lock:
             image = segment_for_display(self.predictor, name, pixels)
-        return image, render_message(""), render_results(image, outline)
+        return image, render_message(""), render_results(image, outline, self.diagnose)
 
 
 def _outline(threshold: float, largest: bool, holes: bool) -> Outline:
@@ -79,9 +80,12 @@ def _outline(threshold: float, largest: bool, holes: bool) -> Outline:
     return Outline(threshold=threshold, keep_largest=largest, fill_holes=holes)
 
 
-def build_page(ensemble: Ensemble, predictor: Predictor, *, local: bool) -> gr.Blocks:
-    """Build the page of a run or an ensemble; `local` means reachable only from this machine."""
-    handlers, outline = EventHandlers(predictor), predictor.outline
+def build_page(ensemble: Ensemble, predictor: Predictor, *, local: bool, diagnose: Diagnose | None = None) -> gr.Blocks:
+    """Build the page of a run or an ensemble.
+
+    `local` means reachable only from this machine; `diagnose` adds bars of the diagnoses.
+    """
+    handlers, outline = EventHandlers(predictor, diagnose), predictor.outline
     with gr.Blocks(title="Skin lesion outline", analytics_enabled=False, delete_cache=(60, 60)) as page:
         image = gr.State(None, time_to_live=KEPT_SECONDS)
         gr.HTML(render_header(ensemble, local=local, tta=outline.tta))

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ham_keras.errors import HamError
 from ham_keras.prediction.ensemble import Folders, load_ensemble
@@ -25,11 +26,12 @@ def serve(
     port: int = PORT,
     outline: Outline | None = None,
     auth: tuple[str, str] | None = None,
+    diagnosis: Path | str | None = None,
 ) -> Iterator[str]:
     """Serve the page of a run, or of the mean of several, until the `with` block ends; yields its address.
 
     `auth` is the user and password that the page asks for. `outline` sets the page's initial post-processing; the
-    default is that of the first run's config.
+    default is that of the first run's config. `diagnosis` is a diagnosis run, whose probabilities are then shown.
 
     The process sends nothing except responses to its page: no telemetry, no external fonts or scripts, no share link.
     Uploads go to a temporary folder, which is deleted when the block ends.
@@ -47,7 +49,13 @@ def serve(
         from ham_keras.demo.page import build_page, launch_page
         from ham_keras.prediction.predictor import load_predictor
 
-        page = build_page(ensemble, load_predictor(ensemble, outline), local=is_local(host))
+        diagnose = None
+        if diagnosis is not None:
+            from ham_keras.diagnosis.diagnoser import Diagnoser
+
+            diagnose = Diagnoser(diagnosis).probabilities
+        predictor = load_predictor(ensemble, outline)
+        page = build_page(ensemble, predictor, local=is_local(host), diagnose=diagnose)
         try:
             yield launch_page(page, host, port, auth)
         finally:

@@ -44,14 +44,14 @@ def load_encoder_weights(
         except (ValueError, OSError, KeyError) as error:
             first = str(error).strip().splitlines()[0]
             raise SettingError(KEY, f"{path}: does not fit {encoder.name}: {first}") from None
-    theirs, ours = _layers_by_rank(encoder), _layers_by_rank(network)
+    theirs, ours = layers_by_rank(encoder), layers_by_rank(network)
     if theirs.keys() - ours.keys():
         raise SettingError(KEY, f"{network.name} does not contain {encoder.name}; set it to null")
     for key, layer in theirs.items():
         ours[key].set_weights(layer.get_weights())
 
 
-def _layers_by_rank(model: keras.Model) -> dict[tuple[str, int], keras.Layer]:
+def layers_by_rank(model: keras.Model) -> dict[tuple[str, int], keras.Layer]:
     """Return the layers with weights by (name without its number, rank of that number).
 
     Keras keeps counting when it names layers: "conv2d_7" in one encoder is "conv2d_177" in the next, but each is the

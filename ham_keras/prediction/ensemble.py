@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ham_keras.config import Config
 from ham_keras.crossval_folder import CrossvalFolder
@@ -107,3 +109,10 @@ def _members(folder: Path, overrides: Sequence[str]) -> Iterator[Member]:
             raise HamError(f"{fold.weights}: not there yet; finish the cross-validation with its command")
         run, config = load_trained_run(fold.folder, overrides)
         yield Member(f"{folder.resolve().name}/{fold.folder.name}", run, config)
+
+
+def describe_settings(ensemble: Ensemble, outline: Outline, probability_bits: int | None = None) -> dict[str, Any]:
+    """Describe what predictions depend on: the weights, the post-processing, and what is saved."""
+    digests = [hashlib.sha256(member.run.weights.read_bytes()).hexdigest() for member in ensemble.members]
+    used = {"run": "+".join(ensemble.names), "weights_sha256": "+".join(digests), **outline.model_dump()}
+    return {**used, "probability_bits": probability_bits}

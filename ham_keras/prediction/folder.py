@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +15,8 @@ from PIL import Image
 from ham_keras.data.overlay import draw_outline
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
-from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.postprocessing import grey_levels
-from ham_keras.settings import Outline
 
 if TYPE_CHECKING:
     from ham_keras.prediction.predictor import Prediction
@@ -185,7 +182,8 @@ class PredictionFolder:
             before = dict(load_json(self.settings))
         except ValueError as error:
             raise HamError(f"{self.settings}: damaged ({error}); choose another -o, or delete the folder") from None
-        different = [key for key in made_with if before.get(key) != made_with[key]]
+        keys = made_with if "diagnosis" in made_with else {**made_with, "diagnosis": None}
+        different = [key for key in keys if before.get(key) != keys[key]]
         if not different:
             return True
         found = ", ".join(f"{key} {before.get(key)}" for key in different)
@@ -235,13 +233,6 @@ class PredictionFolder:
             save_csv(self.table, [self.rows[image_id] for image_id in sorted(self.rows)])
         else:
             self.table.unlink(missing_ok=True)
-
-
-def describe_settings(ensemble: Ensemble, outline: Outline, probability_bits: int | None = None) -> dict[str, Any]:
-    """Describe what predictions depend on: the weights, the post-processing, and what is saved."""
-    digests = [hashlib.sha256(member.run.weights.read_bytes()).hexdigest() for member in ensemble.members]
-    used = {"run": "+".join(ensemble.names), "weights_sha256": "+".join(digests), **outline.model_dump()}
-    return {**used, "probability_bits": probability_bits}
 
 
 def _encode(pixels: Any, form: str, **options: Any) -> bytes:

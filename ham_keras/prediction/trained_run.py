@@ -76,7 +76,7 @@ class TrainedEnsemble:
         Raises:
             HamError: an array of a different type or shape, or an image that is missing or broken.
         """
-        return _measured(self._predictor.predict(_pixels(image)))
+        return _measured(self._predictor.predict(read_pixels(image)))
 
     def segment_many(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, Segmentation | HamError]]:
         """Yield each file, in order, with its segmentation, or with a HamError if it cannot be read.
@@ -127,7 +127,12 @@ def _measured(prediction: Prediction) -> Segmentation:
     return Segmentation(mask, probability, measure_mask(mask, probability))
 
 
-def _pixels(image: Any) -> npt.NDArray[np.uint8]:
+def read_pixels(image: Any) -> npt.NDArray[np.uint8]:
+    """Return an image as uint8 RGB [H, W, 3]: an array, a PIL image or a file.
+
+    Raises:
+        HamError: an array of a different type or shape, or an image that is missing or broken.
+    """
     if isinstance(image, str | Path):
         return read_image(image)
     try:

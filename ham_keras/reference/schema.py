@@ -6,9 +6,10 @@ import json
 
 from ham_keras.config import Config
 from ham_keras.reference.tables import settings_tables
+from ham_keras.settings import WorkConfig
 
 
-def json_schema(kind: type[Config] = Config) -> str:
+def json_schema(kind: type[WorkConfig] = Config) -> str:
     """The JSON Schema of a config file of this kind, `extends` included."""
     schema = kind.model_json_schema(by_alias=True)
     schema["properties"]["extends"] = {
@@ -19,13 +20,14 @@ def json_schema(kind: type[Config] = Config) -> str:
         "type": "integer",
         "description": "Version of the keys, in configs that were written by a program; 1 if absent.",
     }
-    size = schema["$defs"]["Data"]["properties"]["image_size"]
-    side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
-    schema["$defs"]["Data"]["properties"]["image_size"] = {
-        "description": size["description"],
-        "default": size["default"],
-        "anyOf": [side, {"type": "array", "items": side, "minItems": 2, "maxItems": 2}],
-    }
+    if "Data" in schema["$defs"]:
+        size = schema["$defs"]["Data"]["properties"]["image_size"]
+        side = {"type": "integer", "minimum": 32, "maximum": 4096, "multipleOf": 32}
+        schema["$defs"]["Data"]["properties"]["image_size"] = {
+            "description": size["description"],
+            "default": size["default"],
+            "anyOf": [side, {"type": "array", "items": side, "minItems": 2, "maxItems": 2}],
+        }
     return json.dumps(schema, indent=2) + "\n"
 
 

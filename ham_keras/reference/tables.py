@@ -35,10 +35,9 @@ def _rows(key: str, field: Schema, known: Mapping[str, Schema]) -> Iterator[str]
     default = f"`{json.dumps(_without_nulls(field['default']))}`" if "default" in field else ""
     cells = [f"`{key}`", describe_type(field), default, field.get("description", "")]
     yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
-    if "additionalProperties" in field:
-        inner_properties = known[_target(field["additionalProperties"])]["properties"]
-        for name, inner in inner_properties.items():
-            yield from _rows(f"{key}.KEY.{name}", inner, known)
+    for place, inner_field in (("KEY", field.get("additionalProperties")), ("N", field.get("items"))):
+        for name, inner in known.get(_target(inner_field or {}), {}).get("properties", {}).items():
+            yield from _rows(f"{key}.{place}.{name}", inner, known)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -66,10 +65,12 @@ def describe_type(field: Schema) -> str:
         return ", ".join(f"`{json.dumps(value)}`" for value in field["enum"])
     if "const" in field:
         return f"`{json.dumps(field['const'])}`"
+    if "$ref" in field:
+        return "section of keys"
     kind = field.get("type")
     if kind == "array":
         fewest, most = field.get("minItems"), field.get("maxItems")
-        how_many = f"list of {fewest}" if fewest == most else f"list of at least {fewest}"
+        how_many = "list" if fewest is None else f"list of {fewest}" if fewest == most else f"list of at least {fewest}"
         return f"{how_many}: {describe_type(field['items'])}" if field["items"] else how_many
     names = {"null": "`null`", "boolean": "`true` or `false`", "string": "text", "object": "section of keys"}
     names |= {"integer": "whole number", "number": "number"}

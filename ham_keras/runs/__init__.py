@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ham_keras.config import Config
 from ham_keras.errors import HamError
@@ -15,8 +16,8 @@ from ham_keras.runs.work import AnyConfig, WorkFolder, differences
 from ham_keras.settings.versions import RENAMED
 
 __all__ = [
-    "AnyConfig", "Run", "WorkFolder", "check_overrides", "differences", "load_run", "load_trained_run", "open_run",
-    "with_data_root",
+    "AnyConfig", "Run", "WorkFolder", "check_overrides", "differences", "find_data_root", "load_run",
+    "load_trained_run", "open_run", "with_data_root",
 ]  # fmt: skip
 
 
@@ -89,12 +90,12 @@ class Run(WorkFolder):
         unfinished = self.resume_state.exists() or self.extension.exists()
         return self.summary("test").exists() and not unfinished
 
-    def conflicts(self, old: Config, new: Config) -> list[str]:
+    def conflicts(self, old: Any, new: Any) -> list[str]:
         """As in `WorkFolder`; a run can also take over more epochs."""
         more = new.train.epochs > old.train.epochs
         return [key for key in super().conflicts(old, new) if key != "train.epochs" or not more]
 
-    def adopt(self, config: Config) -> None:
+    def adopt(self, config: Any) -> None:
         """As in `WorkFolder`; a finished run with more epochs is no longer finished."""
         epochs = self.load().train.epochs
         if self.finished and config.train.epochs > epochs:
@@ -103,12 +104,22 @@ class Run(WorkFolder):
 
 
 def with_data_root(config: AnyConfig) -> AnyConfig:
-    """Set the data folder in the config: `data.root`, else $HAM10000_ROOT, else data/ham10000.
+    """Set the data folder in the config, see `find_data_root`.
+
+    Raises:
+        HamError: none is set, or the folder does not exist.
+    """
+    root = find_data_root(config.data.root)
+    return config.model_copy(update={"data": config.data.model_copy(update={"root": root})})
+
+
+def find_data_root(root: str | None) -> str:
+    """The absolute path of the data folder: `root`, which is `data.root`, else $HAM10000_ROOT, else data/ham10000.
 
     Raises:
         HamError: none of them is set, or the folder does not exist.
     """
-    named, root = "data.root", config.data.root
+    named = "data.root"
     if root is None and os.environ.get("HAM10000_ROOT"):
         named, root = "HAM10000_ROOT", os.environ["HAM10000_ROOT"]
     if root is None and Path("data/ham10000").is_dir():
@@ -121,7 +132,7 @@ def with_data_root(config: AnyConfig) -> AnyConfig:
     folder = Path(root).expanduser().resolve()
     if not folder.is_dir():
         raise HamError(f"{named}: {root}: no such data folder")
-    return config.model_copy(update={"data": config.data.model_copy(update={"root": str(folder)})})
+    return str(folder)
 
 
 def open_run(config: Config, *, overwrite: bool = False) -> AbstractContextManager[Run]:

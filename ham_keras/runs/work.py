@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from ham_keras.config import Config, load_config_as, to_json
 from ham_keras.errors import DamagedFileError, HamError, NewerVersionError
 from ham_keras.files import LOCK, MovedAside, load_json, locked, save_text
+from ham_keras.settings import WorkConfig
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 # Keys that do not change the result: where the images are and where they are cached.
@@ -26,7 +27,7 @@ class WorkFolder:
 
     kind: ClassVar[str] = "run"
     config_name: ClassVar[str] = "config.json"
-    config_type: ClassVar[type[Config]] = Config
+    config_type: ClassVar[type[WorkConfig]] = Config
 
     @property
     def config(self) -> Path:
@@ -56,7 +57,7 @@ class WorkFolder:
         return self.started
 
     @contextmanager
-    def opened(self, config: Config, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
+    def opened(self, config: WorkConfig, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
         """Lock the folder, creating it if missing, until the `with` block ends.
 
         A folder without work takes the new config. Work of another config is an error, unless `overwrite` replaces it:
@@ -106,12 +107,12 @@ class WorkFolder:
             with suppress(HamError), locked(self.folder):
                 self._former.settle(self.begun_well)
 
-    def conflicts(self, old: Config, new: Config) -> list[str]:
+    def conflicts(self, old: Any, new: Any) -> list[str]:
         """The keys in which two configs differ, except those of `FREE` and a split file that holds the same split."""
         found = [key for key in _differing_keys(old, new) if key not in FREE]
         return [key for key in found if not (key == SPLIT_FILE and self._is_own_split(new))]
 
-    def adopt(self, config: Config) -> None:
+    def adopt(self, config: Any) -> None:
         """Save what may differ between the config and that of this work, see `conflicts`.
 
         Call it after the data was found to contain all images of split.json.
@@ -121,7 +122,7 @@ class WorkFolder:
         if adopted != saved:
             save_text(self.config, to_json(adopted))
 
-    def _is_own_split(self, config: Config) -> bool:
+    def _is_own_split(self, config: Any) -> bool:
         try:
             return bool(load_json(Path(str(config.data.split_file))) == load_json(self.split))
         except (OSError, ValueError):
@@ -161,7 +162,7 @@ class WorkFolder:
             ) from None
 
 
-def differences(old: Config, new: Config) -> str:
+def differences(old: WorkConfig, new: WorkConfig) -> str:
     """The first few keys in which two configs differ, except those that do not affect the work; empty if none."""
     return _first_few(_differing_keys(old, new))
 
@@ -170,7 +171,7 @@ def _first_few(keys: Sequence[str]) -> str:
     return ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
 
 
-def _differing_keys(old: Config, new: Config) -> list[str]:
+def _differing_keys(old: WorkConfig, new: WorkConfig) -> list[str]:
     ignored = {"schema_", "description", "run"}
     return _differences(old.model_dump(exclude=ignored), new.model_dump(exclude=ignored))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,30 @@ def bootstrap_interval(
         means[i] = sums[drawn].sum() / sizes[drawn].sum()
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def bootstrap_statistic(
+    statistic: Callable[[npt.NDArray[np.int64]], float], groups: Sequence[str], *, resamples: int = 2000, seed: int = 0
+) -> list[float] | None:
+    """95 % percentile interval of any statistic, resampling whole groups (lesions).
+
+    Args:
+        statistic: from the indices of the resampled images to a number; nan where it does not exist, e.g. because no
+            image of a diagnosis was drawn. Such resamples are left out.
+
+    Returns:
+        None with a single group, or if the statistic exists in none of the resamples.
+    """
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        return None
+    order = np.argsort(index, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(index))[:-1])
+    rng = np.random.default_rng(seed)
+    drawn = (rng.integers(len(members), size=len(members)) for _ in range(resamples))
+    values = np.array([statistic(np.concatenate([members[group] for group in groups])) for groups in drawn])
+    values = values[~np.isnan(values)]
+    return [float(limit) for limit in np.percentile(values, [2.5, 97.5])] if len(values) else None
 
 
 def interval_over(

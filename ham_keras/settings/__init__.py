@@ -12,6 +12,7 @@ from ham_keras.settings.training import Model, Schedule, Train
 
 __all__ = [
     "Augment", "Config", "Data", "Model", "Outline", "Run", "Schedule", "Score", "Section", "Seed", "Split", "Train",
+    "WorkConfig",
 ]  # fmt: skip
 
 
@@ -39,12 +40,17 @@ class Score(Section):
     )
 
 
-class Config(Section):
-    """Config of a run, from data to scores."""
+class WorkConfig(Section):
+    """What the configs of all kinds of work have in common."""
 
     schema_: str | None = Field(None, alias="$schema", description="Lets editors complete and check this file.")
     description: str = Field("", description="Purpose of this config, training time and hardware, results.")
     run: Run = Run()
+
+
+class Config(WorkConfig):
+    """Config of a run, from data to scores."""
+
     data: Data = Data()
     augment: Augment = Augment()
     model: Model = Model()

@@ -1,0 +1,95 @@
+"""The folder of a diagnosis run."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ham_keras.diagnosis.config import DiagnosisConfig
+from ham_keras.errors import HamError
+from ham_keras.runs import WorkFolder
+
+CONFIG, PAGE = "diagnosis.json", "report.html"
+
+
+@dataclass(frozen=True)
+class DiagnosisFolder(WorkFolder):
+    """The paths of a diagnosis run."""
+
+    kind = "diagnosis run"
+    config_name = CONFIG
+    config_type = DiagnosisConfig
+
+    @property
+    def features(self) -> Path:
+        """Cached features of the images; deleted when the config changes."""
+        return self.folder / "features"
+
+    @property
+    def classifier(self) -> Path:
+        return self.folder / "classifier"
+
+    @property
+    def importances(self) -> Path:
+        return self.folder / "importances.csv"
+
+    @property
+    def importance_groups(self) -> Path:
+        return self.folder / "importance_groups.csv"
+
+    @property
+    def contents(self) -> tuple[Path, ...]:
+        folders = (self.features, self.classifier, self.folder / "scores", self.folder / "reports")
+        return (*folders, self.importances, self.importance_groups, self.environment, self.split, self.config)
+
+    def scores(self, name: str) -> Path:
+        return self.folder / "scores" / name
+
+    def summary(self, name: str) -> Path:
+        return self.scores(name) / "summary.json"
+
+    def report(self, name: str) -> Path:
+        return self.folder / "reports" / name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the test side is scored and reported; the report is written last."""
+        return self.summary("test").exists() and (self.report("test") / PAGE).exists()
+
+
+def open_diagnosis(config: DiagnosisConfig, *, overwrite: bool = False) -> AbstractContextManager[DiagnosisFolder]:
+    """Open the folder of a config; see `WorkFolder.opened`."""
+    return DiagnosisFolder(Path(config.run.dir) / str(config.run.name)).opened(config, overwrite=overwrite)
+
+
+def is_diagnosis(folder: Path | str) -> bool:
+    """Whether a folder is a diagnosis run."""
+    return (Path(folder) / CONFIG).is_file()
+
+
+def load_diagnosis(folder: Path | str) -> tuple[DiagnosisFolder, DiagnosisConfig]:
+    """An existing diagnosis run and its config.
+
+    Raises:
+        HamError: the folder is not a diagnosis run.
+    """
+    found = DiagnosisFolder(Path(folder))
+    if not is_diagnosis(folder):
+        raise HamError(f"{folder}: not a diagnosis run (no {CONFIG}); expected e.g. runs/diagnosis")
+    return found, found.load()
+
+
+def describe_classifier(folder: Path | str) -> dict[str, str]:
+    """What probabilities depend on, for the settings of predictions: the run and the SHA-256 of its classifier.
+
+    Raises:
+        HamError: not a diagnosis run, or not trained yet.
+    """
+    found, _ = load_diagnosis(folder)
+    files = sorted(found.classifier.glob("*.json"))
+    if not found.finished:
+        raise HamError(f"{folder}: not finished yet; run diagnose with its config first")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    return {"run": found.folder.resolve().name, "sha256": digest}

@@ -1,0 +1,135 @@
+"""Gradient-boosted trees (Chen and Guestrin, KDD 2016): training, saving as XGBoost's JSON, prediction, explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ham_keras.diagnosis.config import Classifier
+from ham_keras.errors import HamError
+from ham_keras.files import load_json
+
+CLASSIFIER = "classifier.json"
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+def import_xgboost() -> Any:
+    """The module.
+
+    Raises:
+        HamError: the extra `diagnosis` is not installed.
+    """
+    try:
+        import xgboost
+    except ImportError:
+        raise HamError("xgboost is not installed; pip install 'ham-keras[diagnosis]'") from None
+    return xgboost
+
+
+def class_weights(labels: Labels, classes: int, power: float) -> npt.NDArray[np.float64]:
+    """The weight of each class, (1 / frequency)^power, scaled so that the images weigh 1 on average."""
+    counts = np.bincount(labels, minlength=classes)
+    weights = (1 / np.maximum(counts, 1)) ** power
+    return np.asarray(weights * counts.sum() / (weights * counts).sum(), np.float64)
+
+
+class Trees:
+    """Trained classifiers of several seeds; their probabilities are averaged.
+
+    Attributes:
+        classes: the diagnoses, in the order of the probabilities.
+        names: of the features, in order.
+        boosters: one per seed, cut at its best round.
+        odds: [K], by which probabilities are multiplied to answer with one diagnosis.
+    """
+
+    def __init__(
+        self, classes: Sequence[str], names: Sequence[str], boosters: Sequence[Any], odds: Sequence[float]
+    ) -> None:
+        self.classes, self.names, self.boosters = list(classes), list(names), list(boosters)
+        self.odds = np.array(odds, np.float64)
+
+    def probabilities(self, features: Floats) -> Floats:
+        """Probabilities [N, K] of features [N, F]."""
+        return np.asarray(np.mean([booster.inplace_predict(features) for booster in self.boosters], 0), np.float32)
+
+    def contributions(self, features: Floats) -> Floats:
+        """SHAP values [N, K, F] (Lundberg et al. 2020): what each feature adds to the log-odds of each class."""
+        data = import_xgboost().DMatrix(features)
+        parts = [booster.predict(data, pred_contribs=True, strict_shape=True)[..., :-1] for booster in self.boosters]
+        return np.asarray(np.mean(parts, 0), np.float32)
+
+    def gains(self) -> dict[str, float]:
+        """The total gain of each feature's splits as a share of all, 0..1; features without a split are left out."""
+        totals = np.zeros(len(self.names))
+        for booster in self.boosters:
+            for name, gain in booster.get_score(importance_type="total_gain").items():
+                totals[int(name.removeprefix("f"))] += gain
+        shares = totals / max(totals.sum(), 1e-12)
+        return {name: float(share) for name, share in zip(self.names, shares, strict=True) if share}
+
+    def describe(self) -> dict[str, Any]:
+        """The content of classifier.json that `load_trees` needs."""
+        rounds = [booster.num_boosted_rounds() for booster in self.boosters]
+        return {"classes": self.classes, "features": self.names, "rounds": rounds, "odds": self.odds.tolist()}
+
+
+def load_trees(folder: Path) -> tuple[Trees, dict[str, Any]]:
+    """The classifiers of a folder and the content of its classifier.json.
+
+    Raises:
+        HamError: a file is missing or damaged, or xgboost is not installed.
+    """
+    xgboost = import_xgboost()
+    try:
+        content = load_json(folder / CLASSIFIER)
+        boosters = []
+        for place in range(len(content["rounds"])):
+            booster = xgboost.Booster(model_file=folder / f"seed_{place}.json")
+            if booster.num_features() != len(content["features"]):
+                raise ValueError(f"seed_{place}.json has {booster.num_features()} features")
+            boosters.append(booster)
+        return Trees(content["classes"], content["features"], boosters, content["odds"]), content
+    except FileNotFoundError:
+        raise HamError(f"{folder}: has no classifier yet; run diagnose with its config first") from None
+    except (ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise HamError(f"{folder}: not a classifier ({first}); run diagnose with --overwrite") from None
+
+
+def train_trees(
+    train: tuple[Floats, Labels],
+    val: tuple[Floats, Labels],
+    classes: Sequence[str],
+    names: Sequence[str],
+    settings: Classifier,
+    seed: int,
+) -> Any:
+    """Train the booster of one seed on features [N, F] and labels [N], indices of `classes`; stop early on `val`."""
+    xgboost = import_xgboost()
+    weights = class_weights(train[1], len(classes), settings.class_weight_power)
+    data = xgboost.QuantileDMatrix(*train, weight=weights[train[1]])
+    held_out = xgboost.QuantileDMatrix(*val, weight=weights[val[1]], ref=data)
+    parameters = {
+        "objective": "multi:softprob",
+        "num_class": len(classes),
+        "eval_metric": "mlogloss",
+        "tree_method": "hist",
+        "eta": settings.learning_rate,
+        "max_depth": settings.max_depth,
+        "min_child_weight": settings.min_child_weight,
+        "subsample": settings.subsample,
+        "colsample_bytree": settings.colsample,
+        "lambda": settings.l2,
+        "seed": seed,
+    }
+    booster = xgboost.train(
+        parameters, data, settings.rounds, evals=[(held_out, "val")], verbose_eval=False,
+        early_stopping_rounds=settings.early_stopping_rounds,
+    )  # fmt: skip
+    return booster[: booster.best_iteration + 1]
