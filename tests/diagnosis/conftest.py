@@ -16,7 +16,7 @@ from ham_keras.runs import Run
 
 @pytest.fixture(scope="session")
 def two_diagnoses(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small phantoms, every second lesion melanoma and the others nevi, so that each side has both."""
+    """The small phantoms, every second lesion melanoma and the others nevi."""
     root = tmp_path_factory.mktemp("two") / "phantoms"
     shutil.copytree(phantoms, root)
     (root / "GroundTruth.csv").unlink()
