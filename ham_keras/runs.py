@@ -117,6 +117,14 @@ class Run(WorkFolder):
         return self.folder / "repaired.json"
 
     @property
+    def trust(self) -> Path:
+        return self.folder / "trust.json"
+
+    @property
+    def trust_table(self) -> Path:
+        return self.folder / "trust.csv"
+
+    @property
     def curves(self) -> Path:
         return self.folder / "curves.png"
 
@@ -127,8 +135,8 @@ class Run(WorkFolder):
     @property
     def contents(self) -> tuple[Path, ...]:
         return (
-            self.resume_state, self.weights, self.history, self.split, self.environment, self.repaired, self.curves,
-            self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
+            self.resume_state, self.weights, self.history, self.split, self.environment, self.repaired, self.trust,
+            self.trust_table, self.curves, self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
         )  # fmt: skip
 
     def scores(self, name: str) -> Path:

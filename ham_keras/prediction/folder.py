@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ham_keras.data.overlay import draw_outline
+from ham_keras.data.overlay import draw_band, draw_outline
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.postprocessing import Probability
 from ham_keras.settings import Outline
+from ham_keras.trust.columns import trust_columns
+from ham_keras.trust.file import file_digest
 
 if TYPE_CHECKING:
     from ham_keras.prediction.predictor import Prediction
@@ -37,7 +38,8 @@ class PredictionFolder:
 
     An id may contain folders: "p1/DSC0001". By default it is the file name without suffix.
 
-    With `probability_bits`, 8 or 16, probabilities are saved too.
+    With `probability_bits`, 8 or 16, probabilities are saved too. With `margin`, overlays have a band in which the true
+    outline is expected, if the run has a trust.json.
 
     During a prediction, a journal of JSON lines records the ids it started with and each row. When it ends, even with
     an error, the rows are written to the table. If it is killed, the next prediction reads the journal.
@@ -48,6 +50,7 @@ class PredictionFolder:
     rows: dict[str, Row] = dataclasses.field(default_factory=dict)
     begun: set[str] = dataclasses.field(default_factory=set)
     ids: dict[Path, str] = dataclasses.field(default_factory=dict)
+    margin: bool = False
 
     @property
     def table(self) -> Path:
@@ -132,13 +135,17 @@ class PredictionFolder:
         image_id = self.id_of(path)
         save_bytes(self.mask(image_id), _encode(255 * prediction.mask, "PNG"))
         thickness_px = max(1, round(max(prediction.mask.shape) * OUTLINE_FRACTION))
-        drawn = draw_outline(prediction.image, prediction.mask, thickness_px)
+        trust = trust_columns(prediction.observed, *prediction.mask.shape)
+        image = prediction.image
+        if self.margin and trust:
+            image = draw_band(image, prediction.mask, trust["margin_px"])
+        drawn = draw_outline(image, prediction.mask, thickness_px)
         save_bytes(self.overlay(image_id), _encode(drawn, "JPEG", quality=90))
         if self.probability_bits:
             levels = grey_levels(prediction.probability, self.probability_bits)
             save_bytes(self.probability(image_id), _encode(levels, "PNG"))
         measurements = measure_mask(prediction.mask, prediction.probability)
-        return {"image_id": image_id, "image": str(path.resolve()), **measurements}
+        return {"image_id": image_id, "image": str(path.resolve()), **measurements, **trust}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -229,11 +236,13 @@ class PredictionFolder:
             self.table.unlink(missing_ok=True)
 
 
-def describe_settings(ensemble: Ensemble, outline: Outline, probability_bits: int | None = None) -> dict[str, Any]:
-    """Describe what predictions depend on: the weights, the post-processing, and what is saved."""
-    digests = [hashlib.sha256(member.run.weights.read_bytes()).hexdigest() for member in ensemble.members]
-    used = {"run": "+".join(ensemble.names), "weights_sha256": "+".join(digests), **outline.model_dump()}
-    return {**used, "probability_bits": probability_bits}
+def describe_settings(
+    ensemble: Ensemble, outline: Outline, probability_bits: int | None = None, *, margin: bool = False
+) -> dict[str, Any]:
+    """Describe what predictions depend on: the weights, the post-processing, trust.json, and what is saved."""
+    used = {"run": "+".join(ensemble.names), "weights_sha256": ensemble.weights_digest(), **outline.model_dump()}
+    trust = file_digest(ensemble.trust) if ensemble.trust is not None and ensemble.trust.exists() else None
+    return {**used, "trust_sha256": trust, "probability_bits": probability_bits, "margin": margin or None}
 
 
 def grey_levels(probability: Probability, bits: int) -> npt.NDArray[np.unsignedinteger[Any]]:

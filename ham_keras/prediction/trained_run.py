@@ -21,6 +21,7 @@ from ham_keras.models.loading import load_model
 from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.predictor import Prediction, load_predictor
+from ham_keras.trust.columns import trust_columns
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,38 @@ class Segmentation:
     Attributes:
         mask: uint8 [H, W] in {0, 1}.
         probability: float32 [H, W], 0..1.
-        measurements: the image's columns of predictions.csv, see `prediction.measurements.measure_mask`.
+        measurements: the image's columns of predictions.csv, see `prediction.measurements.measure_mask` and, if the run
+            has a trust.json, `trust.columns.trust_columns`.
     """
 
     mask: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.float32]
     measurements: dict[str, Any]
+
+    @property
+    def expected_jaccard(self) -> float | None:
+        """What the mask's Jaccard index is expected to be; None, as the following, without a trust.json."""
+        return self.measurements.get("expected_jaccard")
+
+    @property
+    def jaccard_at_least(self) -> float | None:
+        """A lower end of the Jaccard index that holds for 9 of 10 images like those of the calibration."""
+        return self.measurements.get("jaccard_at_least")
+
+    @property
+    def margin_px(self) -> float | None:
+        """For 9 of 10 such images, the true outline lies within this many pixels of the mask's."""
+        return self.measurements.get("margin_px")
+
+    @property
+    def review(self) -> bool | None:
+        """Whether a person should look at the mask."""
+        return bool(self.measurements["review"]) if "review" in self.measurements else None
+
+    @property
+    def review_reason(self) -> str | None:
+        """Why, in words; "" if `review` is false."""
+        return self.measurements.get("review_reason")
 
 
 class TrainedEnsemble:
@@ -124,7 +151,8 @@ def load_trained(folders: Folders) -> TrainedRun | TrainedEnsemble:
 
 def _measured(prediction: Prediction) -> Segmentation:
     mask, probability = prediction.mask, prediction.probability
-    return Segmentation(mask, probability, measure_mask(mask, probability))
+    measurements = measure_mask(mask, probability) | trust_columns(prediction.observed, *mask.shape)
+    return Segmentation(mask, probability, measurements)
 
 
 def _pixels(image: Any) -> npt.NDArray[np.uint8]:
