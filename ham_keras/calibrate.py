@@ -19,6 +19,7 @@ from ham_keras.data.selection import read_records
 from ham_keras.data.splits import load_split, select
 from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.prediction.ensemble import Ensemble, load_ensemble
+from ham_keras.runs import with_data_root
 from ham_keras.scores.quality import format_quality
 
 
@@ -26,7 +27,8 @@ def calibrate(folder: Path | str, *, data_root: Path | str | None = None, visibl
     """Write trust.json of a run or a cross-validation, and trust.csv with the answers it was made from.
 
     A run answers on its validation images, each fold of a cross-validation on the images held out from it. With
-    `data_root`, the bounds hold for images like those in that folder, which must not have been trained on.
+    `data_root`, the bounds hold for images like those in that folder; those of lesions trained on are left out. The
+    trees learn from both, unless the run's own images are of fewer than 20 lesions.
 
     Returns:
         `scores.quality.measure_quality` of the calibration images, each assessed without the images of its lesion.
@@ -39,18 +41,22 @@ def calibrate(folder: Path | str, *, data_root: Path | str | None = None, visibl
     table = ensemble.trust.with_name("trust.csv")
     # Imports TensorFlow.
     from ham_keras.experiments.calibration import calibrate_folds, calibrate_run, recalibrate
+    from ham_keras.trust.fitting import has_enough
 
-    if data_root is not None:
-        if not (ensemble.trust.exists() and table.exists()):
-            calibrate(folder, visible=visible)
-        root = Path(data_root).resolve()
+    root = None if data_root is None else Path(data_root).resolve()
+    if root is not None and ensemble.trust.exists() and table.exists():
         made_from = {"data": str(root), "split": None}
         return recalibrate(ensemble, _own_records(root, ensemble), table, made_from, visible=visible)
-    records = read_records(ensemble.config.data)
+    records = read_records(with_data_root(ensemble.config).data)
     held_out = _held_out(ensemble)
     sides = [_select_sides(member.run.split, records, held_out) for member in ensemble.members]
-    made_from = {"data": str(ensemble.config.data.root), "split": held_out}
-    if len(sides) == 1:
+    if root is not None:
+        if has_enough(record.lesion_id for _, unseen in sides for record in unseen):
+            calibrate(folder, visible=visible)
+            return calibrate(folder, data_root=root, visible=visible)
+        sides = [(sides[0][0], _own_records(root, ensemble))]
+    made_from = {"data": str(root or ensemble.config.data.root), "split": None if root else held_out}
+    if len(ensemble.members) == 1:
         return calibrate_run(ensemble, *sides[0], table, made_from, visible=visible)
     return calibrate_folds(ensemble, sides, table, made_from, visible=visible)
 

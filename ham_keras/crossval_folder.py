@@ -60,4 +60,13 @@ class CrossvalFolder(WorkFolder):
     @property
     def contents(self) -> tuple[Path, ...]:
         fold_folders = (run.folder for run in self.folds)
-        return (self.out_of_fold, self.trust, self.trust_table, self.ensemble.folder, *fold_folders, self.splits, self.split, self.config)
+        return (
+            self.out_of_fold,
+            self.trust,
+            self.trust_table,
+            self.ensemble.folder,
+            *fold_folders,
+            self.splits,
+            self.split,
+            self.config,
+        )

@@ -137,7 +137,9 @@ def _check_trust(ensemble: Ensemble, outline: Outline, *, needed: bool) -> None:
     calibrated = ensemble.config.outline
     changed = [name for name, value in outline.model_dump().items() if value != getattr(calibrated, name)]
     if changed:
-        warn(f"{ensemble.trust}: describes masks made with the run's own outline.{', outline.'.join(changed)}, not these")
+        warn(
+            f"{ensemble.trust}: describes masks made with the run's own outline.{', outline.'.join(changed)}, not these"
+        )
 
 
 def _report_error(reason: str) -> None:

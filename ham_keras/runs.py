@@ -136,7 +136,8 @@ class Run(WorkFolder):
     def contents(self) -> tuple[Path, ...]:
         return (
             self.resume_state, self.weights, self.history, self.split, self.environment, self.repaired, self.trust,
-            self.trust_table, self.curves, self.tensorboard, self.folder / "scores", self.folder / "reports", self.config,
+            self.trust_table, self.curves, self.tensorboard, self.folder / "scores", self.folder / "reports",
+            self.config,
         )  # fmt: skip
 
     def scores(self, name: str) -> Path:

@@ -74,7 +74,8 @@ def render_results(image: DisplayedImage, outline: Outline) -> str:
     return f"""{render_trust(trust)}
 <div class="pictures">
   <figure>
-    <img src="{_data_uri(_draw_outline(image, mask, trust.get("margin_px")), "JPEG")}" alt="{escape(_describe(image, measured))}">
+    <img src="{_data_uri(_draw_outline(image, mask, trust.get("margin_px")), "JPEG")}"
+      alt="{escape(_describe(image, measured))}">
     <figcaption>Outline: probability above {outline.threshold:g}{_describe_margin(trust)}</figcaption>
   </figure>
   <figure>

@@ -12,8 +12,8 @@ from ham_keras.data.pipeline import Examples
 from ham_keras.data.records import Record
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, warn
-from ham_keras.files import load_json, save_json
 from ham_keras.experiments.calibration import calibrate_run
+from ham_keras.files import load_json, save_json
 from ham_keras.models.precision import choose_precision, describe_device
 from ham_keras.prediction.ensemble import Ensemble, single_run
 from ham_keras.prediction.evaluation import evaluate_ensemble
@@ -67,7 +67,7 @@ def _calibrate(
     try:
         calibrate_run(ensemble, records["train"], records["val"], member.run.trust_table, made_from, visible=visible)
     except HamError as error:
-        print(f"no {member.run.trust}: {error}; with further images: python -m ham_keras.calibrate --data ROOT")
+        print(f"no {member.run.trust}: {error}; for others: python -m ham_keras.calibrate RUN --data ROOT")
 
 
 def write_report(run: Run, *, visible: bool = True) -> None:

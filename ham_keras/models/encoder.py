@@ -13,7 +13,7 @@ DECODER_PREFIXES = ("decoder_", "center_", "fpn_")  # of segmentation_models' la
 
 
 def with_encoding(model: keras.Model) -> keras.Model:
-    """Return the network with a second output: float32 RGB [N, H, W, 3] to probability [N, H, W, 1] and encoding [N, C].
+    """Return the network with a second output, the encoding: float32 [N, C].
 
     The encoding is the encoder's last output, averaged over the image. Layers and weights are shared with `model`.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ham_keras.errors import HamError
 from ham_keras.files import save_bytes, save_csv
 from ham_keras.prediction.folder import PredictionFolder, Row
+from ham_keras.prediction.pictures import encode
 from ham_keras.trust.columns import COLUMNS
 
 SHOWN = 24  # on the sheet
@@ -38,8 +39,8 @@ def save_review(predictions: PredictionFolder) -> list[Row]:
         )
     ordered = order_for_review(rows)
     if ordered:
-        save_csv(predictions.folder / "review.csv", [_columns(row) for row in ordered])
-        save_bytes(predictions.folder / "review.jpg", _draw_sheet(predictions, ordered[:SHOWN]))
+        save_csv(predictions.review_table, [_columns(row) for row in ordered])
+        save_bytes(predictions.review_sheet, _draw_sheet(predictions, ordered[:SHOWN]))
     return ordered
 
 
@@ -58,12 +59,12 @@ def _draw_sheet(predictions: PredictionFolder, rows: Sequence[Row]) -> bytes:
         with Image.open(predictions.overlay(row["image_id"])) as overlay:
             sheet.paste(ImageOps.pad(overlay.convert("RGB"), TILE_PX, color=PAGE), (left, top))
         review = int(row["review"])
-        draw.rectangle((left, top + TILE_PX[1], left + TILE_PX[0], top + TILE_PX[1] + 3), ADVISED if review else TRUSTED)
+        draw.rectangle(
+            (left, top + TILE_PX[1], left + TILE_PX[0], top + TILE_PX[1] + 3), ADVISED if review else TRUSTED
+        )
         for line, text in enumerate((_title(row), row["review_reason"])):
             draw.text((left, top + TILE_PX[1] + 5 + 17 * line), _fit(draw, text, font), INK, font)
-    file = io.BytesIO()
-    sheet.save(file, "JPEG", quality=90)
-    return file.getvalue()
+    return encode(np.asarray(sheet), "JPEG", quality=90)
 
 
 def _title(row: Row) -> str:

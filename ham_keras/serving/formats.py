@@ -27,9 +27,7 @@ Members = Sequence[tuple[keras.Model, Data]]
 Writer = Callable[[Members, Outline, Path, str, Trust | None], None]
 
 
-def write_saved_model(
-    members: Members, outline: Outline, folder: Path, name: str, trust: Trust | None = None
-) -> None:
+def write_saved_model(members: Members, outline: Outline, folder: Path, name: str, trust: Trust | None = None) -> None:
     """Write a SavedModel: signatures around the frozen networks, with warm-up requests for TensorFlow Serving.
 
     With `trust`, files sent to it are also assessed.

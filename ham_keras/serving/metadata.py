@@ -13,7 +13,7 @@ from ham_keras.trust.file import Trust
 
 RGB = {"channels": "RGB", "range": [0, 255]}
 PROBABILITY = {"dtype": "float32", "range": [0, 1], "meaning": "probability that a pixel is lesion"}
-TRUST_OUTPUTS = {
+TRUST_OUTPUTS: dict[str, dict[str, Any]] = {
     "expected_jaccard": {"dtype": "float32", "range": [0, 1], "meaning": "expected Jaccard index of the mask"},
     "jaccard_at_least": {
         "dtype": "float32", "range": [0, 1], "meaning": "lower end of the Jaccard index; holds for 9 of 10 images",

@@ -76,9 +76,7 @@ def serve_images(branches: Sequence[Branch], networks: Sequence[Network]) -> Sig
     return signature
 
 
-def _run(
-    networks: Sequence[Network], small: Sequence[tf.Tensor]
-) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
+def _run(networks: Sequence[Network], small: Sequence[tf.Tensor]) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
     """Run each network on its images, uint8 [N, h, w, 3]; returns the shares, and the first one's further outputs."""
     outputs = [network(tf.cast(images, tf.float32)) for network, images in zip(networks, small, strict=True)]
     return tuple(each[0] for each in outputs), outputs[0][1:]

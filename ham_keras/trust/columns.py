@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ham_keras.scores.scores import THRESHOLD
+
 UNLIKE = "not like the dermoscopy images this network was trained on"
 CUT, BLURRED, UNCERTAIN = "lesion cut by the frame", "out of focus", "outline uncertain"
 COLUMNS = ("expected_jaccard", "jaccard_at_least", "margin_px", "review", "review_reason")
@@ -25,14 +27,14 @@ def trust_columns(assessed: Mapping[str, Any], height_px: int, width_px: int) ->
     """
     if not assessed:
         return {}
-    doubtful = assessed["review"] and assessed["input_distance"] <= 1
-    reasons = {UNLIKE: assessed["input_distance"] > 1, CUT: doubtful and assessed["cut"]}
-    reasons[BLURRED] = doubtful and assessed["blurred"]
-    found = [words for words, applies in reasons.items() if applies]
+    reasons = [UNLIKE] if assessed["input_distance"] > 1 else []
+    if assessed["expected_jaccard"] < THRESHOLD:
+        causes = [words for words, applies in ((CUT, assessed["cut"]), (BLURRED, assessed["blurred"])) if applies]
+        reasons += causes or [UNCERTAIN]
     return {
         "expected_jaccard": round(float(assessed["expected_jaccard"]), 4),
         "jaccard_at_least": round(float(assessed["jaccard_at_least"]), 4),
         "margin_px": round(float(assessed["margin"]) * math.sqrt(height_px * width_px), 1),
         "review": int(assessed["review"]),
-        "review_reason": "; ".join(found or [UNCERTAIN]) if assessed["review"] else "",
+        "review_reason": "; ".join(reasons),
     }

@@ -55,7 +55,7 @@ class Trust(Section):
         made_from: the images, the network's scores on them, and date, for people.
         weights_sha256: of the network's weights, joined with "+" for several.
         threshold: of the masks whose quality is predicted.
-        features: names of the trees' features, with the lowest and highest value in the calibration; others are clipped.
+        features: of the trees, with their lowest and highest value in the calibration; others are clipped.
         trees: outputs are the Jaccard index, its square, and the outline's distance relative to the lesion's diameter.
         jaccard_factor: times the predicted deviation, the distance from the expected Jaccard down to its lower end.
         margin_factor: times the predicted distance, the margin.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,12 @@ import numpy.typing as npt
 
 from ham_keras.errors import HamError
 from ham_keras.trust.assess import (
-    SMALLEST_DEVIATION, SMALLEST_DIAMETER, SMALLEST_DISTANCE, WHOLE_IMAGE, measure_distance,
-)  # fmt: skip
+    SMALLEST_DEVIATION,
+    SMALLEST_DIAMETER,
+    SMALLEST_DISTANCE,
+    WHOLE_IMAGE,
+    measure_distance,
+)
 from ham_keras.trust.feature_names import FEATURES
 from ham_keras.trust.file import InputCheck
 from ham_keras.trust.trees import Trees, export_trees, shorten
@@ -28,6 +32,7 @@ TREES, LEAF_IMAGES, FEATURE_SHARE = 100, 5, 0.5
 STRUCTURE = 1e-4  # weight of the other outputs when splits are chosen
 LARGEST_DISTANCE = 2.0  # relative to the diameter, as a target
 AXES = 32
+SMALLEST_RESIDUAL = 1e-3  # of the variance along the axes: what lies outside them may be rounding errors
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,7 @@ def fit_quality(answers: Answers, former: Answers | None = None, *, seed: int = 
     """
     from sklearn.model_selection import GroupKFold
 
-    lesions = len(set(answers.lesions))
-    if lesions < SMALLEST_LESIONS:
-        raise HamError(f"{lesions} lesions with masks; expected at least {SMALLEST_LESIONS} that were not trained on")
+    check_enough(answers.lesions)
     outputs = np.empty((len(answers), 3))
     for others, held_out in GroupKFold(FOLDS).split(answers.features, groups=answers.lesions):
         clip = _range(answers.take(others), former)
@@ -114,6 +117,24 @@ def fit_quality(answers: Answers, former: Answers | None = None, *, seed: int = 
             "margin": np.where(empty, WHOLE_IMAGE, np.minimum(margin_factor * scale, WHOLE_IMAGE)),
         },
     )
+
+
+def has_enough(lesions: Iterable[str]) -> bool:
+    """Whether there are images of at least 20 lesions."""
+    return len(set(lesions)) >= SMALLEST_LESIONS
+
+
+def check_enough(lesions: Iterable[str]) -> None:
+    """Check that there are images of enough lesions.
+
+    Raises:
+        HamError: fewer than 20.
+    """
+    lesions = set(lesions)
+    if not has_enough(lesions):
+        raise HamError(
+            f"{len(lesions)} lesions with masks; expected at least {SMALLEST_LESIONS} that were not trained on"
+        )
 
 
 def fit_forest(answers: Answers, former: Answers | None = None, *, seed: int = 0) -> Any:
@@ -166,7 +187,7 @@ def fit_input_check(
     from sklearn.covariance import LedoitWolf
     from sklearn.decomposition import PCA
 
-    analysis = PCA(min(AXES, training.shape[1], len(training) - 1), svd_solver="full").fit(training)
+    analysis = PCA(min(AXES, training.shape[1], max(1, len(training) // 2)), svd_solver="full").fit(training)
     along = analysis.transform(training)
     gaussian = LedoitWolf().fit(along)
     outside = ((training - analysis.mean_) ** 2).sum(1) - (along**2).sum(1)
@@ -175,7 +196,7 @@ def fit_input_check(
         mean=shorten(analysis.mean_ + gaussian.location_ @ analysis.components_).tolist(),
         axes=shorten(analysis.components_).tolist(),
         whitening=shorten(np.linalg.cholesky(gaussian.precision_)).tolist(),
-        residual=max(float(outside.mean()), 1e-6),
+        residual=max(float(outside.mean()), SMALLEST_RESIDUAL * float(along.var(axis=0).sum()), 1e-12),
         limit=1.0,
     )
     return check.model_copy(update={"limit": input_limit(check, unseen, lesions)})
