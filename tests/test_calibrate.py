@@ -13,6 +13,8 @@ from PIL import Image
 
 import ham_keras
 from ham_keras.calibrate import calibrate, main
+from ham_keras.config import to_json
+from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
@@ -21,7 +23,7 @@ from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.predict import main as predict_main
 from ham_keras.predict import predict
-from ham_keras.runs import Run
+from ham_keras.runs import Run, load_run
 from ham_keras.trust.columns import COLUMNS
 
 
@@ -88,9 +90,11 @@ def test_same_numbers_from_predict_python_and_the_served_graph(run: Run, photos:
         assert float(row["margin_px"]) == found.margin_px == pytest.approx(served["margin_px"].numpy()[i], abs=0.1)
         assert bool(int(row["review"])) == found.review == served["review"].numpy()[i]
         assert row["review_reason"] == found.review_reason
+        calibrated = found.calibrated_probability
+        assert np.array_equal(calibrated > 0.5, found.probability > 0.5) and calibrated.shape == found.mask.shape
 
 
-def test_review_list_and_margin(run: Run, photos: list[Path], tmp_path: Path, capsys: Any) -> None:
+def test_review_list_and_margin(run: Run, photos: list[Path], tmp_path: Path) -> None:
     plain, banded = tmp_path / "plain", tmp_path / "banded"
     names = list(map(str, photos))
     assert predict_main([str(run.folder), *names, "-o", str(plain)]) == 0
@@ -108,8 +112,8 @@ def test_review_list_and_margin(run: Run, photos: list[Path], tmp_path: Path, ca
         masks = [(out / f"{image_id}_segmentation.png").read_bytes() for out in (plain, banded)]
         assert masks[0] == masks[1]
     # The sheet is no image of a patient.
-    assert predict_main([str(run.folder), str(banded), "-o", str(banded), "--margin"]) == 2
-    assert "no image found" in capsys.readouterr().err
+    with pytest.raises(HamError, match="no image found"):
+        predict_main([str(run.folder), str(banded), "-o", str(banded), "--margin"])
 
 
 def test_other_post_processing_is_warned_of(run: Run, photos: list[Path], tmp_path: Path, capsys: Any) -> None:
@@ -121,13 +125,12 @@ def test_evaluate_scores_the_numbers(run: Run) -> None:
     summary = evaluate(run.folder, "val", visible=False)
     rows = load_csv(run.scores("val") / "per_image.csv")
     trust = summary["trust"]
-    assert trust["images"] == 20
-    jaccard, at_least = (
-        np.array([float(row[name]) for row in rows]) for name in ("jaccard_native", "jaccard_at_least")
-    )
-    assert trust["at_least_coverage"] == pytest.approx((jaccard >= at_least).mean())
-    within = [float(row["outline_distance_px"]) <= float(row["margin_px"]) for row in rows]
-    assert trust["margin_coverage"] == pytest.approx(np.mean(within))
+    jaccard, expected = (column(rows, name) for name in ("jaccard_native", "expected_jaccard"))
+    assert trust["images"] == len(rows) == len(load_csv(run.trust_table))
+    assert trust["mae"] == pytest.approx(np.abs(jaccard - expected).mean())
+    assert trust["review"] == sum(column(rows, "review"))
+    within = column(rows, "outline_distance_px") <= column(rows, "margin_px")
+    assert trust["margin_coverage"] == pytest.approx(np.average(within, weights=lesion_weights(rows)))
 
 
 def test_bounds_hold_on_the_calibration_images_out_of_fold(run: Run) -> None:
@@ -149,9 +152,33 @@ def test_own_masks_move_the_bounds(run: Run, tmp_path: Path) -> None:
     assert after["made_from"]["data"] == str(tmp_path / "own")
     assert after["input_check"]["mean"] == before["input_check"]["mean"]
     assert load_csv(folder / "trust.csv") == load_csv(run.trust_table)
-    with pytest.raises(HamError, match="2 lesions with masks; expected at least 20"):
-        draw_phantoms(tmp_path / "few", 3, 3, width_px=96, height_px=64)
+    with pytest.raises(HamError, match="lesions with masks; expected at least 20"):
+        draw_phantoms(tmp_path / "few", 9, 3, width_px=96, height_px=64)
         calibrate(folder, data_root=tmp_path / "few", visible=False)
+
+
+def test_cross_validation_answers_with_the_fold_that_did_not_see_the_image(
+    run: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    folds, sides = CrossvalFolder(tmp_path / "folds"), load_json(run.split)
+    shutil.copytree(run.folder, folds.fold(0).folder)
+    shutil.copytree(run.folder, folds.fold(1).folder)
+    halves = sides["val"][:28], sides["val"][28:]
+    for number, held_out in enumerate(halves):
+        splits = {"train": halves[1 - number], "val": sides["test"], "test": held_out}
+        save_json(folds.fold(number).split, splits)
+    save_json(folds.split, sides)
+    config = CrossvalConfig.model_validate(load_run(run.folder)[1].model_dump(by_alias=True) | {"folds": 2})
+    folds.config.write_text(to_json(config))
+    calibrate(folds.folder, visible=False)
+    answers = {row["image_id"]: row for row in load_csv(folds.trust_table)}
+    assert list(answers) == [*halves[0], *halves[1]]
+    former = {row["image_id"]: row for row in load_csv(run.trust_table)}
+    for image_id, row in answers.items():  # both folds have the run's weights
+        assert float(row["jaccard"]) == pytest.approx(float(former[image_id]["jaccard"]), abs=1e-3)
+    found = ham_keras.load(folds.folder).segment(photos[0])
+    assert found.expected_jaccard is not None
+    assert ham_keras.load([folds.fold(0).folder, run.folder]).segment(photos[0]).expected_jaccard is None
 
 
 def test_broken_trust_stops_every_command_with_one_line(run: Run, photos: list[Path], tmp_path: Path) -> None:

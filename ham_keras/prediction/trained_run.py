@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.predictor import Prediction, load_predictor
 from ham_keras.trust.columns import trust_columns
+from ham_keras.trust.file import Trust
+from ham_keras.trust.temperature import scale_probability
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Segmentation:
     mask: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.float32]
     measurements: dict[str, Any]
+    trust: Trust | None = field(default=None, repr=False)
+
+    @property
+    def calibrated_probability(self) -> npt.NDArray[np.float32] | None:
+        """Probabilities that agree better with frequencies near the outline, float32 [H, W]; None without a trust.json.
+
+        Those above the threshold stay above it.
+        """
+        if self.trust is None:
+            return None
+        return scale_probability(self.probability, self.trust.temperature, self.trust.threshold)
 
     @property
     def expected_jaccard(self) -> float | None:
@@ -74,6 +87,7 @@ class TrainedEnsemble:
     Attributes:
         members: name, run folder and config of each run.
         outline: the post-processing.
+        trust: the content of trust.json; None without one.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
@@ -83,6 +97,7 @@ class TrainedEnsemble:
             HamError: weights of a different network.
         """
         self.members, self.outline = ensemble.members, ensemble.agreed_outline()
+        self.trust = ensemble.load_trust()
         self._home = ensemble.home
         self._predictor = load_predictor(ensemble, self.outline)
 
@@ -103,7 +118,7 @@ class TrainedEnsemble:
         Raises:
             HamError: an array of a different type or shape, or an image that is missing or broken.
         """
-        return _measured(self._predictor.predict(_pixels(image)))
+        return self._measured(self._predictor.predict(_pixels(image)))
 
     def segment_many(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, Segmentation | HamError]]:
         """Yield each file, in order, with its segmentation, or with a HamError if it cannot be read.
@@ -115,7 +130,12 @@ class TrainedEnsemble:
         """
         if isinstance(paths, str | Path):
             raise HamError(f"{paths}: expected several image files; for one call segment()")
-        return self._predictor.predict_files(map(Path, paths), lambda _, prediction: _measured(prediction))
+        return self._predictor.predict_files(map(Path, paths), lambda _, prediction: self._measured(prediction))
+
+    def _measured(self, prediction: Prediction) -> Segmentation:
+        mask, probability = prediction.mask, prediction.probability
+        measurements = measure_mask(mask, probability) | trust_columns(prediction.observed, *mask.shape)
+        return Segmentation(mask, probability, measurements, self.trust)
 
 
 class TrainedRun(TrainedEnsemble):
@@ -147,12 +167,6 @@ def load_trained(folders: Folders) -> TrainedRun | TrainedEnsemble:
     """Load a run, or several as an ensemble; see `ham_keras.load`."""
     ensemble = load_ensemble(folders)
     return TrainedRun(ensemble) if len(ensemble.members) == 1 else TrainedEnsemble(ensemble)
-
-
-def _measured(prediction: Prediction) -> Segmentation:
-    mask, probability = prediction.mask, prediction.probability
-    measurements = measure_mask(mask, probability) | trust_columns(prediction.observed, *mask.shape)
-    return Segmentation(mask, probability, measurements)
 
 
 def _pixels(image: Any) -> npt.NDArray[np.uint8]:
