@@ -25,18 +25,8 @@ from ham_keras.data.phantoms.dataset import draw_phantoms
 
 ROOT = Path.cwd()
 ORDER = (
-    "download",
-    "train",
-    "score",
-    "predict",
-    "ensembles",
-    "predict-on-ray",
-    "report",
-    "app",
-    "serve",
-    "tune",
-    "trust",
-)
+    "download", "train", "score", "predict", "trust", "ensembles", "predict-on-ray", "report", "app", "serve", "tune",
+)  # fmt: skip
 HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # Commands that cannot run here, and why. Except for `make`, they are in blocks of another kind.

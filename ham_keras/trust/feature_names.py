@@ -10,7 +10,6 @@ MAP_FEATURES = (
     "band_entropy",  # mean entropy in a band along the outline, 0..1
     "unsure",  # pixels between 0.25 and 0.75, relative to the mask
     "inside", "outside",  # sums of 1 - p in the mask and of p outside, relative to the mask
-    "core",  # share of the mask connected to its most certain place
     "frame",  # share of the image's outermost pixels that are lesion
     "compactness",  # of the map: 4 pi area / perimeter^2
     "spread",  # of the mask around its centre, relative to a disc of its area

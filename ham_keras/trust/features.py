@@ -10,7 +10,6 @@ import math
 
 import tensorflow as tf
 
-CORE_PX = 32  # size at which connected parts are followed
 BAND_FRACTION = 1 / 32  # of the image's height, on both sides of the outline
 SMALLEST = 1e-6
 
@@ -45,7 +44,6 @@ def measure_map(probability: tf.Tensor, threshold: float) -> list[tf.Tensor]:
         unsure / size,
         (area - inside) / size,
         outside / size,
-        _core(probability, mask),
         frame,
         4 * math.pi * soft_area / (_sum(gradient) ** 2 + 1.0),
         _spread(mask, area),
@@ -91,7 +89,8 @@ def _x_log_x(values: tf.Tensor) -> tf.Tensor:
 
 
 def _dilate(mask: tf.Tensor, window: int) -> tf.Tensor:
-    return tf.nn.max_pool2d(mask, window, 1, "SAME")
+    """Dilate by a square, one axis after the other."""
+    return tf.nn.max_pool2d(tf.nn.max_pool2d(mask, (window, 1), 1, "SAME"), (1, window), 1, "SAME")
 
 
 def _band(mask: tf.Tensor) -> tf.Tensor:
@@ -103,21 +102,6 @@ def _band(mask: tf.Tensor) -> tf.Tensor:
 def _frame(mask: tf.Tensor) -> tf.Tensor:
     edges = tf.concat([mask[:, 0], mask[:, -1], mask[:, :, 0], mask[:, :, -1]], axis=1)
     return tf.reduce_mean(edges, [1, 2])
-
-
-def _core(probability: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Share of the mask that is connected to its most certain place, at a reduced size; 0 if it is empty."""
-    small = _shrink(probability)
-    reachable = tf.cast(_shrink(mask) >= 0.5, tf.float32)
-    certain = small * reachable
-    reached = tf.cast(certain >= tf.reduce_max(certain, [1, 2, 3], keepdims=True), tf.float32) * reachable
-    for _ in range(CORE_PX):
-        reached = _dilate(reached, 3) * reachable
-    return _sum(reached) / tf.maximum(_sum(reachable), 1.0)
-
-
-def _shrink(values: tf.Tensor) -> tf.Tensor:
-    return tf.image.resize(values, [CORE_PX, CORE_PX], method="area")
 
 
 def _spread(mask: tf.Tensor, area: tf.Tensor) -> tf.Tensor:

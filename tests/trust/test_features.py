@@ -24,7 +24,7 @@ def features(probability: np.ndarray, image: np.ndarray = GREY) -> dict[str, flo
 def test_certain_disc() -> None:
     image = np.where(DISC[..., None] > 0, np.array([50, 50, 50]), np.array([204, 50, 50])).astype(np.uint8)
     found = features(DISC, image)
-    for name in ("soft_jaccard", "agreement_0.1", "agreement_0.3", "agreement_0.4", "core", "spread", "highest"):
+    for name in ("soft_jaccard", "agreement_0.1", "agreement_0.3", "agreement_0.4", "spread", "highest"):
         assert found[name] == pytest.approx(1, abs=0.01), name
     for name in ("unsure", "inside", "outside", "frame"):
         assert found[name] == 0, name
@@ -49,7 +49,6 @@ def test_two_parts_and_frame() -> None:
     parts[8:24, 8:24] = 0.9
     parts[40:48, 40:56] = 0.6
     found = features(parts)
-    assert found["core"] == pytest.approx(256 / 384)
     assert found["spread"] > 1.5
     stripe = np.zeros((SIZE, SIZE), np.float32)
     stripe[:, :16] = 1
@@ -58,7 +57,7 @@ def test_two_parts_and_frame() -> None:
 
 def test_empty_map_and_blurred_image() -> None:
     found = features(np.full((SIZE, SIZE), 0.2, np.float32))
-    assert found["lesion_fraction"] == found["soft_jaccard"] == found["core"] == 0
+    assert found["lesion_fraction"] == found["soft_jaccard"] == 0
     noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     smooth = np.repeat(np.repeat(noise[::16, ::16], 16, axis=0), 16, axis=1)
     assert features(DISC, smooth)["focus"] < 0.5 * features(DISC, noise)["focus"]
