@@ -35,6 +35,14 @@ class CrossvalFolder(WorkFolder):
         """Out-of-fold scores and masks of all images; written last."""
         return self.folder / "oof"
 
+    @property
+    def trust(self) -> Path:
+        return self.folder / "trust.json"
+
+    @property
+    def trust_table(self) -> Path:
+        return self.folder / "trust.csv"
+
     def fold(self, number: int) -> Run:
         return Run(self.folder / f"fold_{number}")
 
@@ -57,4 +65,13 @@ class CrossvalFolder(WorkFolder):
     @property
     def contents(self) -> tuple[Path, ...]:
         fold_folders = (run.folder for run in self.folds)
-        return (self.out_of_fold, self.ensemble.folder, *fold_folders, self.splits, self.split, self.config)
+        return (
+            self.out_of_fold,
+            self.trust,
+            self.trust_table,
+            self.ensemble.folder,
+            *fold_folders,
+            self.splits,
+            self.split,
+            self.config,
+        )

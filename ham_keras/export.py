@@ -83,7 +83,7 @@ def _write(ensemble: Ensemble, part: Path, form: str) -> None:
     from ham_keras.prediction.predictor import load_members
     from ham_keras.serving.formats import WRITERS
 
-    WRITERS[form](load_members(ensemble), ensemble.config.outline, part, ensemble.name)
+    WRITERS[form](load_members(ensemble), ensemble.config.outline, part, ensemble.name, ensemble.load_trust())
     save_json(part / "assets.extra" / "metadata.json", describe_export(ensemble, form))
 
 

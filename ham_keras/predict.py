@@ -2,6 +2,7 @@
 
 python -m ham_keras.predict runs/base photos/ -o predictions
 python -m ham_keras.predict runs/base a.jpg 'clinic/**/*.tif' -o predictions --tta --keep largest --fill-holes
+python -m ham_keras.predict runs/base photos/ -o predictions --review-first --margin    # after calibrate
 python -m ham_keras.predict runs/base runs/other photos/ -o predictions    # the mean of their probabilities
 
 Post-processing defaults to that of the run's config. Run the same command again to resume an interrupted prediction;
@@ -32,6 +33,7 @@ from ham_keras.prediction.arguments import (
 from ham_keras.prediction.ensemble import Ensemble, Folders, describe_settings, load_ensemble
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
+from ham_keras.prediction.review import save_review
 from ham_keras.settings import Outline
 
 ENGINES = ("local", "ray")
@@ -56,6 +58,8 @@ def predict(
     *,
     probability_bits: int | None = None,
     diagnosis: Path | str | None = None,
+    margin: bool = False,
+    review_first: bool = False,
     overwrite: bool = False,
     engine: str = "local",
     workers: int | None = None,
@@ -75,6 +79,8 @@ def predict(
         outline: the post-processing; that of the (first) run's config if None.
         probability_bits: 8 or 16 to also write probabilities/<id>.png, 0..255 or 0..65535, at the image's own size.
         diagnosis: a diagnosis run that adds the columns p_<diagnosis> to predictions.csv; not with engine "ray".
+        margin: draw the band in which the true outline is expected on the overlays. Needs a trust.json.
+        review_first: also write review.csv and review.jpg, see `prediction.review`. Needs a trust.json.
         engine: "local", or "ray" to run `workers` processes on Ray, on this machine or on the cluster at RAY_ADDRESS.
             All machines of a cluster must see run, images and output under the same paths.
 
@@ -87,7 +93,8 @@ def predict(
         raise HamError("--diagnosis: not with --engine ray; leave out one of them")
     ensemble = load_ensemble(folder)
     outline = outline or ensemble.agreed_outline()
-    predictions = PredictionFolder(Path(output), probability_bits)
+    _check_trust(ensemble, outline, needed=margin or review_first)
+    predictions = PredictionFolder(Path(output), probability_bits, margin=margin)
     found = find_inputs([inputs] if isinstance(inputs, str | Path) else inputs, predictions)
     for line in found.warnings():
         warn(line)
@@ -97,7 +104,7 @@ def predict(
     paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
         predictions.assign_ids(found.ids)
-        made_with = describe_settings(ensemble, outline, probability_bits)
+        made_with = describe_settings(ensemble, outline, probability_bits, margin=margin)
         if diagnosis is not None:
             made_with["diagnosis"] = describe_classifier(diagnosis)
         from_scratch = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
@@ -114,6 +121,8 @@ def predict(
                     else:
                         predictions.add(result)
                     bar.update()
+        if review_first:
+            save_review(predictions)
         predictions.failures.unlink(missing_ok=True)
         if failures:
             save_csv(predictions.failures, [{"image": shown(path), "error": failures[path]} for path in failures])
@@ -121,6 +130,25 @@ def predict(
     return Outcome(
         len(found.ids), len(pending) + len(found.ids) - len(paths) - failed, len(paths) - len(pending), failures
     )
+
+
+def _check_trust(ensemble: Ensemble, outline: Outline, *, needed: bool) -> None:
+    """Read trust.json before the network is loaded, and warn if it was made with other post-processing."""
+    trust = ensemble.load_trust()
+    if trust is None:
+        if needed:
+            name = ensemble.trust or "trust.json"
+            single = "" if ensemble.trust else ", of a single run or cross-validation"
+            raise HamError(
+                f"{name}: missing{single}; --margin and --review-first need it: `python -m ham_keras.calibrate RUN`"
+            )
+        return
+    calibrated = ensemble.config.outline
+    changed = [name for name, value in outline.model_dump().items() if value != getattr(calibrated, name)]
+    if changed:
+        warn(
+            f"{ensemble.trust}: describes masks made with the run's own outline.{', outline.'.join(changed)}, not these"
+        )
 
 
 def _report_error(reason: str) -> None:
@@ -176,6 +204,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--diagnosis", metavar="RUN", help="a diagnosis run, e.g. runs/diagnosis: adds columns p_<diagnosis>"
     )
+    parser.add_argument(
+        "--margin", action="store_true", help="draw the band in which the true outline is expected on the overlays"
+    )
+    parser.add_argument(
+        "--review-first", action="store_true",
+        help="also write review.csv, with the least trusted masks first, and a contact sheet of them, review.jpg",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, replacing existing outputs")
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: run in parallel on Ray (extra `ray`)")
     parser.add_argument(
@@ -190,6 +225,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         outline_from_arguments(args, load_ensemble(runs).agreed_outline()),
         probability_bits=args.probability_bits,
         diagnosis=args.diagnosis,
+        margin=args.margin,
+        review_first=args.review_first,
         overwrite=args.overwrite,
         engine=args.engine,
         workers=args.workers,

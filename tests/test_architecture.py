@@ -19,6 +19,7 @@ WINGS = (
     "models",
     "training",
     "scores",
+    "trust",
     "prediction",
     "serving",
     "reports",

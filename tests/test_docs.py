@@ -30,6 +30,7 @@ ORDER = [
     "hair",
     "score",
     "predict",
+    "trust",
     "diagnose",
     "ensembles",
     "predict-on-ray",
@@ -42,6 +43,8 @@ HOW_TO = [f"docs/how-to/{name}.md" for name in ORDER]
 PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 # Commands that cannot run here, and why. Except for `make`, they are in blocks of another kind.
 NOT_RUN = {
+    "ham-keras calibrate runs/base": "too few validation images here; the page also runs it with --data",
+    "ham-keras calibrate runs/folds": "too few images here; tests/test_calibrate.py has a cross-validation",
     "make test": "these are the tests",
     "docker run --rm -p 8501:8501 -v": "no Docker; replaced by a server of the tests",
     "tensorboard --logdir runs": "a server that never ends",
@@ -78,6 +81,11 @@ OUTPUTS = {
         "runs/folds/ensemble/scores/other/summary.json",
         "export/two/1/saved_model.pb",
         "export/folds/1/saved_model.pb",
+    ],
+    "docs/how-to/trust.md": [
+        "runs/base/trust.json",
+        "sorted/review.jpg",
+        "runs/base/scores/trusted/summary.json",
     ],
     "docs/how-to/predict-on-ray.md": ["bulk/predictions.csv"],
     "docs/how-to/report.md": ["runs/base/reports/elsewhere/report.html", "runs/focal/reports/test-vs-base/report.html"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import PurePath
@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ham_keras.data.overlay import draw_outline
+from ham_keras.data.overlay import draw_band, draw_outline
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
-from ham_keras.prediction.predictor import Predictor, Shares, resize_to_image
+from ham_keras.prediction.predictor import Answer, Predictor, resize_to_image
 from ham_keras.reports.facts import DIAGNOSES
 from ham_keras.settings import Outline
+from ham_keras.trust.columns import trust_columns
 
 SHOWN_PX = 1200  # longest side of an image on the page
 OUTLINE_FRACTION = 1 / 300  # of that side
@@ -37,18 +38,18 @@ class DisplayedImage:
         name: file name.
         size: original (height, width).
         shown: uint8 RGB, longest side at most `SHOWN_PX`.
-        shares: the networks' output, see `Prediction`.
+        answer: the networks' output.
     """
 
     name: str
     size: tuple[int, int]
     shown: Pixels
-    shares: Shares
+    answer: Answer
 
     @property
     def probability(self) -> Probability:
         """Probabilities at the original size, as in `predict`."""
-        return resize_to_image(self.shares, *self.size)
+        return resize_to_image(self.answer.shares, *self.size)
 
 
 def segment_for_display(predictor: Predictor, name: str, pixels: Pixels) -> DisplayedImage:
@@ -57,26 +58,29 @@ def segment_for_display(predictor: Predictor, name: str, pixels: Pixels) -> Disp
     scale = min(1.0, SHOWN_PX / max(height_px, width_px))
     size = max(1, round(width_px * scale)), max(1, round(height_px * scale))
     shown = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1 else pixels
-    return DisplayedImage(name, (height_px, width_px), shown, predictor.predict_shares(pixels))
+    return DisplayedImage(name, (height_px, width_px), shown, predictor.answer(pixels))
 
 
 def render_results(image: DisplayedImage, outline: Outline, diagnose: Diagnose | None = None) -> str:
     """Return HTML with the outline, the probability map, the measurements and the mask to download.
 
-    `diagnose` adds the probability of each diagnosis, see `Diagnoser.probabilities`.
+    With a trust.json, also the expected Jaccard index and the band in which the true outline is expected. `diagnose`
+    adds the probability of each diagnosis, see `Diagnoser.probabilities`.
     """
     probability = image.probability
     mask = postprocess(probability, outline)
     measured = measure_mask(mask, probability)
     diagnoses = "" if diagnose is None else render_diagnoses(_diagnose_shown(image, mask, probability, diagnose))
+    trust = trust_columns(image.answer.observed, *image.size)
     mask_name = f"{PurePath(image.name).stem}_segmentation.png"
     mask_uri = _data_uri(255 * mask, "PNG")
     height_px, width_px = image.size
-    return f"""
+    return f"""{render_trust(trust)}
 <div class="pictures">
   <figure>
-    <img src="{_data_uri(_draw_outline(image, mask), "JPEG")}" alt="{escape(_describe(image, measured))}">
-    <figcaption>Outline: probability above {outline.threshold:g}</figcaption>
+    <img src="{_data_uri(_draw_outline(image, mask, trust.get("margin_px")), "JPEG")}"
+      alt="{escape(_describe(image, measured))}">
+    <figcaption>Outline: probability above {outline.threshold:g}{_describe_margin(trust)}</figcaption>
   </figure>
   <figure>
     <img src="{_data_uri(_draw_map(image, probability), "JPEG")}"
@@ -113,9 +117,28 @@ def render_diagnoses(columns: dict[str, float]) -> str:
 <table class="measurements diagnoses"><tbody>{rows}</tbody></table>"""
 
 
-def _draw_outline(image: DisplayedImage, mask: Mask) -> Pixels:
+def render_trust(trust: Mapping[str, Any]) -> str:
+    """Return HTML with the expected Jaccard index, amber where a review is advised; "" without `trust_columns`."""
+    if not trust:
+        return ""
+    advice = f"Review advised: {trust['review_reason']}" if trust["review"] else "No review advised"
+    return f"""
+<div class="trust{" review" if trust["review"] else ""}" role="status"><b data-measure="expected_jaccard">
+{trust["expected_jaccard"]:.2f}</b><span>expected Jaccard index of the run's outline; at least
+{trust["jaccard_at_least"]:.2f} in 9 of 10 images like those of the calibration.<br>{escape(advice)}</span></div>"""
+
+
+def _describe_margin(trust: Mapping[str, Any]) -> str:
+    return f"; the true one is within {trust['margin_px']:.0f} px (band) in 9 of 10 images" if trust else ""
+
+
+def _draw_outline(image: DisplayedImage, mask: Mask, margin_px: float | None) -> Pixels:
     thickness_px = max(1, round(max(image.shown.shape) * OUTLINE_FRACTION))
-    return draw_outline(image.shown, _resize_like(image.shown, mask, cv2.INTER_NEAREST), thickness_px)
+    small = _resize_like(image.shown, mask, cv2.INTER_NEAREST)
+    if margin_px is None:
+        return draw_outline(image.shown, small, thickness_px)
+    scale = image.shown.shape[0] / image.size[0]
+    return draw_outline(draw_band(image.shown, small, scale * margin_px), small, thickness_px)
 
 
 def _draw_map(image: DisplayedImage, probability: Probability) -> Pixels:

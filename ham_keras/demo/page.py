@@ -46,7 +46,7 @@ class EventHandlers:
         self.diagnose = diagnose
         self.lock = threading.Lock()
         self.examples = [draw_phantom(EXAMPLE_SEED, index, index, (600, 450))[0] for index in range(EXAMPLES)]
-        predictor.predict_shares(self.examples[0])  # the first call is slow because it traces the graph
+        predictor.answer(self.examples[0])  # the first call is slow because it traces the graph
 
     def open_upload(self, upload: dict[str, Any], threshold: float, largest: bool, holes: bool) -> Outputs:
         """Read an uploaded file, delete it, and segment the image."""

@@ -17,6 +17,7 @@ from ham_keras.data.folds import fold_split, make_folds
 from ham_keras.data.records import Record
 from ham_keras.data.selection import select_subsets
 from ham_keras.files import load_csv, replacing_folder, save_csv, save_json
+from ham_keras.scores.quality import quality_of_rows
 from ham_keras.scores.summary import summarise
 
 
@@ -74,10 +75,14 @@ def save_out_of_fold(config: CrossvalConfig, folder: CrossvalFolder) -> dict[str
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(mask, target)
         rows.sort(key=lambda row: row["image_id"])
+        common = [name for name in rows[0] if all(name in row for row in rows)]  # a small fold has no trust.json
+        rows = [{name: row[name] for name in common} for row in rows]
         save_csv(part / "per_image.csv", rows)
         means = [_mean_jaccard([row for row in rows if row["fold"] == number]) for number in range(config.folds)]
         summary: dict[str, Any] = {"run": folder.folder.name, "set": "oof"}
         summary |= summarise(rows, resamples=config.score.bootstrap_resamples)
+        if quality := quality_of_rows(rows):
+            summary["trust"] = quality
         summary["folds"] = {"jaccard": means, "mean": float(np.mean(means)), "std": float(np.std(means, ddof=1))}
         save_json(part / "summary.json", summary)
     return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -27,12 +28,14 @@ class Branch:
         size: height and width of the networks' input in pixels.
         networks: Keras models or other functions.
         members: number of networks of the whole ensemble.
+        encoder: the first network with its encoding as a second output, see `models.encoder.with_encoding`; or None.
     """
 
     steps: Steps
     size: tuple[int, int]
     networks: tuple[Network, ...]
     members: int
+    encoder: Callable[..., Any] | None = None
 
     def share(self, images: tf.Tensor, *, tta: bool) -> tf.Tensor:
         """Return this branch's share of the ensemble's probabilities, float32 [N, h, w, 1].
@@ -44,14 +47,26 @@ class Branch:
             images: float32 RGB [N, h, w, 3], 0..255, at `size`.
         """
 
+        return self.share_and_encoding(images, tta=tta)[0]
+
+    def share_and_encoding(self, images: tf.Tensor, *, tta: bool) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Return the share, and the encoding [N, C] of the images without mirroring; None without an encoder."""
+        encodings = []
+
         def add(mirrored: tf.Tensor) -> tf.Tensor:
-            return tf.add_n([network(mirrored, training=False) for network in self.networks]) / self.members
+            outputs = [network(mirrored, training=False) for network in self.networks[bool(self.encoder) :]]
+            if self.encoder is not None:
+                probability, encoding = self.encoder(mirrored, training=False)
+                outputs.append(probability)
+                encodings.append(encoding)
+            return tf.add_n(outputs) / self.members
 
-        return average_mirrors(add, images, tta=tta)
+        share = average_mirrors(add, images, tta=tta)
+        return share, encodings[0] if encodings else None
 
 
-def build_branches(members: Sequence[Member]) -> list[Branch]:
-    """Group networks by their preprocessing."""
+def build_branches(members: Sequence[Member], encoder: Callable[..., Any] | None = None) -> list[Branch]:
+    """Group networks by their preprocessing. `encoder` is the first network with its encoding as a second output."""
     groups: dict[str, list[Member]] = {}
     for network, settings in members:
         groups.setdefault(build_steps(settings).key(), []).append((network, settings))
@@ -61,8 +76,9 @@ def build_branches(members: Sequence[Member]) -> list[Branch]:
             (group[0][1].image_size[0], group[0][1].image_size[1]),
             tuple(network for network, _ in group),
             len(members),
+            None if number else encoder,
         )
-        for group in groups.values()
+        for number, group in enumerate(groups.values())
     ]
 
 

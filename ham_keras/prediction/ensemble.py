@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from ham_keras.crossval_folder import CrossvalFolder
 from ham_keras.errors import HamError, warn
 from ham_keras.runs import Run, load_trained_run
 from ham_keras.settings import Outline
+from ham_keras.trust.file import Trust, file_digest, load_trust
 
 Folders = Path | str | Sequence[Path | str]
 
@@ -34,12 +34,14 @@ class Ensemble:
         name: that of the run or the cross-validation; of several runs, their names joined by "+".
         split: the split file of the first folder.
         home: holds the ensemble's scores: the run itself, or the cross-validation's `ensemble`; None for several runs.
+        trust: the trust.json of the run or the cross-validation, which may be missing; None for several runs.
     """
 
     name: str
     members: tuple[Member, ...]
     split: Path
     home: Run | None
+    trust: Path | None = None
 
     @property
     def config(self) -> Config:
@@ -49,6 +51,20 @@ class Ensemble:
     @property
     def names(self) -> list[str]:
         return [member.name for member in self.members]
+
+    def weights_digest(self) -> str:
+        """SHA-256 of the weights of each member, joined with "+"."""
+        return "+".join(file_digest(member.run.weights) for member in self.members)
+
+    def load_trust(self) -> Trust | None:
+        """Read trust.json; None if there is none.
+
+        Raises:
+            HamError: see `trust.file.load_trust`.
+        """
+        if self.trust is None or not self.trust.exists():
+            return None
+        return load_trust(self.trust, self.weights_digest())
 
     def agreed_outline(self) -> Outline:
         """The first member's post-processing. Warns of settings in which other members differ."""
@@ -62,7 +78,7 @@ class Ensemble:
 def single_run(run: Run, config: Config) -> Ensemble:
     """Return a run as an ensemble of one."""
     name = run.folder.resolve().name
-    return Ensemble(name, (Member(name, run, config),), run.split, run)
+    return Ensemble(name, (Member(name, run, config),), run.split, run, run.trust)
 
 
 def load_ensemble(folders: Folders, overrides: Sequence[str] = ()) -> Ensemble:
@@ -87,7 +103,7 @@ def load_ensemble(folders: Folders, overrides: Sequence[str] = ()) -> Ensemble:
     if len(given) > 1:
         return Ensemble("+".join(folder.resolve().name for folder in given), members, first.split, None)
     if first.config.exists():
-        return Ensemble(first.folder.resolve().name, members, first.split, first.ensemble)
+        return Ensemble(first.folder.resolve().name, members, first.split, first.ensemble, first.trust)
     return single_run(members[0].run, members[0].config)
 
 
@@ -111,8 +127,10 @@ def _members(folder: Path, overrides: Sequence[str]) -> Iterator[Member]:
         yield Member(f"{folder.resolve().name}/{fold.folder.name}", run, config)
 
 
-def describe_settings(ensemble: Ensemble, outline: Outline, probability_bits: int | None = None) -> dict[str, Any]:
-    """Describe what predictions depend on: the weights, the post-processing, and what is saved."""
-    digests = [hashlib.sha256(member.run.weights.read_bytes()).hexdigest() for member in ensemble.members]
-    used = {"run": "+".join(ensemble.names), "weights_sha256": "+".join(digests), **outline.model_dump()}
-    return {**used, "probability_bits": probability_bits}
+def describe_settings(
+    ensemble: Ensemble, outline: Outline, probability_bits: int | None = None, *, margin: bool = False
+) -> dict[str, Any]:
+    """Describe what predictions depend on: the weights, the post-processing, trust.json, and what is saved."""
+    used = {"run": "+".join(ensemble.names), "weights_sha256": ensemble.weights_digest(), **outline.model_dump()}
+    trust = file_digest(ensemble.trust) if ensemble.trust is not None and ensemble.trust.exists() else None
+    return {**used, "trust_sha256": trust, "probability_bits": probability_bits, "margin": margin or None}

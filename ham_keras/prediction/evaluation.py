@@ -20,9 +20,12 @@ from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Prediction, Predictor, load_predictor, resize_to_image
 from ham_keras.runs import Run
+from ham_keras.scores.quality import quality_of_rows
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import summarise
 from ham_keras.settings import Outline
+from ham_keras.trust.columns import trust_columns
+from ham_keras.trust.distances import outline_distance
 
 
 def evaluate_ensemble(
@@ -57,6 +60,8 @@ def evaluate_ensemble(
             rows.append(row)
         summary = {"run": ensemble.name, "set": name, **made_from}
         summary |= summarise(rows, resamples=ensemble.config.score.bootstrap_resamples)
+        if quality := quality_of_rows(rows):
+            summary["trust"] = quality
         # All are there before the first replaces an old one.
         save_csv(stack.enter_context(replacing(target / "per_image.csv")), rows)
         save_json(stack.enter_context(replacing(target / "summary.json")), summary)
@@ -112,5 +117,7 @@ def _score(record: Record, prediction: Prediction, outline: Outline) -> tuple[di
         "native": score(*count(truth.lesion, native)),
         "network": score(*count(resize_mask(truth.lesion, *network.shape), network)),
     }
+    if trust := trust_columns(prediction.observed, height_px, width_px):
+        row |= {**trust, "outline_distance_px": round(outline_distance(truth.lesion, native), 1)}
     row |= {f"{name}_{size}": scores[size][name] for size in scores for name in SCORES}
     return row, record, native

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from ham_keras.data.overlay import draw_outline
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
 from ham_keras.prediction.measurements import measure_mask
+from ham_keras.prediction.pictures import draw_overlay, encode
 from ham_keras.prediction.postprocessing import grey_levels
+from ham_keras.trust.columns import trust_columns
 
 if TYPE_CHECKING:
     from ham_keras.prediction.predictor import Prediction
 
-OUTLINE_FRACTION = 1 / 400  # of the image's longer side
 BESIDE_MASKS = {"overlays": ".jpg", "probabilities": ".png"}  # subfolders and their file suffixes
 Row = dict[str, Any]
 
@@ -32,7 +29,7 @@ class PredictionFolder:
 
     An id may contain folders: "p1/DSC0001". By default it is the file name without suffix.
 
-    With `probability_bits`, 8 or 16, probabilities are saved too.
+    With `probability_bits`, 8 or 16, probabilities are saved too. With `margin`, overlays show the run's margin.
 
     During a prediction, a journal of JSON lines records the ids it started with and each row. When it ends, even with
     an error, the rows are written to the table. If it is killed, the next prediction reads the journal. Images in
@@ -45,6 +42,7 @@ class PredictionFolder:
     begun: set[str] = dataclasses.field(default_factory=set)
     kept: set[str] = dataclasses.field(default_factory=set)
     ids: dict[Path, str] = dataclasses.field(default_factory=dict)
+    margin: bool = False
 
     @property
     def table(self) -> Path:
@@ -57,6 +55,14 @@ class PredictionFolder:
     @property
     def settings(self) -> Path:
         return self.folder / "predict.json"
+
+    @property
+    def review_table(self) -> Path:
+        return self.folder / "review.csv"
+
+    @property
+    def review_sheet(self) -> Path:
+        return self.folder / "review.jpg"
 
     @property
     def journal(self) -> Path:
@@ -78,7 +84,7 @@ class PredictionFolder:
         return self.mask(image_id), self.overlay(image_id), self.probability(image_id)
 
     def is_output(self, path: Path) -> bool:
-        """Whether a file is, by its path, a mask, overlay or probabilities of this folder.
+        """Whether a file is, by its path, a mask, overlay, probabilities or the review sheet of this folder.
 
         In subfolders, a mask counts only if its overlay exists, and the others only if their mask exists.
         """
@@ -86,6 +92,8 @@ class PredictionFolder:
         if not real.is_relative_to(folder):
             return False
         *parents, name = real.relative_to(folder).parts
+        if real == self.review_sheet.resolve() and self.review_table.exists():
+            return True
         beside = bool(parents) and parents[0] in BESIDE_MASKS
         suffix = BESIDE_MASKS[parents[0]] if beside else "_segmentation.png"
         image_id = "/".join([*parents[beside:], name.removesuffix(suffix)])
@@ -127,17 +135,17 @@ class PredictionFolder:
     def save(self, path: Path, prediction: Prediction) -> Row:
         """Write an image's mask, overlay and, with `probability_bits`, probabilities; returns its row."""
         image_id = self.id_of(path)
-        save_bytes(self.mask(image_id), _encode(255 * prediction.mask, "PNG"))
-        thickness_px = max(1, round(max(prediction.mask.shape) * OUTLINE_FRACTION))
-        drawn = draw_outline(prediction.image, prediction.mask, thickness_px)
-        save_bytes(self.overlay(image_id), _encode(drawn, "JPEG", quality=90))
+        save_bytes(self.mask(image_id), encode(255 * prediction.mask, "PNG"))
+        trust = trust_columns(prediction.observed, *prediction.mask.shape)
+        drawn = draw_overlay(prediction, trust.get("margin_px") if self.margin else None)
+        save_bytes(self.overlay(image_id), encode(drawn, "JPEG", quality=90))
         if self.probability_bits:
             levels = grey_levels(prediction.probability, self.probability_bits)
-            save_bytes(self.probability(image_id), _encode(levels, "PNG"))
+            save_bytes(self.probability(image_id), encode(levels, "PNG"))
         else:
             self.probability(image_id).unlink(missing_ok=True)
         measurements = measure_mask(prediction.mask, prediction.probability)
-        return {"image_id": image_id, "image": str(path.resolve()), **measurements}
+        return {"image_id": image_id, "image": str(path.resolve()), **measurements, **trust}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -233,9 +241,3 @@ class PredictionFolder:
             save_csv(self.table, [self.rows[image_id] for image_id in sorted(self.rows)])
         else:
             self.table.unlink(missing_ok=True)
-
-
-def _encode(pixels: Any, form: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, form, **options)
-    return file.getvalue()

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +17,14 @@ from ham_keras.data.encoded import read_head
 from ham_keras.data.images import read_image
 from ham_keras.environment import cpu_threads
 from ham_keras.errors import HamError
+from ham_keras.models.encoder import with_encoding
 from ham_keras.models.loading import load_model
 from ham_keras.models.memory import explaining_memory
 from ham_keras.prediction.branches import Branch, Member, add_shares, build_branches, common_size
 from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
 from ham_keras.settings import Outline
+from ham_keras.trust.assess import Assessor
 
 BATCH_SIZE = 16
 BATCH_PIXELS = 64_000_000  # over all original images of a batch, to limit memory
@@ -33,6 +35,21 @@ ADVICE = "close other programs, leave out outline.tta, or hide the GPU with CUDA
 T = TypeVar("T")
 Batch = list[tuple[Path, "Future[Any]"]]
 Shares = tuple[np.ndarray, ...]  # of each branch, float32 [h, w, 1] at its size; see `Branch.share`
+# Further outputs from images, uint8 [N, h, w, 3], probabilities [N, h, w, 1] and encodings [N, C], by name: [N, ...].
+Observe = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The networks' output for one image.
+
+    Attributes:
+        shares: of each branch.
+        observed: what the predictor's `observe` returned for the image, e.g. the values of `trust.assess.Assessor`.
+    """
+
+    shares: Shares
+    observed: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,7 @@ class Prediction:
         network_size: height and width of the network's input, of the largest in an ensemble.
         probability: float32 [H, W], 0..1: `shares` resized to the image and added.
         mask: uint8 [H, W] in {0, 1}.
+        observed: see `Answer`.
     """
 
     image: np.ndarray
@@ -52,6 +70,7 @@ class Prediction:
     network_size: tuple[int, int]
     probability: Probability
     mask: Mask
+    observed: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def network_probability(self) -> np.ndarray:
@@ -68,24 +87,26 @@ class Predictor:
     The probabilities of several networks are resized to the image and averaged.
     """
 
-    def __init__(self, members: Sequence[Member], outline: Outline) -> None:
+    def __init__(self, members: Sequence[Member], outline: Outline, observe: Observe | None = None) -> None:
         """Wrap networks.
 
         Args:
             members: each network with the data settings it was trained with: preprocessing and the network's size.
             outline: the post-processing.
+            observe: adds outputs for each image, at the size of the first network.
         """
         self.outline = outline
-        self._branches = build_branches(members)
-        self._predict_batch = [_compile(branch, tta=outline.tta) for branch in self._branches]
+        encoder = None if observe is None else with_encoding(members[0][0])
+        self._branches = build_branches(members, encoder)
+        self._run = _compile(self._branches, observe, tta=outline.tta)
 
     def predict(self, image: np.ndarray) -> Prediction:
         """Segment one image, uint8 RGB [H, W, 3]."""
-        return self._postprocess(image, self.predict_shares(image))
+        return self._postprocess(image, self.answer(image))
 
-    def predict_shares(self, image: np.ndarray) -> Shares:
+    def answer(self, image: np.ndarray) -> Answer:
         """Return the networks' output for one image, uint8 RGB [H, W, 3]."""
-        return self._shares([self._preprocess(image)])[0]
+        return self._answers([self._preprocess(image)])[0]
 
     def predict_files(self, paths: Iterable[Path], finish: Finish[T]) -> Iterator[tuple[Path, T | HamError]]:
         """Yield each file, in order, with the result of `finish`, or with a HamError if it cannot be read.
@@ -100,7 +121,7 @@ class Predictor:
             def start_finishing(batch: Batch) -> Batch:
                 read = {path: future.result() for path, future in batch if not future.exception()}
                 small = [pair[1] for pair in read.values()]
-                outputs = dict(zip(read, self._shares(small) if small else (), strict=True))
+                outputs = dict(zip(read, self._answers(small) if small else (), strict=True))
                 return [
                     (path, threads.submit(self._finish, finish, path, read[path][0], outputs[path]))
                     if path in read
@@ -122,41 +143,59 @@ class Predictor:
         image = read_image(path)
         return image, self._preprocess(image)
 
-    def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, shares: Shares) -> T:
-        return finish(path, self._postprocess(image, shares))
+    def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, answer: Answer) -> T:
+        return finish(path, self._postprocess(image, answer))
 
-    def _shares(self, small: Sequence[list[np.ndarray]]) -> list[Shares]:
+    def _answers(self, small: Sequence[list[np.ndarray]]) -> list[Answer]:
         """Run the networks on a batch; `small` has, for each image, the input of each branch."""
-        by_branch = zip(self._predict_batch, zip(*small, strict=True), strict=True)
-        return list(zip(*(predict(np.stack(images)).numpy() for predict, images in by_branch), strict=True))
+        shares, observed = self._run(tuple(np.stack(images) for images in zip(*small, strict=True)))
+        arrays = [share.numpy() for share in shares]
+        values = {name: value.numpy() for name, value in observed.items()}
+        return [
+            Answer(tuple(array[i] for array in arrays), {name: value[i] for name, value in values.items()})
+            for i in range(len(small))
+        ]
 
     def _preprocess(self, image: np.ndarray) -> list[np.ndarray]:
         return [branch.steps(image).numpy() for branch in self._branches]
 
-    def _postprocess(self, image: np.ndarray, shares: Shares) -> Prediction:
-        probability = resize_to_image(shares, *image.shape[:2])
+    def _postprocess(self, image: np.ndarray, answer: Answer) -> Prediction:
+        probability = resize_to_image(answer.shares, *image.shape[:2])
         mask = postprocess(probability, self.outline)
-        return Prediction(image, shares, common_size(self._branches), probability, mask)
+        size = common_size(self._branches)
+        return Prediction(image, answer.shares, size, probability, mask, answer.observed)
 
 
-def _compile(branch: Branch, *, tta: bool) -> Callable[[np.ndarray], tf.Tensor]:
-    @tf.function(input_signature=[tf.TensorSpec([None, *branch.size, 3], tf.uint8)])
-    def predict_batch(images: tf.Tensor) -> tf.Tensor:
-        return branch.share(tf.cast(images, tf.float32), tta=tta)
+def _compile(branches: Sequence[Branch], observe: Observe | None, *, tta: bool) -> Callable[..., Any]:
+    """Return a function from the images of each branch to the shares, and to what `observe` returns."""
 
-    return predict_batch
+    @tf.function(input_signature=[tuple(tf.TensorSpec([None, *branch.size, 3], tf.uint8) for branch in branches)])
+    def run(images: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        outputs = [
+            branch.share_and_encoding(tf.cast(each, tf.float32), tta=tta)
+            for branch, each in zip(branches, images, strict=True)
+        ]
+        shares = [share for share, _ in outputs]
+        if observe is None:
+            return shares, {}
+        return shares, observe(images[0], add_shares(shares, *branches[0].size), outputs[0][1])
+
+    return run
 
 
 def load_predictor(runs: Folders | Ensemble, outline: Outline | None = None) -> Predictor:
     """Load the networks of one run or several with their best weights, in float32.
 
-    `outline` defaults to that of the run's config; of several, to the first's.
+    `outline` defaults to that of the run's config; of several, to the first's. If there is a trust.json, each
+    prediction is assessed with it.
 
     Raises:
-        HamError: not a run, or no weights yet.
+        HamError: not a run, or no weights yet; or see `trust.file.load_trust`.
     """
     ensemble = runs if isinstance(runs, Ensemble) else load_ensemble(runs)
-    return Predictor(load_members(ensemble), outline or ensemble.agreed_outline())
+    trust = ensemble.load_trust()
+    observe = None if trust is None else Assessor(trust)
+    return Predictor(load_members(ensemble), outline or ensemble.agreed_outline(), observe)
 
 
 def load_members(ensemble: Ensemble) -> list[Member]:

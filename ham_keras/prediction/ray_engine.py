@@ -7,11 +7,12 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ham_keras.errors import HamError, OutOfMemoryError
-from ham_keras.prediction.ensemble import Ensemble
+from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.settings import Outline
 
@@ -24,11 +25,13 @@ CORES_PER_WORKER = 2  # that the network keeps busy
 class Worker:
     """A Ray worker process: loads the networks once, then processes blocks of files."""
 
-    def __init__(self, folders: list[str], outline: Outline, output: str, probability_bits: int | None) -> None:
+    def __init__(self, folders: list[str], trust: str | None, outline: Outline, output: dict[str, Any]) -> None:
+        """Load the runs in `folders`, with the trust.json at `trust`; `output` are fields of a PredictionFolder."""
         from ham_keras.prediction.predictor import load_predictor
 
-        self.predictor = load_predictor(folders, outline)
-        self.predictions = PredictionFolder(Path(output), probability_bits)
+        ensemble = replace(load_ensemble(folders), trust=None if trust is None else Path(trust))
+        self.predictor = load_predictor(ensemble, outline)
+        self.predictions = PredictionFolder(**output)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[Any]]:
         """Predict a block of files, {"path": [N], "image_id": [N]}; returns {"path": [N], "row": [N], "error": [N]}.
@@ -83,10 +86,15 @@ def _predict(
         named = {str(path.absolute()): path for path in paths}
         items = [{"path": name, "image_id": predictions.id_of(path)} for name, path in named.items()]
         folders = [str(member.run.folder.absolute()) for member in runs.members]
-        output = str(predictions.folder.absolute())
+        trust = None if runs.trust is None else str(runs.trust.absolute())
+        output = {
+            "folder": predictions.folder.absolute(),
+            "probability_bits": predictions.probability_bits,
+            "margin": predictions.margin,
+        }
         dataset = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,
-            fn_constructor_args=(folders, outline, output, predictions.probability_bits),
+            fn_constructor_args=(folders, trust, outline, output),
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
             num_cpus=1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from ham_keras.models.loading import load_model
 from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.predictor import Prediction, load_predictor
+from ham_keras.trust.columns import trust_columns
+from ham_keras.trust.file import Trust
+from ham_keras.trust.temperature import scale_probability
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,49 @@ class Segmentation:
     Attributes:
         mask: uint8 [H, W] in {0, 1}.
         probability: float32 [H, W], 0..1.
-        measurements: the image's columns of predictions.csv, see `prediction.measurements.measure_mask`.
+        measurements: the image's columns of predictions.csv, see `prediction.measurements.measure_mask` and, if the run
+            has a trust.json, `trust.columns.trust_columns`.
     """
 
     mask: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.float32]
     measurements: dict[str, Any]
+    trust: Trust | None = field(default=None, repr=False)
+
+    @property
+    def calibrated_probability(self) -> npt.NDArray[np.float32] | None:
+        """Probabilities that agree better with frequencies near the outline, float32 [H, W]; None without a trust.json.
+
+        Those above the threshold stay above it.
+        """
+        if self.trust is None:
+            return None
+        return scale_probability(self.probability, self.trust.temperature, self.trust.threshold)
+
+    @property
+    def expected_jaccard(self) -> float | None:
+        """What the mask's Jaccard index is expected to be; None, as the following, without a trust.json."""
+        return self.measurements.get("expected_jaccard")
+
+    @property
+    def jaccard_at_least(self) -> float | None:
+        """A lower end of the Jaccard index that holds for 9 of 10 images like those of the calibration."""
+        return self.measurements.get("jaccard_at_least")
+
+    @property
+    def margin_px(self) -> float | None:
+        """For 9 of 10 such images, the true outline lies within this many pixels of the mask's."""
+        return self.measurements.get("margin_px")
+
+    @property
+    def review(self) -> bool | None:
+        """Whether a person should look at the mask."""
+        return bool(self.measurements["review"]) if "review" in self.measurements else None
+
+    @property
+    def review_reason(self) -> str | None:
+        """Why, in words; "" if `review` is false."""
+        return self.measurements.get("review_reason")
 
 
 class TrainedEnsemble:
@@ -47,6 +87,7 @@ class TrainedEnsemble:
     Attributes:
         members: name, run folder and config of each run.
         outline: the post-processing.
+        trust: the content of trust.json; None without one.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
@@ -56,6 +97,7 @@ class TrainedEnsemble:
             HamError: weights of a different network.
         """
         self.members, self.outline = ensemble.members, ensemble.agreed_outline()
+        self.trust = ensemble.load_trust()
         self._home = ensemble.home
         self._predictor = load_predictor(ensemble, self.outline)
 
@@ -76,7 +118,7 @@ class TrainedEnsemble:
         Raises:
             HamError: an array of a different type or shape, or an image that is missing or broken.
         """
-        return _measured(self._predictor.predict(read_pixels(image)))
+        return self._measured(self._predictor.predict(read_pixels(image)))
 
     def segment_many(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, Segmentation | HamError]]:
         """Yield each file, in order, with its segmentation, or with a HamError if it cannot be read.
@@ -88,7 +130,12 @@ class TrainedEnsemble:
         """
         if isinstance(paths, str | Path):
             raise HamError(f"{paths}: expected several image files; for one call segment()")
-        return self._predictor.predict_files(map(Path, paths), lambda _, prediction: _measured(prediction))
+        return self._predictor.predict_files(map(Path, paths), lambda _, prediction: self._measured(prediction))
+
+    def _measured(self, prediction: Prediction) -> Segmentation:
+        mask, probability = prediction.mask, prediction.probability
+        measurements = measure_mask(mask, probability) | trust_columns(prediction.observed, *mask.shape)
+        return Segmentation(mask, probability, measurements, self.trust)
 
 
 class TrainedRun(TrainedEnsemble):
@@ -120,11 +167,6 @@ def load_trained(folders: Folders) -> TrainedRun | TrainedEnsemble:
     """Load a run, or several as an ensemble; see `ham_keras.load`."""
     ensemble = load_ensemble(folders)
     return TrainedRun(ensemble) if len(ensemble.members) == 1 else TrainedEnsemble(ensemble)
-
-
-def _measured(prediction: Prediction) -> Segmentation:
-    mask, probability = prediction.mask, prediction.probability
-    return Segmentation(mask, probability, measure_mask(mask, probability))
 
 
 def read_pixels(image: Any) -> npt.NDArray[np.uint8]:

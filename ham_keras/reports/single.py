@@ -14,6 +14,7 @@ from ham_keras.reports.page import MEASURES, PAGE, new_report, save_page
 from ham_keras.reports.pictures import best_median_worst, save_curves
 from ham_keras.reports.plots import save_by_diagnosis, save_by_size, save_distribution
 from ham_keras.reports.scored_set import ScoredSet, load_scored_set
+from ham_keras.reports.trust import save_trust_plots
 from ham_keras.scores.scores import SCORES
 
 View = dict[str, Any]
@@ -52,6 +53,8 @@ def write_report(scored: ScoredSet, folder: Path, *, visible: bool = True) -> No
     save_distribution(rows, folder / "distribution.png")
     save_by_size(rows, folder / "size.png")
     save_by_diagnosis(rows, scored.summary["by_diagnosis"], folder / "diagnosis.png")
+    if "trust" in scored.summary:
+        save_trust_plots(rows, folder)
 
     chosen = {kind: [row["image_id"] for row in kept] for kind, kept in best_median_worst(rows, CASES_PER_KIND).items()}
     if "worst" in chosen:

@@ -46,6 +46,14 @@ class Run(WorkFolder):
         return self.folder / "repaired.json"
 
     @property
+    def trust(self) -> Path:
+        return self.folder / "trust.json"
+
+    @property
+    def trust_table(self) -> Path:
+        return self.folder / "trust.csv"
+
+    @property
     def extension(self) -> Path:
         """Exists while a finished run waits to be continued with more epochs."""
         return self.folder / "extension.json"
@@ -62,8 +70,8 @@ class Run(WorkFolder):
     def contents(self) -> tuple[Path, ...]:
         return (
             self.resume_state, self.extension, self.weights, self.side_weights, self.history, self.split,
-            self.environment, self.repaired, self.curves, self.tensorboard, self.folder / "scores",
-            self.folder / "reports", self.config,
+            self.environment, self.repaired, self.trust, self.trust_table, self.curves, self.tensorboard,
+            self.folder / "scores", self.folder / "reports", self.config,
         )  # fmt: skip
 
     def scores(self, name: str) -> Path:

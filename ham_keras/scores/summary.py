@@ -11,6 +11,7 @@ import numpy as np
 
 from ham_keras.config import Config
 from ham_keras.scores.bootstrap import FEWEST_LESIONS, show_interval, spread
+from ham_keras.scores.quality import format_quality
 from ham_keras.scores.scores import SCORES, THRESHOLD
 from ham_keras.settings import Outline
 
@@ -116,4 +117,6 @@ def format_summary(summary: Mapping[str, Any], title: str) -> str:
             jaccard = group["jaccard"]
             interval = show_interval(jaccard["interval"], group.get("lesions"))
             lines.append(f"  {name:18}{jaccard['mean']:8.4f}  {interval:18}{group['images']:5} images")
+    if "trust" in summary:
+        lines.append(f"\n{format_quality(summary['trust'])}")
     return "\n".join(lines)

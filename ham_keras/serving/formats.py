@@ -18,15 +18,19 @@ from ham_keras.prediction.branches import build_branches, common_size
 from ham_keras.serving.signatures import build_signatures
 from ham_keras.serving.warmup import save_warmup_requests
 from ham_keras.settings import Data, Outline
+from ham_keras.trust.assess import Assessor
+from ham_keras.trust.file import Trust
 
 LARGEST_BYTES = 2**31 - 2**26  # of the weights in a SavedModel: protocol buffers hold 2 GiB, the rest is for the graph
 
 Members = Sequence[tuple[keras.Model, Data]]
-Writer = Callable[[Members, Outline, Path, str], None]
+Writer = Callable[[Members, Outline, Path, str, Trust | None], None]
 
 
-def write_saved_model(members: Members, outline: Outline, folder: Path, name: str) -> None:
+def write_saved_model(members: Members, outline: Outline, folder: Path, name: str, trust: Trust | None = None) -> None:
     """Write a SavedModel: signatures around the frozen networks, with warm-up requests for TensorFlow Serving.
+
+    With `trust`, files sent to it are also assessed.
 
     Raises:
         HamError: the weights are too large for one SavedModel.
@@ -37,7 +41,7 @@ def write_saved_model(members: Members, outline: Outline, folder: Path, name: st
             f"--format saved_model: the weights of {len(members)} networks are {weight_bytes / 2**30:.1f} GiB, and "
             f"frozen ones are limited to {LARGEST_BYTES / 2**30:.1f} GiB; export fewer runs"
         )
-    signatures = build_signatures(members, outline)
+    signatures = build_signatures(members, outline, None if trust is None else Assessor(trust))
     try:
         tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
     except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:  # a full disk, a file size limit
@@ -47,8 +51,8 @@ def write_saved_model(members: Members, outline: Outline, folder: Path, name: st
     save_warmup_requests(requests, name, signatures, common_size(build_branches(members)), outline.threshold)
 
 
-def write_onnx(members: Members, outline: Outline, folder: Path, name: str) -> None:
-    """Write `<name>.onnx` with Keras' export and tf2onnx.
+def write_onnx(members: Members, outline: Outline, folder: Path, name: str, trust: Trust | None = None) -> None:
+    """Write `<name>.onnx` with Keras' export and tf2onnx: the network alone, without post-processing and trust.
 
     Raises:
         HamError: tf2onnx is not installed, or the networks' preprocessing differs.
@@ -57,8 +61,8 @@ def write_onnx(members: Members, outline: Outline, folder: Path, name: str) -> N
     _keras_export(members, folder / f"{name}.onnx", "onnx")
 
 
-def write_openvino(members: Members, outline: Outline, folder: Path, name: str) -> None:
-    """Write `<name>.xml` and `<name>.bin`, OpenVINO's IR, with Keras' export.
+def write_openvino(members: Members, outline: Outline, folder: Path, name: str, trust: Trust | None = None) -> None:
+    """Write `<name>.xml` and `<name>.bin`, OpenVINO's IR, with Keras' export: the network alone, as `write_onnx`.
 
     Raises:
         HamError: openvino is not installed, or the networks' preprocessing differs.

@@ -9,9 +9,21 @@ from ham_keras.files import load_json
 from ham_keras.prediction.ensemble import Ensemble, Member
 from ham_keras.runs import Run
 from ham_keras.settings import Outline
+from ham_keras.trust.file import Trust
 
 RGB = {"channels": "RGB", "range": [0, 255]}
 PROBABILITY = {"dtype": "float32", "range": [0, 1], "meaning": "probability that a pixel is lesion"}
+TRUST_OUTPUTS: dict[str, dict[str, Any]] = {
+    "expected_jaccard": {"dtype": "float32", "range": [0, 1], "meaning": "expected Jaccard index of the mask"},
+    "jaccard_at_least": {
+        "dtype": "float32", "range": [0, 1], "meaning": "lower end of the Jaccard index; holds for 9 of 10 images",
+    },
+    "margin_px": {
+        "dtype": "float32", "meaning": "the true outline is within this many pixels of ours; holds for 9 of 10 images",
+    },
+    "input_distance": {"dtype": "float32", "meaning": "above 1: not like the images the network was trained on"},
+    "review": {"dtype": "bool", "meaning": "whether a person should look at the mask"},
+}  # fmt: skip
 INTENDED_USE = "Research use; not a medical device. Not validated for any clinical decision."
 LICENCE = (
     "Code: Apache-2.0. Weights trained on HAM10000 (CC BY-NC 4.0: Tschandl, Rosendahl, Kittler, Scientific Data "
@@ -32,12 +44,16 @@ def describe_export(ensemble: Ensemble, form: str = "saved_model") -> dict[str, 
     sizes = [member.config.data.image_size for member in ensemble.members]
     size = [max(side) for side in zip(*sizes, strict=True)]
     alike = all(member["preprocessing"] == members[0]["preprocessing"] for member in members)
+    trust = ensemble.load_trust()
     described = {
         "name": ensemble.name,
         "intended_use": INTENDED_USE,
         "licence": LICENCE,
         "format": form,
-        "signatures": _signatures(outline, size, alike) if form == "saved_model" else _network_signature(outline, size),
+        "signatures": _signatures(outline, size, alike, trust is not None)
+        if form == "saved_model"
+        else _network_signature(outline, size),
+        "trust": _describe_trust(trust, form),
         "preprocessing": members[0]["preprocessing"] if alike else None,
         "outline": outline.model_dump(),
         "threshold": outline.threshold,
@@ -65,13 +81,21 @@ def _test_scores(run: Run | None) -> dict[str, Any] | None:
     return load_json(run.summary("test")) if run is not None and run.summary("test").exists() else None
 
 
-def _signatures(outline: Outline, size: list[int], alike: bool) -> dict[str, Any]:
-    """`alike`: all networks have the same preprocessing."""
+def _describe_trust(trust: Trust | None, form: str) -> dict[str, Any] | None:
+    """What the outputs about trust were calibrated on; None without them."""
+    if trust is None:
+        return None
+    return {"exported": form == "saved_model", "calibrated_on": trust.made_from, "threshold": trust.threshold}
+
+
+def _signatures(outline: Outline, size: list[int], alike: bool, trusted: bool) -> dict[str, Any]:
+    """`alike`: all networks have the same preprocessing; `trusted`: there are outputs of `TRUST_OUTPUTS`."""
     files = {"dtype": "string", "shape": ["N"], "holds": "JPEG or PNG files; EXIF orientation is ignored"}
     masks = {"dtype": "string", "shape": ["N"], "holds": "PNG files at each image's size: 255 lesion, 0 skin"}
     threshold = {"dtype": "float32", "shape": ["N"], "range": [0, 1], "meaning": "lesion is where probability > this"}
     small = {**PROBABILITY, "shape": ["N", *size]}
-    common = {"outputs": {"probability": small, "mask_bytes": masks}, "left_to_the_caller": []}
+    trust = {name: {"shape": ["N"], **output} for name, output in TRUST_OUTPUTS.items()} if trusted else {}
+    common = {"outputs": {"probability": small, "mask_bytes": masks, **trust}, "left_to_the_caller": []}
     steps = _postprocessing_steps(outline)
     signatures = {
         "serving_default": {

@@ -20,21 +20,29 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from ham_keras.data.images import decode_image
+from ham_keras.models.encoder import with_encoding
 from ham_keras.prediction.branches import Branch, Member, add_shares, build_branches, common_size
 from ham_keras.serving.postprocessing import postprocess
 from ham_keras.settings import Outline
+from ham_keras.trust.assess import Assessor
 
-Network = Callable[[tf.Tensor], tf.Tensor]  # a frozen `Branch.share`
+Network = Callable[[tf.Tensor], list[tf.Tensor]]  # a frozen `Branch.share_and_encoding`; without encoder, the share
+ASSESSED = ("expected_jaccard", "jaccard_at_least", "input_distance", "review")
 Signature = Callable[..., dict[str, tf.Tensor]]
 
 
-def build_signatures(members: Sequence[Member], outline: Outline) -> dict[str, Signature]:
-    """Build the signatures, by name, around one frozen copy of the weights of each network."""
-    branches = build_branches(members)
+def build_signatures(
+    members: Sequence[Member], outline: Outline, assess: Assessor | None = None
+) -> dict[str, Signature]:
+    """Build the signatures, by name, around one frozen copy of the weights of each network.
+
+    With `assess`, those that take files also return how far each mask can be trusted, see `serve_bytes`.
+    """
+    branches = build_branches(members, None if assess is None else with_encoding(members[0][0]))
     networks = [freeze(branch, tta=outline.tta) for branch in branches]
     signatures = {
         "serving_default": serve_images(branches, networks),
-        **serve_bytes(branches, networks, outline),
+        **serve_bytes(branches, networks, outline, assess),
     }
     if len(branches) == 1:
         signatures["serve_network"] = serve_network(branches[0], networks[0])
@@ -45,15 +53,14 @@ def freeze(branch: Branch, *, tta: bool) -> Network:
     """Turn the weights into constants, so that BatchNormalization is folded into the convolutions.
 
     Returns a function from float32 RGB [N, h, w, 3], 0..255, at the branch's size to its share of the probabilities,
-    float32 [N, h, w, 1]; with `tta`, the mean over mirror images.
+    float32 [N, h, w, 1], with `tta` the mean over mirror images; and to the encodings, if it has an encoder.
     """
 
     @tf.function(input_signature=[tf.TensorSpec([None, *branch.size, 3], tf.float32)])
-    def traced(images: tf.Tensor) -> tf.Tensor:
-        return branch.share(images, tta=tta)
+    def traced(images: tf.Tensor) -> list[tf.Tensor]:
+        return [output for output in branch.share_and_encoding(images, tta=tta) if output is not None]
 
-    frozen = convert_variables_to_constants_v2(traced.get_concrete_function())
-    return lambda images: frozen(images)[0]
+    return convert_variables_to_constants_v2(traced.get_concrete_function())
 
 
 def serve_images(branches: Sequence[Branch], networks: Sequence[Network]) -> Signature:
@@ -63,22 +70,29 @@ def serve_images(branches: Sequence[Branch], networks: Sequence[Network]) -> Sig
     def signature(images: tf.Tensor) -> dict[str, tf.Tensor]:
         small = [branch.steps(images) for branch in branches]
         shape = tf.shape(images)
-        return {"probability": add_shares(_run(networks, small), shape[1], shape[2])[..., 0]}
+        shares, _ = _run(networks, small)
+        return {"probability": add_shares(shares, shape[1], shape[2])[..., 0]}
 
     return signature
 
 
-def _run(networks: Sequence[Network], small: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
-    """Run each network on its images, uint8 [N, h, w, 3]."""
-    return tuple(network(tf.cast(images, tf.float32)) for network, images in zip(networks, small, strict=True))
+def _run(networks: Sequence[Network], small: Sequence[tf.Tensor]) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
+    """Run each network on its images, uint8 [N, h, w, 3]; returns the shares, and the first one's further outputs."""
+    outputs = [network(tf.cast(images, tf.float32)) for network, images in zip(networks, small, strict=True)]
+    return tuple(each[0] for each in outputs), outputs[0][1:]
 
 
-def serve_bytes(branches: Sequence[Branch], networks: Sequence[Network], outline: Outline) -> dict[str, Signature]:
+def serve_bytes(
+    branches: Sequence[Branch], networks: Sequence[Network], outline: Outline, assess: Assessor | None = None
+) -> dict[str, Signature]:
     """Build the two signatures that take `image_bytes`, JPEG or PNG strings [N].
 
     `serve_bytes_threshold` also takes `threshold`, float32 [N], which overrides the config's. Both return
     `probability`, float32 [N, h, w] at the network's size, and `mask_bytes`, strings [N]: PNG files of 0 and 255 at
     each image's size. A string that is not an image fails the whole request with INVALID_ARGUMENT.
+
+    With `assess`, they also return `expected_jaccard`, `jaccard_at_least`, `margin_px`, in pixels of each image, and
+    `input_distance`, float32 [N], and `review`, bool [N]; see `trust.assess.Assessor`.
     """
 
     def decode(encoded: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
@@ -94,9 +108,15 @@ def serve_bytes(branches: Sequence[Branch], networks: Sequence[Network], outline
     def segment(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = tuple(tf.TensorSpec([*branch.size, 3], tf.uint8) for branch in branches)
         images, sizes = tf.map_fn(decode, image_bytes, fn_output_signature=(pixels, tf.TensorSpec([2], tf.int32)))
-        shares = _run(networks, images)
+        shares, encodings = _run(networks, images)
         masks = tf.map_fn(encode_mask, (shares, sizes, threshold), fn_output_signature=tf.string)
-        return {"probability": add_shares(shares, *common_size(branches))[..., 0], "mask_bytes": masks}
+        outputs = {"probability": add_shares(shares, *common_size(branches))[..., 0], "mask_bytes": masks}
+        if assess is not None:
+            assessed = assess(images[0], add_shares(shares, *branches[0].size), encodings[0])
+            area_px = tf.reduce_prod(tf.cast(sizes, tf.float32), axis=1)
+            outputs["margin_px"] = assessed["margin"] * tf.sqrt(area_px)
+            outputs |= {name: assessed[name] for name in ASSESSED}
+        return outputs
 
     files = tf.TensorSpec([None], tf.string, "image_bytes")
 
@@ -116,6 +136,6 @@ def serve_network(branch: Branch, network: Network) -> Signature:
 
     @tf.function(input_signature=[tf.TensorSpec([None, *branch.size, 3], tf.float32, "images")])
     def signature(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probability": network(images)[..., 0]}
+        return {"probability": network(images)[0][..., 0]}
 
     return signature

@@ -20,18 +20,20 @@ from ham_keras.demo.page import (
 from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.prediction.ensemble import single_run
+from ham_keras.prediction.predictor import Answer
 from ham_keras.runs import Run, load_run
 
 
 class Ramp:
     """Stands in for a Predictor: probability rises linearly from 0 on the left to 1 on the right."""
 
-    def __init__(self) -> None:
+    def __init__(self, observed: dict[str, Any] | None = None) -> None:
         self.calls = 0
+        self.observed = observed or {}
 
-    def predict_shares(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+    def answer(self, image: np.ndarray) -> Answer:
         self.calls += 1
-        return (np.tile(np.linspace(0, 1, 5, dtype=np.float32)[None, :, None], (4, 1, 1)),)
+        return Answer((np.tile(np.linspace(0, 1, 5, dtype=np.float32)[None, :, None], (4, 1, 1)),), self.observed)
 
 
 @pytest.fixture
@@ -88,3 +90,18 @@ def test_header_shows_network_scores_and_intended_use(trained: Run, tmp_path: Pa
     unscored = render_header(single_run(Run(tmp_path), config), local=False)
     assert "Jaccard" not in unscored
     assert "Images are sent only to this page's server; nothing is stored." in unscored
+
+
+def test_page_advises_a_review_beside_the_expected_jaccard() -> None:
+    observed = {
+        "expected_jaccard": 0.6, "jaccard_at_least": 0.41, "margin": 0.1, "input_distance": 0.5, "cut": False,
+        "blurred": True, "review": True,
+    }  # fmt: skip
+    handlers = EventHandlers(Ramp(observed))  # type: ignore[arg-type]
+    _, _, results = handlers.open_example(SimpleNamespace(index=0), 0.5, False, False)
+    assert 'class="trust review"' in results and "Review advised: out of focus" in results
+    assert "0.60" in results and "at least\n0.41" in results
+    assert "within 52 px (band)" in results  # 0.1 of the root of 450 x 600
+    handlers = EventHandlers(Ramp(observed | {"review": False, "expected_jaccard": 0.9}))  # type: ignore[arg-type]
+    _, _, results = handlers.open_example(SimpleNamespace(index=0), 0.5, False, False)
+    assert 'class="trust"' in results and "No review advised" in results

@@ -1,0 +1,113 @@
+"""Measure how far a run's masks can be trusted and write RUN/trust.json, which predict, export and app read.
+
+python -m ham_keras.calibrate runs/base                  # on its validation images
+python -m ham_keras.calibrate runs/folds                 # a cross-validation: each fold on the images held out from it
+python -m ham_keras.calibrate runs/base --data my_masks  # so that the bounds hold for images like these
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ham_keras.crossval_folder import CrossvalFolder
+from ham_keras.data.records import Record, find_records
+from ham_keras.data.repair import decide_masks
+from ham_keras.data.selection import read_records
+from ham_keras.data.splits import load_split, select
+from ham_keras.errors import HamError, program, run_command, warn
+from ham_keras.prediction.ensemble import Ensemble, load_ensemble
+from ham_keras.runs import with_data_root
+from ham_keras.scores.quality import format_quality
+
+
+def calibrate(folder: Path | str, *, data_root: Path | str | None = None, visible: bool = True) -> dict[str, Any]:
+    """Write trust.json of a run or a cross-validation, and trust.csv with the answers it was made from.
+
+    A run answers on its validation images, each fold of a cross-validation on the images held out from it. With
+    `data_root`, the bounds hold for images like those in that folder; those of lesions trained on are left out. The
+    trees learn from both, unless the run's own images are of fewer than 20 lesions.
+
+    Returns:
+        `scores.quality.measure_quality` of the calibration images, each assessed without the images of its lesion.
+
+    Raises:
+        HamError: `folder` is not a run, the images are missing or of fewer than 20 lesions.
+    """
+    ensemble = load_ensemble(folder)
+    assert ensemble.trust is not None
+    table = ensemble.trust.with_name("trust.csv")
+    # Imports TensorFlow.
+    from ham_keras.experiments.calibration import calibrate_folds, calibrate_run, recalibrate
+    from ham_keras.trust.fitting import has_enough
+
+    root = None if data_root is None else Path(data_root).resolve()
+    if root is not None and ensemble.trust.exists() and table.exists():
+        made_from = {"data": str(root), "split": None}
+        return recalibrate(ensemble, _own_records(root, ensemble), table, made_from, visible=visible)
+    records = read_records(with_data_root(ensemble.config).data)
+    held_out = _held_out(ensemble)
+    sides = [_select_sides(member.run.split, records, held_out) for member in ensemble.members]
+    if root is not None:
+        if has_enough(record.lesion_id for _, unseen in sides for record in unseen):
+            calibrate(folder, visible=visible)
+            return calibrate(folder, data_root=root, visible=visible)
+        sides = [(sides[0][0], _own_records(root, ensemble))]
+    made_from = {"data": str(root or ensemble.config.data.root), "split": None if root else held_out}
+    if len(ensemble.members) == 1:
+        return calibrate_run(ensemble, *sides[0], table, made_from, visible=visible)
+    return calibrate_folds(ensemble, sides, table, made_from, visible=visible)
+
+
+def _held_out(ensemble: Ensemble) -> str:
+    """The split of each member that it was not trained on."""
+    assert ensemble.trust is not None
+    return "test" if CrossvalFolder(ensemble.trust.parent).config.exists() else "val"
+
+
+def _select_sides(split: Path, records: list[Record], held_out: str) -> tuple[list[Record], list[Record]]:
+    """The training images of a split file and the held-out ones."""
+    ids = load_split(split)
+    train, unseen = (select(records, ids[side], f"{split}: {side}") for side in ("train", held_out))
+    return train, unseen
+
+
+def _own_records(root: Path, ensemble: Ensemble) -> list[Record]:
+    pairing = find_records(root)
+    for line in pairing.warnings():
+        warn(line)
+    settings = ensemble.config.data
+    records = decide_masks(pairing.records, settings.repair_masks, settings.lesion_values)
+    trained = {image_id for member in ensemble.members for image_id in load_split(member.run.split)["train"]}
+    lesions = {record.lesion_id for record in records if record.image_id in trained}
+    unseen = [record for record in records if record.lesion_id not in lesions]
+    if len(unseen) < len(records):
+        warn(f"{root}: {len(records) - len(unseen)} of {len(records)} images are left out: of lesions trained on")
+    if not unseen:
+        raise HamError(f"{root}: the run was trained on all of these images; expected others")
+    return unseen
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog=program("calibrate"),
+        description="Measure how far a run's masks can be trusted: writes RUN/trust.json. `train` does it at its end.",
+    )
+    parser.add_argument("run", metavar="RUN", help="a run folder, or a cross-validation")
+    parser.add_argument(
+        "--data", metavar="ROOT",
+        help="make the bounds hold for images like these, with masks of at least 20 lesions (default: the run's own "
+             "validation images)",
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    quality = calibrate(args.run, data_root=args.data)
+    print(f"\n{Path(args.run) / 'trust.json'}: {quality['images']} images, each assessed without its own lesion")
+    print(format_quality(quality))
+    print("\nResearch use; not a medical device.")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,155 @@
+"""Measure how far a run's answers can be trusted, on images that it was not trained on, and write trust.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ham_keras.data.records import Record
+from ham_keras.errors import HamError
+from ham_keras.experiments.answers import Observed, encode_images, join, observe_images, read_answers, save_answers
+from ham_keras.prediction.ensemble import Ensemble
+from ham_keras.scores.quality import measure_quality
+from ham_keras.scores.scores import THRESHOLD
+from ham_keras.trust.feature_names import FEATURES
+from ham_keras.trust.file import VERSION, InputCheck, Trust, load_trust, save_trust
+from ham_keras.trust.fitting import (
+    Answers,
+    check_enough,
+    conformal_quantile,
+    fit_input_check,
+    fit_quality,
+    input_limit,
+)
+from ham_keras.trust.temperature import fit_temperature
+
+BLURRED_SHARE = 0.01  # of the calibration images that count as out of focus
+
+
+def calibrate_run(
+    ensemble: Ensemble,
+    training: Sequence[Record],
+    unseen: Sequence[Record],
+    table: Path,
+    made_from: dict[str, Any],
+    *,
+    visible: bool = True,
+) -> dict[str, Any]:
+    """Write trust.json of a single run, and the answers it was made from to `table`.
+
+    Args:
+        training: images that the network was trained on, for the input check.
+        unseen: images with masks that it was not trained on.
+        made_from: describes the images.
+
+    Returns:
+        `scores.quality.measure_quality` of the unseen images, out of fold.
+
+    Raises:
+        HamError: too few lesions, or a file cannot be read.
+    """
+    (member,) = ensemble.members
+    check_enough(record.lesion_id for record in unseen)
+    observed = observe_images(member, unseen, visible=visible)
+    check = fit_input_check(
+        encode_images(member, training, visible=visible), observed.encodings, observed.answers.lesions
+    )
+    return _write(ensemble, observed, check, made_from, table)
+
+
+def calibrate_folds(
+    ensemble: Ensemble,
+    sides: Sequence[tuple[Sequence[Record], Sequence[Record]]],
+    table: Path,
+    made_from: dict[str, Any],
+    *,
+    visible: bool = True,
+) -> dict[str, Any]:
+    """Write trust.json of a cross-validation from the answers of each fold's network to the images held out from it.
+
+    The input check is that of the first fold, whose encoder the mean of the folds uses.
+
+    Args:
+        sides: the training and the held-out images of each fold.
+    """
+    check_enough(record.lesion_id for _, unseen in sides for record in unseen)
+    parts = [
+        observe_images(member, unseen, visible=visible)
+        for member, (_, unseen) in zip(ensemble.members, sides, strict=True)
+    ]
+    first = parts[0]
+    encodings = encode_images(ensemble.members[0], sides[0][0], visible=visible)
+    check = fit_input_check(encodings, first.encodings, first.answers.lesions)
+    return _write(ensemble, join(parts), check, made_from, table)
+
+
+def recalibrate(
+    ensemble: Ensemble, records: Sequence[Record], table: Path, made_from: dict[str, Any], *, visible: bool = True
+) -> dict[str, Any]:
+    """Write trust.json again so that its bounds hold for images like these.
+
+    The trees also learn from the answers in `table`; bounds, input check and blur are measured on these images alone.
+    A cross-validation answers with its first fold's network.
+
+    Raises:
+        HamError: there is no trust.json yet; or see `calibrate_run`.
+    """
+    assert ensemble.trust is not None
+    trust = load_trust(ensemble.trust, ensemble.weights_digest())
+    if trust is None:
+        raise HamError(f"{ensemble.trust}: missing; run `python -m ham_keras.calibrate {ensemble.trust.parent}` first")
+    check_enough(record.lesion_id for record in records)
+    observed = observe_images(ensemble.members[0], records, visible=visible)
+    limit = input_limit(trust.input_check, observed.encodings, observed.answers.lesions)
+    check = trust.input_check.model_copy(update={"limit": limit})
+    return _write(ensemble, observed, check, made_from, None, read_answers(table))
+
+
+def _write(
+    ensemble: Ensemble,
+    observed: Observed,
+    check: InputCheck,
+    made_from: dict[str, Any],
+    table: Path | None,
+    former: Answers | None = None,
+) -> dict[str, Any]:
+    assert ensemble.trust is not None
+    answers, threshold = observed.answers, ensemble.config.outline.threshold
+    quality = fit_quality(answers, former)
+    temperature, before, after = fit_temperature(observed.band_probability, observed.band_lesion, threshold)
+    measured = measure_quality(
+        answers.jaccard,
+        quality.out_of_fold["expected_jaccard"],
+        quality.out_of_fold["jaccard_at_least"],
+        quality.out_of_fold["margin"] >= answers.distance,
+        quality.out_of_fold["expected_jaccard"] < THRESHOLD,
+        answers.lesions,
+    )
+    trust = Trust(
+        version=VERSION,
+        made_from={
+            **made_from,
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "images": len(answers),
+            "lesions": len(set(answers.lesions)),
+            "band_calibration_error": {"without_temperature": before, "with_temperature": after},
+            "out_of_fold": measured,
+        },
+        weights_sha256=ensemble.weights_digest(),
+        threshold=threshold,
+        features=list(FEATURES),
+        lowest=quality.lowest,
+        highest=quality.highest,
+        trees=quality.trees,
+        jaccard_factor=quality.jaccard_factor,
+        margin_factor=quality.margin_factor,
+        input_check=check,
+        blurred_below=-conformal_quantile(-answers.feature("focus").astype(float), answers.lesions, 1 - BLURRED_SHARE),
+        temperature=temperature,
+    )
+    save_trust(ensemble.trust, trust)
+    if table is not None:
+        save_answers(table, observed, quality.out_of_fold)
+    return measured

@@ -1,0 +1,78 @@
+"""List predictions with the least trusted first, with a contact sheet of the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from ham_keras.errors import HamError
+from ham_keras.files import save_bytes, save_csv
+from ham_keras.prediction.folder import PredictionFolder, Row
+from ham_keras.prediction.pictures import encode
+from ham_keras.trust.columns import COLUMNS
+
+SHOWN = 24  # on the sheet
+COLUMNS_OF_SHEET, TILE_PX, TEXT_PX, GAP_PX = 4, (300, 225), 40, 8
+PAGE, INK, ADVISED, TRUSTED = "#ffffff", "#22252b", "#e0a100", "#1f8a5b"
+
+
+def order_for_review(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with those to review first, each part by expected Jaccard index, lowest first."""
+    return sorted(rows, key=lambda row: (1 - int(row["review"]), float(row["expected_jaccard"]), row["image_id"]))
+
+
+def save_review(predictions: PredictionFolder) -> list[Row]:
+    """Write review.csv, with all rows in the order of `order_for_review`, and review.jpg; returns the rows.
+
+    Raises:
+        HamError: the predictions were made without a trust.json.
+    """
+    rows = list(predictions.rows.values())
+    if rows and "expected_jaccard" not in rows[0]:
+        raise HamError(
+            f"{predictions.table}: has no expected_jaccard; write the run's trust.json with "
+            f"`python -m ham_keras.calibrate RUN` and predict again"
+        )
+    ordered = order_for_review(rows)
+    if ordered:
+        save_csv(predictions.review_table, [_columns(row) for row in ordered])
+        save_bytes(predictions.review_sheet, _draw_sheet(predictions, ordered[:SHOWN]))
+    return ordered
+
+
+def _columns(row: Row) -> dict[str, Any]:
+    return {name: row[name] for name in ("image_id", *COLUMNS, "image")}
+
+
+def _draw_sheet(predictions: PredictionFolder, rows: Sequence[Row]) -> bytes:
+    across = min(COLUMNS_OF_SHEET, len(rows))
+    down = -(-len(rows) // across)
+    width, height = TILE_PX[0] + GAP_PX, TILE_PX[1] + TEXT_PX + GAP_PX
+    sheet = Image.new("RGB", (across * width + GAP_PX, down * height + GAP_PX), PAGE)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for number, row in enumerate(rows):
+        left, top = GAP_PX + number % across * width, GAP_PX + number // across * height
+        with Image.open(predictions.overlay(row["image_id"])) as overlay:
+            sheet.paste(ImageOps.pad(overlay.convert("RGB"), TILE_PX, color=PAGE), (left, top))
+        review = int(row["review"])
+        draw.rectangle(
+            (left, top + TILE_PX[1], left + TILE_PX[0], top + TILE_PX[1] + 3), ADVISED if review else TRUSTED
+        )
+        for line, text in enumerate((_title(row), row["review_reason"])):
+            draw.text((left, top + TILE_PX[1] + 5 + 17 * line), _fit(draw, text, font), INK, font)
+    return encode(np.asarray(sheet), "JPEG", quality=90)
+
+
+def _title(row: Row) -> str:
+    return f"{float(row['expected_jaccard']):.2f}  {Path(row['image_id']).name}"
+
+
+def _fit(draw: ImageDraw.ImageDraw, text: str, font: Any) -> str:
+    """Shorten text to the width of a tile."""
+    while draw.textlength(text, font) > TILE_PX[0]:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text
