@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from ham_keras.diagnosis.folder import describe_classifier
 from ham_keras.errors import HamError, program, run_command, shown, warn
-from ham_keras.files import save_csv
+from ham_keras.files import load_csv, save_csv
 from ham_keras.prediction.arguments import (
     add_outline_arguments,
     add_runs_argument,
@@ -36,6 +36,7 @@ from ham_keras.prediction.inputs import find_inputs
 from ham_keras.prediction.review import save_review
 from ham_keras.settings import Outline
 
+LISTED = 10  # of the least trusted masks
 ENGINES = ("local", "ray")
 LONGEST_STEM_BYTES = 224  # file systems allow 255 for a name, with "_segmentation.png" or another ending
 
@@ -237,6 +238,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         + (f", see {PredictionFolder(args.output).failures}" if failed else "")
         + ". Research use; not a medical device."
     )
+    review = PredictionFolder(args.output).review_table
+    if args.review_first and review.exists():
+        print(f"\nleast trusted, see {review} and {review.with_suffix('.jpg').name}:")
+        for row in load_csv(review)[:LISTED]:
+            print(f"  {float(row['expected_jaccard']):.2f}  {row['image_id']}  {row['review_reason']}")
     return 1 if failed else 0
 
 

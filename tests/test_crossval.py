@@ -156,7 +156,7 @@ def test_out_of_fold_masks_keep_folders_of_ids(crossed: CrossvalFolder, tmp_path
             (moved / "masks" / f"p{number}").mkdir(parents=True, exist_ok=True)
             shutil.copy(scores / "masks" / name, moved / "masks" / f"p{number}" / name)
         save_csv(moved / "per_image.csv", rows)
-    save_out_of_fold(CrossvalConfig.model_validate(load_json(crossed.config)), folder)
+    save_out_of_fold(crossed.load(), folder)
     rows = load_csv(folder.out_of_fold / "per_image.csv")
     assert len(rows) == 24
     assert all((folder.out_of_fold / "masks" / f"{row['image_id']}_segmentation.png").is_file() for row in rows)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Colour = tuple[int, int, int]
-TINT = 0.35
+TINT = 0.25  # of the band
 OUTLINE, HALO = (60, 255, 220), (10, 30, 30)  # a colour that skin does not have, visible on light and dark skin
 
 

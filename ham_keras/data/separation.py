@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 
 from ham_keras.data.folders import key, looks_like_mask
 from ham_keras.data.layouts import MASK_BEGINNING, PHOTOGRAPH_ENDING, without_mask_ending
+from ham_keras.environment import cpu_threads
 
 
 def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> tuple[list[Path], list[Path]]:
@@ -23,7 +23,7 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
     stems = {key(path.stem) for path in files}
     beside = [path for path in files if _mask_names(path) & stems]
     named = [path for path in (beside if masks_elsewhere else files) if is_named_mask(path)]
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as threads:
+    with ThreadPoolExecutor(min(cpu_threads(), 16)) as threads:
         named = [path for path, is_mask in zip(named, threads.map(confirm_mask, named), strict=True) if is_mask]
     masks = set(named)
     if not masks_elsewhere:

@@ -27,7 +27,7 @@ def import_xgboost() -> Any:
     try:
         import xgboost
     except ImportError:
-        raise HamError("xgboost is not installed; pip install 'ham-keras[diagnosis]'") from None
+        raise HamError("xgboost is not installed; pip install xgboost") from None
     return xgboost
 
 

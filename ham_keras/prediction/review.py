@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from ham_keras.prediction.pictures import encode
 from ham_keras.trust.columns import COLUMNS
 
 SHOWN = 24  # on the sheet
-COLUMNS_OF_SHEET, TILE_PX, TEXT_PX, GAP_PX = 4, (300, 225), 40, 8
+COLUMNS_OF_SHEET, TILE_PX, GAP_PX = 4, (300, 225), 8
+LINE_PX, LINE_CHARACTERS, TEXT_LINES = 17, 40, 3
 PAGE, INK, ADVISED, TRUSTED = "#ffffff", "#22252b", "#e0a100", "#1f8a5b"
 
 
@@ -51,7 +53,7 @@ def _columns(row: Row) -> dict[str, Any]:
 def _draw_sheet(predictions: PredictionFolder, rows: Sequence[Row]) -> bytes:
     across = min(COLUMNS_OF_SHEET, len(rows))
     down = -(-len(rows) // across)
-    width, height = TILE_PX[0] + GAP_PX, TILE_PX[1] + TEXT_PX + GAP_PX
+    width, height = TILE_PX[0] + GAP_PX, TILE_PX[1] + LINE_PX * TEXT_LINES + 2 * GAP_PX
     sheet = Image.new("RGB", (across * width + GAP_PX, down * height + GAP_PX), PAGE)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for number, row in enumerate(rows):
@@ -62,17 +64,11 @@ def _draw_sheet(predictions: PredictionFolder, rows: Sequence[Row]) -> bytes:
         draw.rectangle(
             (left, top + TILE_PX[1], left + TILE_PX[0], top + TILE_PX[1] + 3), ADVISED if review else TRUSTED
         )
-        for line, text in enumerate((_title(row), row["review_reason"])):
-            draw.text((left, top + TILE_PX[1] + 5 + 17 * line), _fit(draw, text, font), INK, font)
+        lines = [_title(row), *textwrap.wrap(row["review_reason"], LINE_CHARACTERS)][:TEXT_LINES]
+        for line, text in enumerate(lines):
+            draw.text((left, top + TILE_PX[1] + 5 + LINE_PX * line), text, INK, font)
     return encode(np.asarray(sheet), "JPEG", quality=90)
 
 
 def _title(row: Row) -> str:
-    return f"{float(row['expected_jaccard']):.2f}  {Path(row['image_id']).name}"
-
-
-def _fit(draw: ImageDraw.ImageDraw, text: str, font: Any) -> str:
-    """Shorten text to the width of a tile."""
-    while draw.textlength(text, font) > TILE_PX[0]:
-        text = text.removesuffix("…")[:-1] + "…"
-    return text
+    return textwrap.shorten(f"{float(row['expected_jaccard']):.2f} {Path(row['image_id']).name}", LINE_CHARACTERS)

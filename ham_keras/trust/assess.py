@@ -84,7 +84,7 @@ def measure_distance(encoding: tf.Tensor, check: InputCheck) -> tf.Tensor:
     The squared distance is the Mahalanobis distance (Lee et al., NeurIPS 2018) along the main axes, divided by their
     number, plus the squared length outside them, divided by its mean.
     """
-    centred = encoding - tf.constant(check.mean, tf.float32)
+    centred = (encoding - tf.constant(check.mean, tf.float32)) / tf.constant(check.scale, tf.float32)
     along = tf.matmul(centred, tf.constant(check.axes, tf.float32), transpose_b=True)
     whitened = tf.matmul(along, tf.constant(check.whitening, tf.float32))
     outside = tf.reduce_sum(centred**2, -1) - tf.reduce_sum(along**2, -1)

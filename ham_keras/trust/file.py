@@ -25,7 +25,7 @@ class InputCheck(Section):
     """A Gaussian of the encodings of training images, in the space of their main axes.
 
     Attributes:
-        mean: encoding [C].
+        mean, scale: of each of the encoding's C numbers; it is centred and divided by them.
         axes: main axes [k, C].
         whitening: [k, k]; an encoding's coordinates times it have unit covariance.
         residual: mean squared length of the part of an encoding that lies outside the axes.
@@ -33,6 +33,7 @@ class InputCheck(Section):
     """
 
     mean: list[float]
+    scale: list[float]
     axes: list[list[float]]
     whitening: list[list[float]]
     residual: float = Field(gt=0)
@@ -41,8 +42,10 @@ class InputCheck(Section):
     @model_validator(mode="after")
     def _check_shapes(self) -> Self:
         axes = len(self.axes)
-        if any(len(axis) != len(self.mean) for axis in self.axes):
-            raise ValueError("input_check: axes of another length than the mean")
+        if any(len(each) != len(self.mean) for each in (self.scale, *self.axes)):
+            raise ValueError("input_check: scale or axes of another length than the mean")
+        if min(self.scale) <= 0:
+            raise ValueError("input_check: a scale that is not positive")
         if not axes or len(self.whitening) != axes or any(len(row) != axes for row in self.whitening):
             raise ValueError("input_check: whitening and axes differ in number")
         return self

@@ -32,6 +32,7 @@ TREES, LEAF_IMAGES, FEATURE_SHARE = 100, 5, 0.5
 STRUCTURE = 1e-4  # weight of the other outputs when splits are chosen
 LARGEST_DISTANCE = 2.0  # relative to the diameter, as a target
 AXES = 32
+SMALLEST_SCALE = 1e-6  # a number of the encoding that varies less is constant
 SMALLEST_RESIDUAL = 1e-3  # of the variance along the axes: what lies outside them may be rounding errors
 
 
@@ -187,13 +188,16 @@ def fit_input_check(
     from sklearn.covariance import LedoitWolf
     from sklearn.decomposition import PCA
 
-    analysis = PCA(min(AXES, training.shape[1], max(1, len(training) // 2)), svd_solver="full").fit(training)
-    along = analysis.transform(training)
+    mean, scale = training.mean(axis=0), training.std(axis=0)
+    scale = np.where(scale > SMALLEST_SCALE, scale, 1.0)
+    standard = (training - mean) / scale
+    analysis = PCA(min(AXES, training.shape[1], max(1, len(training) // 2)), svd_solver="full").fit(standard)
+    along = analysis.transform(standard)
     gaussian = LedoitWolf().fit(along)
-    outside = ((training - analysis.mean_) ** 2).sum(1) - (along**2).sum(1)
+    outside = (standard**2).sum(axis=1) - (along**2).sum(axis=1)
     check = InputCheck(
-        # Includes the mean along the axes, which is zero only up to rounding.
-        mean=shorten(analysis.mean_ + gaussian.location_ @ analysis.components_).tolist(),
+        mean=shorten(mean).tolist(),
+        scale=shorten(scale).tolist(),
         axes=shorten(analysis.components_).tolist(),
         whitening=shorten(np.linalg.cholesky(gaussian.precision_)).tolist(),
         residual=max(float(outside.mean()), SMALLEST_RESIDUAL * float(along.var(axis=0).sum()), 1e-12),

@@ -94,7 +94,7 @@ def test_lack_of_memory_names_the_way_out(trained: Run, phantoms: Path, monkeypa
     def fail(*_: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(Predictor, "_probabilities", fail)
+    monkeypatch.setattr(Predictor, "_answers", fail)
     paths = [record.image_path for record in find_records(phantoms).records[:2]]
     with pytest.raises(OutOfMemoryError, match=r"^out of memory: OOM .*; close other programs, .*CUDA_VISIBLE_DEVICES"):
         list(load_predictor(trained.folder).predict_files(paths, lambda *_: None))

@@ -24,7 +24,9 @@ TRUST = Trust(
     version=1, made_from={"data": "phantoms"}, weights_sha256="abc", threshold=0.5, features=list(FEATURES),
     lowest=[0.0] * len(FEATURES), highest=[10.0] * len(FEATURES), trees=ONE_SPLIT, jaccard_factor=2.0,
     margin_factor=1.5, blurred_below=0.01, temperature=1.0,
-    input_check=InputCheck(mean=[1.0, 0.0], axes=[[1.0, 0.0]], whitening=[[0.5]], residual=4.0, limit=2.0),
+    input_check=InputCheck(
+        mean=[1.0, 0.0], scale=[1.0, 1.0], axes=[[1.0, 0.0]], whitening=[[0.5]], residual=4.0, limit=2.0
+    ),
 )  # fmt: skip
 
 

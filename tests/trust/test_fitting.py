@@ -112,7 +112,9 @@ def test_input_check_is_the_mahalanobis_distance_and_rejects_one_percent() -> No
     lesions = np.arange(400).astype(str)
     check = fit_input_check(training, unseen, lesions)
     distances = assess.measure_distance(tf.constant(unseen), check).numpy()
-    expected = np.sqrt(LedoitWolf().fit(training).mahalanobis(unseen) / 6)
+    mean, scale = training.mean(axis=0), training.std(axis=0)
+    gaussian = LedoitWolf().fit((training - mean) / scale)
+    expected = np.sqrt(gaussian.mahalanobis((unseen - mean) / scale) / 6)
     np.testing.assert_allclose(distances, expected, rtol=2e-3)
     assert (distances > check.limit).sum() == 3  # of 400, 99 % of 401 lesions are 397
     assert assess.measure_distance(tf.constant(unseen + 30), check).numpy().min() > check.limit
@@ -121,10 +123,13 @@ def test_input_check_is_the_mahalanobis_distance_and_rejects_one_percent() -> No
 
 def test_input_check_sees_what_lies_outside_the_main_axes() -> None:
     rng = np.random.default_rng(0)
-    scale = np.r_[np.full(32, 10.0), np.full(8, 0.1)]
-    training = (rng.normal(size=(300, 40)) * scale).astype(np.float32)
-    unseen = (rng.normal(size=(100, 40)) * scale).astype(np.float32)
+    mixing = rng.normal(size=(32, 40))
+
+    def draw(count: int) -> np.ndarray:
+        return (rng.normal(size=(count, 32)) @ mixing + 0.1 * rng.normal(size=(count, 40))).astype(np.float32)
+
+    training, unseen = draw(300), draw(100)
     check = fit_input_check(training, unseen, np.arange(100).astype(str))
-    outside = unseen.copy()
-    outside[:, 35] += 2.0
+    direction = np.linalg.svd(mixing)[2][-1]  # that no mixture has
+    outside = (unseen + 8 * direction).astype(np.float32)
     assert assess.measure_distance(tf.constant(outside), check).numpy().min() > check.limit

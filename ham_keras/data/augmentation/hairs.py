@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -17,6 +16,7 @@ import tensorflow as tf
 
 from ham_keras.data.phantoms.artefacts import add_hairs
 from ham_keras.data.phantoms.drawing import Plane
+from ham_keras.environment import cpu_threads
 from ham_keras.settings import Augment
 
 LAYERS = 64  # in the bank; each is used in four mirror images
@@ -57,7 +57,7 @@ def _choose(keys: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int32]:
 @functools.cache
 def hair_bank(height_px: int, width_px: int) -> Layers:
     """Layers of hairs, uint8 [LAYERS, height_px, width_px, 4]: RGB to add, and how much of the image shows, 0..255."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cpu_threads()) as pool:
         layers = list(pool.map(_draw_layer, range(LAYERS)))
     size = (width_px, height_px)
     return np.stack([cv2.resize(layer, size, interpolation=cv2.INTER_AREA) for layer in layers])

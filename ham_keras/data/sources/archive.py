@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ham_keras.data.layouts import SUFFIXES
 from ham_keras.errors import HamError
-from ham_keras.files import load_json, replacing_folder, save_json
+from ham_keras.files import load_json, remove_parts, replacing_folder, save_json
 
 MANIFEST = ".unpacked.json"  # in an unpacked folder: its archive, and size and CRC-32 of each file
 CHUNK_BYTES = 2**20
@@ -42,6 +42,7 @@ def unpack(archive: Path, folder: Path, checksum: str) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             members, left_out = choose_members(opened, archive)
+            remove_parts(folder.parent)  # of killed processes
             check_space(folder.parent, sum(member.file_size for member in members.values()), f"unpacking {archive}")
             with replacing_folder(folder) as part:
                 for name, member in tqdm(members.items(), f"unpacking {archive.name}", unit=" files", disable=None):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from dataverse import pack
 from ham_keras.data.sources import archive as archives
 from ham_keras.data.sources.archive import copy, is_unpacked, unpack
 from ham_keras.errors import HamError
-from ham_keras.files import part_of
+from ham_keras.files.temporary import MACHINE
 
 PICTURES = {"a.jpg": b"first picture", "b.PNG": b"second picture"}
 
@@ -184,7 +186,9 @@ def test_failed_write_keeps_the_old_folder(tmp_path: Path, monkeypatch: pytest.M
 
 def test_leftovers_of_a_killed_unpacking_are_replaced(tmp_path: Path) -> None:
     zipped = write(tmp_path, pack(PICTURES))
-    part = part_of(tmp_path / "out")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    part = tmp_path / f".part-{ended.pid}-{MACHINE}-0.out"
     part.mkdir()
     (part / "a.jpg").write_bytes(b"first pi")
     assert not is_unpacked(tmp_path / "out", "md5:1")

@@ -101,7 +101,7 @@ def test_edges_are_the_two_pixels_at_the_outline_and_not_the_border() -> None:
 def test_exported_signature_returns_the_networks_probabilities() -> None:
     keras.utils.set_random_seed(0)
     model = build_model(settings())
-    signatures = build_signatures(model, Data(image_size=[32, 64]), Outline())
+    signatures = build_signatures([(model, Data(image_size=[32, 64]))], Outline())
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 64, 3)).astype(np.float32)
     found = signatures["serve_network"](images=tf.constant(images))["probability"]
     np.testing.assert_allclose(found, model(images, training=False)[..., 0], atol=1e-4)
