@@ -33,7 +33,7 @@ from ham_keras.prediction.arguments import (
 from ham_keras.prediction.ensemble import Ensemble, Folders, describe_settings, load_ensemble
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
-from ham_keras.prediction.review import save_review
+from ham_keras.prediction.review import check_trust, save_review
 from ham_keras.settings import Outline
 
 LISTED = 10  # of the least trusted masks
@@ -94,7 +94,7 @@ def predict(
         raise HamError("--diagnosis: not with --engine ray; leave out one of them")
     ensemble = load_ensemble(folder)
     outline = outline or ensemble.agreed_outline()
-    _check_trust(ensemble, outline, needed=margin or review_first)
+    check_trust(ensemble, outline, needed=margin or review_first)
     predictions = PredictionFolder(Path(output), probability_bits, margin=margin)
     found = find_inputs([inputs] if isinstance(inputs, str | Path) else inputs, predictions)
     for line in found.warnings():
@@ -131,25 +131,6 @@ def predict(
     return Outcome(
         len(found.ids), len(pending) + len(found.ids) - len(paths) - failed, len(paths) - len(pending), failures
     )
-
-
-def _check_trust(ensemble: Ensemble, outline: Outline, *, needed: bool) -> None:
-    """Read trust.json before the network is loaded, and warn if it was made with other post-processing."""
-    trust = ensemble.load_trust()
-    if trust is None:
-        if needed:
-            name = ensemble.trust or "trust.json"
-            single = "" if ensemble.trust else ", of a single run or cross-validation"
-            raise HamError(
-                f"{name}: missing{single}; --margin and --review-first need it: `python -m ham_keras.calibrate RUN`"
-            )
-        return
-    calibrated = ensemble.config.outline
-    changed = [name for name, value in outline.model_dump().items() if value != getattr(calibrated, name)]
-    if changed:
-        warn(
-            f"{ensemble.trust}: describes masks made with the run's own outline.{', outline.'.join(changed)}, not these"
-        )
 
 
 def _report_error(reason: str) -> None:

@@ -113,12 +113,12 @@ def test_usage_shows_how_the_command_was_started(
         ("phantom", "did you mean data.phantom?"),
         ("data.audits", "did you mean data.audit?"),
         ("Evaluate", "did you mean evaluate?"),
-        ("xyz", "expected one of app, client, "),
-        ("errors", "expected one of app, client, "),  # a module, not a command
+        ("xyz", "expected one of app, calibrate, client, "),
+        ("errors", "expected one of app, calibrate, client, "),  # a module, not a command
         ("../train", "did you mean train?"),
         ("data/audit", "did you mean data.audit?"),
         ("..train", "did you mean train?"),
-        ("", "expected one of app, client, "),
+        ("", "expected one of app, calibrate, client, "),
     ],
 )
 def test_unknown_command_suggests_a_similar_one(name: str, hint: str) -> None:

@@ -10,16 +10,41 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, warn
 from ham_keras.files import save_bytes, save_csv
+from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.folder import PredictionFolder, Row
 from ham_keras.prediction.pictures import encode
+from ham_keras.settings import Outline
 from ham_keras.trust.columns import COLUMNS
 
 SHOWN = 24  # on the sheet
 COLUMNS_OF_SHEET, TILE_PX, GAP_PX = 4, (300, 225), 8
 LINE_PX, LINE_CHARACTERS, TEXT_LINES = 17, 40, 3
 PAGE, INK, ADVISED, TRUSTED = "#ffffff", "#22252b", "#e0a100", "#1f8a5b"
+
+
+def check_trust(ensemble: Ensemble, outline: Outline, *, needed: bool) -> None:
+    """Read trust.json before the network is loaded, and warn if it was made with other post-processing.
+
+    Raises:
+        HamError: it is `needed`, but missing; or see `Ensemble.load_trust`.
+    """
+    trust = ensemble.load_trust()
+    if trust is None:
+        if needed:
+            name = ensemble.trust or "trust.json"
+            single = "" if ensemble.trust else ", of a single run or cross-validation"
+            raise HamError(
+                f"{name}: missing{single}; --margin and --review-first need it: `python -m ham_keras.calibrate RUN`"
+            )
+        return
+    calibrated = ensemble.config.outline
+    changed = [name for name, value in outline.model_dump().items() if value != getattr(calibrated, name)]
+    if changed:
+        warn(
+            f"{ensemble.trust}: describes masks made with the run's own outline.{', outline.'.join(changed)}, not these"
+        )
 
 
 def order_for_review(rows: Sequence[Row]) -> list[Row]:

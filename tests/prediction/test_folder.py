@@ -33,7 +33,10 @@ def test_masks_stay_until_new_ones_replace_them(tmp_path: Path) -> None:
     """Also when a second prediction is killed as the first one was: the journal keeps what it may not delete."""
     photographs = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
     prediction: Any = SimpleNamespace(
-        image=np.zeros((4, 4, 3), np.uint8), mask=np.eye(4, dtype=np.uint8), probability=np.eye(4, dtype=np.float32)
+        observed=None,
+        image=np.zeros((4, 4, 3), np.uint8),
+        mask=np.eye(4, dtype=np.uint8),
+        probability=np.eye(4, dtype=np.float32),
     )
     first = PredictionFolder(tmp_path / "out", probability_bits=8)
     with first.opened():
