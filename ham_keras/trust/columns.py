@@ -9,7 +9,7 @@ from typing import Any
 from ham_keras.scores.scores import THRESHOLD
 
 UNLIKE = "not like the dermoscopy images this network was trained on"
-CUT, BLURRED, UNCERTAIN = "lesion cut by the frame", "out of focus", "outline uncertain"
+EMPTY, CUT, BLURRED, UNCERTAIN = "no lesion found", "lesion cut by the frame", "out of focus", "outline uncertain"
 COLUMNS = ("expected_jaccard", "jaccard_at_least", "margin_px", "review", "review_reason")
 
 
@@ -28,7 +28,9 @@ def trust_columns(assessed: Mapping[str, Any], height_px: int, width_px: int) ->
     if not assessed:
         return {}
     reasons = [UNLIKE] if assessed["input_distance"] > 1 else []
-    if assessed["expected_jaccard"] < THRESHOLD:
+    if assessed["expected_jaccard"] == 0:  # of empty masks alone
+        reasons.append(EMPTY)
+    elif assessed["expected_jaccard"] < THRESHOLD:
         causes = [words for words, applies in ((CUT, assessed["cut"]), (BLURRED, assessed["blurred"])) if applies]
         reasons += causes or [UNCERTAIN]
     return {

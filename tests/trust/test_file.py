@@ -86,8 +86,10 @@ def test_assessment_worked_out() -> None:
     assert list(columns[0]) == list(COLUMNS)
     assert columns[0]["margin_px"] == round(200 * margins[0], 1)
     assert [row["review_reason"] for row in columns] == [
-        "", *2 * ["not like the dermoscopy images this network was trained on; outline uncertain"],
-    ]  # fmt: skip
+        "",
+        "not like the dermoscopy images this network was trained on; outline uncertain",
+        "not like the dermoscopy images this network was trained on; no lesion found",
+    ]
 
 
 def test_reasons_in_words() -> None:
