@@ -197,7 +197,7 @@ def train(config, devices):
 
 make_train_dataset = loop.make_train_dataset
 one, two, odd = (load_config(sys.argv[1], [f"run.name={name}"]) for name in ("one", "two", "odd"))
-records = find_records(config.data.root).records
+records = find_records(one.data.root).records
 # The last batch of 13 images and that of 5 images are too small for two devices.
 sides = {"train": records[:13], "val": records[13:18]}
 history = {"one": train(one, ["CPU:0"]), "two": train(two, ["CPU:0", "CPU:1"])}
