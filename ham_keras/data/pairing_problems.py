@@ -14,8 +14,9 @@ from ham_keras.data.tables import Metadata
 from ham_keras.errors import shown
 
 LARGE_LESION_IMAGES = 50  # a lesion of HAM10000 has at most 6 images
-SMALL_FOLDER_IMAGES = 100  # in a folder of so many images at most, a lesion of a fifth of them is large
-SMALL_FOLDER_LESION_IMAGES, LARGE_FRACTION = 10, 0.2
+# In folders of fewer images, a lesion is large with more than this fraction of them, but not with fewer than the limit.
+SMALL_FOLDER_IMAGES, SMALL_FOLDER_LIMIT, SMALL_FOLDER_FRACTION = 100, 9, 0.2
+MIDDLE_FOLDER_LIMIT, MIDDLE_FOLDER_FRACTION = 20, 0.05
 
 
 def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[ProblemGroup]:
@@ -92,9 +93,7 @@ def lesion_problems(
     lesion_ids: Mapping[str, str], merged: Sequence[tuple[str, str]], ids: Mapping[str, str], images: Mapping[str, Path]
 ) -> Iterable[ProblemGroup]:
     """Lesions with too many images, and merged lesions; `lesion_ids`, `ids` and `images` are by image key."""
-    counts, limit = Counter(lesion_ids.values()), LARGE_LESION_IMAGES
-    if len(lesion_ids) <= SMALL_FOLDER_IMAGES:
-        limit = max(SMALL_FOLDER_LESION_IMAGES - 1, int(LARGE_FRACTION * len(lesion_ids)))
+    counts, limit = Counter(lesion_ids.values()), large_lesion_limit(len(lesion_ids))
     first_of = {lesion_ids[image]: image for image in reversed(list(lesion_ids))}
     large = [
         Problem("large_lesion", (ids[image],), f"lesion {lesion!r} has {count} images", images[image])
@@ -105,7 +104,7 @@ def lesion_problems(
     if large:
         warning = (
             f"{len(large)} lesions have more than {limit} images, e.g. {large[0].detail}; if the id is a placeholder, "
-            f"leave these cells of the table empty"
+            f"leave these cells of the table empty; if each patient's lesions are numbered, name a column patient_id"
         )
         yield ProblemGroup(warning, large)
     duplicates = [
@@ -123,6 +122,13 @@ def lesion_problems(
             f"{duplicates[0].detail} ({SOURCE})"
         )
         yield ProblemGroup(warning, duplicates)
+
+
+def large_lesion_limit(images: int) -> int:
+    """The most images of one lesion that are not reported, in a folder of so many images."""
+    if images <= SMALL_FOLDER_IMAGES:
+        return max(SMALL_FOLDER_LIMIT, int(SMALL_FOLDER_FRACTION * images))
+    return min(LARGE_LESION_IMAGES, max(MIDDLE_FOLDER_LIMIT, int(MIDDLE_FOLDER_FRACTION * images)))
 
 
 def _of_file(kind: str, path: Path, detail: str) -> Problem:

@@ -26,7 +26,7 @@ KINDS = {
     "no_lesion_column": "tables without lesion ids",
     "placeholder_lesion_id": "placeholders for a lesion id",
     "two_lesion_ids": "images with two lesion ids",
-    "large_lesion": "lesions of more than 50 images, or of a fifth of a small folder",
+    "large_lesion": "lesions of more than 50 images, or of a large share of a small folder",
     "two_diagnoses": "images with two diagnoses",
     "identical_other_lesion": "groups of byte-identical images, different lesions",
     "near_identical_other_lesion": "groups of near-identical images, different lesions",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from ham_keras.data.discovery import Contents, find_contents
@@ -17,6 +19,7 @@ from ham_keras.data.tables import Facts, read_tables
 from ham_keras.errors import HamError
 
 UNKNOWN = "unknown"
+ISIC_ID = re.compile(r"isic_\d{7}(?!\d)")  # at the start of an image key
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +139,28 @@ def mask_key(path: Path, images: Mapping[str, Path], folder: str = "") -> str:
 def merge_duplicate_lesions(lesion_ids: dict[str, str]) -> list[tuple[str, str]]:
     """Merge the two lesions of each known duplicate into one lesion_id, in place.
 
+    The ids may have folders, and anything but digits behind the number, as `site1/ISIC_0024437_small`.
+
     Args:
         lesion_ids: by image key.
 
     Returns:
         The image keys of the pairs that had two lesion_ids.
     """
+    images: dict[str, list[str]] = {}
+    for image in lesion_ids:
+        if match := ISIC_ID.match(image.rpartition("/")[2]):
+            images.setdefault(match[0], []).append(image)
     merged = []
     for pair in KNOWN_DUPLICATES:
-        first, second = map(key, pair)
-        if lesion_ids.keys() >= {first, second} and lesion_ids[first] != lesion_ids[second]:
-            kept, replaced = sorted((lesion_ids[first], lesion_ids[second]))
-            for image, lesion_id in lesion_ids.items():
-                if lesion_id == replaced:
-                    lesion_ids[image] = kept
-            merged.append((first, second))
+        firsts, seconds = (images.get(key(isic_id), []) for isic_id in pair)
+        for first, second in product(firsts, seconds):
+            if lesion_ids[first] != lesion_ids[second]:
+                kept, replaced = sorted((lesion_ids[first], lesion_ids[second]))
+                for image, lesion_id in lesion_ids.items():
+                    if lesion_id == replaced:
+                        lesion_ids[image] = kept
+                merged.append((first, second))
     return merged
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ham_keras.data import layouts
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
-from ham_keras.data.records import Record, find_records
+from ham_keras.data.records import Record, find_records, merge_duplicate_lesions
 from ham_keras.errors import HamError
 
 
@@ -533,6 +533,16 @@ def test_known_duplicates_and_their_lesions_are_merged(tmp_path: Path) -> None:
     (tmp_path / "table.csv").unlink()
     lesions = {record.image_id: record.lesion_id for record in find_records(tmp_path).records}
     assert lesions["ISIC_0027820"] == lesions["ISIC_0028209"]
+
+
+def test_known_duplicates_are_found_in_folders_and_with_a_suffix() -> None:
+    first, second = KNOWN_DUPLICATES[0]
+    for form in ("site1/{}", "{}_downsampled", "a/b/{}-2"):
+        ids = {form.format(name).lower(): name for name in (first, second, "ISIC_0000001")}
+        assert len(merge_duplicate_lesions(ids)) == 1
+        assert len(set(ids.values())) == 2
+    longer = {f"{name.lower()}7": name for name in (first, second)}
+    assert merge_duplicate_lesions(longer) == []
 
 
 def test_known_duplicates_are_18_pairs_of_36_images() -> None:
