@@ -40,6 +40,13 @@ def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[P
         yield ProblemGroup(
             f"{len(problems)} folders are skipped, because others beside them are read: {listed}", problems
         )
+    if contents.loose:
+        problems = [_of_file("loose_image", path, "beside the folders that are read") for path in contents.loose]
+        yield ProblemGroup(
+            f"{len(problems)} images are skipped, because they are beside the folders that are read, the first: "
+            f"{shown(contents.loose[0])}",
+            problems,
+        )
     if contents.by_folder:
         problems = [_of_file("by_folder", path, "read with the others") for path in contents.by_folder]
         listed = f"{shown(contents.by_folder[0])} to {shown(contents.by_folder[-1].name)}"

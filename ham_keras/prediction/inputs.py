@@ -17,11 +17,10 @@ from ham_keras.data.folders import (
     is_image_file,
     is_unread,
     key,
-    looks_like_mask,
     walk_files,
 )
-from ham_keras.data.layouts import SUFFIXES, without_mask_ending
-from ham_keras.data.separation import confirm_mask
+from ham_keras.data.layouts import SUFFIXES
+from ham_keras.data.separation import masks_of_others
 from ham_keras.errors import HamError
 from ham_keras.prediction.folder import BESIDE_MASKS, PredictionFolder
 
@@ -63,7 +62,7 @@ def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Input
     broken_links: list[Path] = []
     for given in map(str, inputs):
         base, everything = _files_of(given)
-        links = {path: None for path in everything if is_broken_link(path)}
+        links = {path: None for path in everything if is_broken_link(path) and str(path) != str(Path(given))}
         files = [path for path in everything if path not in links]
         images = [path for path in files if not _is_other_kind(path, given) and not output.is_output(path)]
         others = [path for path in files if is_unread(path) and path not in images]
@@ -77,7 +76,7 @@ def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Input
                 below[path] = Path(os.path.relpath(path.parent, base), path.stem).as_posix()
         unread |= {path.resolve(): path for path in others}
         broken_links += links
-    masks = _masks_among(list(found.values()))
+    masks = masks_of_others(list(found.values()))
     images = [path for path in found.values() if path not in masks]
     return Inputs(_name(images, below), sorted(masks), list(unread.values()), broken_links)
 
@@ -102,21 +101,6 @@ def _is_beside_masks(path: Path) -> bool:
     """Whether a file is an overlay or probabilities in any folder of predictions."""
     parents = [parent for parent in path.parents if parent.name in BESIDE_MASKS]
     return any(PredictionFolder(parent.parent).settings.exists() for parent in parents)
-
-
-def _masks_among(images: Sequence[Path]) -> set[Path]:
-    """Find files that look like masks and are named like another image, or like another image's mask."""
-    by_name: dict[str, list[Path]] = {}
-    for path in images:
-        by_name.setdefault(key(path.stem), []).append(path)
-    masks: set[Path] = set()
-    for name, paths in by_name.items():
-        if without_mask_ending(name) != name and without_mask_ending(name) in by_name:
-            masks.update(path for path in paths if confirm_mask(path))
-        elif len({path.suffix.lower() for path in paths}) > 1:
-            drawn = [path for path in paths if looks_like_mask(path)]
-            masks.update(drawn if len(drawn) < len(paths) else [])
-    return masks
 
 
 def _name(images: Sequence[Path], below: Mapping[Path, str]) -> dict[Path, str]:

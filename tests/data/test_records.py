@@ -225,6 +225,12 @@ LAYOUTS = {
         [f"ISIC2018_Task3_Training_Input/{ISIC_1[0]}", f"HAM10000_segmentations_lesion_tschandl/{ISIC_1[1]}"],
         [ISIC_1],
     ),
+    "U-Net's names": (["train/image/a.png", "train/label/a.png"], [("a.png", "a.png")]),
+    "images in parts": (
+        ["images_part_0/a.jpg", "images_part_1/b.jpg", "masks/a.png", "masks/b.png"],
+        [("a.jpg", "a.png"), ("b.jpg", "b.png")],
+    ),
+    "Carvana": (["train/a.jpg", "train_masks/a_mask.png"], [("a.jpg", "a_mask.png")]),
     "PAD-UFES-20 with masks": (
         [
             "imgs_part_1/imgs_part_1/PAT_1_2_3.png",
@@ -511,8 +517,30 @@ def test_other_names_of_masks_in_a_flat_folder(tmp_path: Path, mask: str) -> Non
 
 def test_a_flat_folder_without_masks_is_an_error_that_names_its_images(tmp_path: Path) -> None:
     lay(tmp_path, "a.jpg", "a_drawn.png")
-    with pytest.raises(HamError, match=r"has 2 images, a\.jpg, a_drawn\.png, \.\.\., none named so"):
+    with pytest.raises(HamError, match=r"it has 2 files: 1 \.jpg, 1 \.png \(a\.jpg, a_drawn\.png\), none named so"):
         find_records(tmp_path)
+
+
+def test_an_error_without_folders_of_images_names_what_is_there(tmp_path: Path) -> None:
+    lay(tmp_path, *(f"{number}.heic" for number in range(5)), "0_mask.png", "scans/x.dcm")
+    seen = r"it has 1 folders \(scans\) and 6 files: 5 \.heic, 1 \.png \(0\.heic, 0_mask\.png, 1\.heic, \.\.\."
+    with pytest.raises(HamError, match=seen):
+        find_records(tmp_path)
+
+
+@pytest.mark.parametrize("mask", ["train_masks/a_mask.gif", "train_masks/a_mask.png"])
+def test_images_in_a_subset_beside_its_masks(tmp_path: Path, mask: str) -> None:
+    lay(tmp_path, "train/a.jpg", "train_masks/b_mask.png", "train/b.jpg", mask, "test/c.jpg")
+    pairing = find_records(tmp_path)
+    assert [record.image_id for record in pairing.records] == (["a", "b"] if mask.endswith("png") else ["b"])
+
+
+def test_images_beside_the_folders_that_are_read_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png", "images2/b.jpg", "masks2/b.png", "new/c.jpg", "notes/d.txt")
+    lay(tmp_path, "e.jpg", "f.jpg", "ISIC2018_Task2_Training_GroundTruth/a_attribute.png")
+    folders, loose = find_records(tmp_path).problem_groups
+    assert [problem.path.name for problem in folders.problems] == ["images2", "masks2", "new"]
+    assert (loose.kind, [problem.path.name for problem in loose.problems]) == ("loose_image", ["e.jpg", "f.jpg"])
 
 
 def test_known_duplicates_and_their_lesions_are_merged(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def draw(path: Path, mask: bool, mode: str = "RGB", **options: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["P001_lesion.jpg", "P001_Lesion.png", "P001-lesion.tif", "P001_mask.jpg", "P001_gt.png"]
+    "name", ["P001_lesion.jpg", "P001_Lesion.png", "P001-lesion.tif", "P001_mask.jpg", "P001_gt.png", "mask_P001.jpg"]
 )
 def test_close_up_named_like_a_mask_is_predicted(tmp_path: Path, out: PredictionFolder, name: str) -> None:
     draw(tmp_path / "P001.jpg", mask=False)
@@ -102,6 +102,8 @@ def test_close_up_named_like_a_mask_is_predicted(tmp_path: Path, out: Prediction
         ("P001_lesion.jpg", "RGB", {"quality": 60}),
         ("P001_Segmentation.PNG", "RGBA", {}),
         ("P001_mask.png", "P", {}),
+        ("mask_P001.png", "L", {}),
+        ("seg-P001.jpg", "RGB", {"quality": 60}),
         ("masks/P001.png", "L", {}),
         ("masks/P001_lesion.png", "L", {}),
     ],
