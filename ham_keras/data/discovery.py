@@ -13,7 +13,6 @@ from ham_keras.data.folders import (
     is_broken_link,
     is_image_file,
     is_unread,
-    is_utf8,
     key,
     visible_files,
     visible_folders,
@@ -26,6 +25,7 @@ from ham_keras.data.layouts import (
     LAYOUTS,
     generic_image_folders,
     generic_mask_folders,
+    is_companion_folder,
     is_image_folder,
     is_mask_folder,
     is_subset_folder,
@@ -35,7 +35,7 @@ from ham_keras.data.layouts import (
 )
 from ham_keras.data.separation import is_named_mask, separate_masks
 from ham_keras.data.tables import is_table, may_be_table
-from ham_keras.errors import HamError, shown
+from ham_keras.errors import HamError, is_utf8, shown
 
 MAX_LISTED = 3  # names in a message
 MAX_DEPTH = 3  # levels of folders around a dataset
@@ -174,7 +174,7 @@ def _scan(folder: Path) -> Contents:
         found.unread_folders = _count_images(
             child
             for child in children
-            if child not in read and not is_subset_folder(child.name) and not is_table_folder(child.name)
+            if child not in read and not is_subset_folder(child.name) and not is_companion_folder(child.name)
         )
     photographs = [path for image_folder in image_folders for path in found.sort(walk_files(image_folder))]
     found.masks += [path for mask_folder in mask_folders for path in found.sort(walk_files(mask_folder))]

@@ -33,11 +33,6 @@ def key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
-def is_utf8(path: Path) -> bool:
-    """Whether a path is valid UTF-8 and can be saved in a table."""
-    return shown(path) == str(path)
-
-
 def visible_folders(folder: Path) -> list[Path]:
     """The folders in a folder, sorted, without hidden and system folders and links to a parent."""
     with os.scandir(folder) as entries:

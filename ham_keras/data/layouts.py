@@ -54,6 +54,9 @@ SUBSETS = ("training", "train", "validation", "valid", "val", "testing", "test")
 # Folders with tables, in addition to the data folder and its folders of images and masks.
 TABLE_FOLDERS = ("isic*groundtruth*", "isic*metadata*", "isic*lesiongroupings*", "metadata", "tables", "csv")
 
+# Pictures about the images that are neither images nor masks: the hairs of phantoms.
+COMPANION_FOLDERS = frozenset({"hairs"})
+
 # The end of a mask's name, after the id of its image. `lesion` may also end the name of a photograph.
 MASK_ENDING = re.compile(r"[ _.-](?:segmentations?|masks?|binary|seg|ground_?truth|gt|lesion)$")
 PHOTOGRAPH_ENDING = re.compile(r"[ _.-]lesion$")
@@ -74,6 +77,11 @@ def is_mask_folder(name: str) -> bool:
 def is_table_folder(name: str) -> bool:
     """Whether a folder with this name holds tables."""
     return _matches(name, TABLE_FOLDERS)
+
+
+def is_companion_folder(name: str) -> bool:
+    """Whether a folder with this name holds pictures that are not used, so nobody has to be told."""
+    return is_table_folder(name) or plain_name(name) in COMPANION_FOLDERS
 
 
 def is_subset_folder(name: str) -> bool:

@@ -9,14 +9,14 @@ from itertools import product
 from pathlib import Path
 
 from ham_keras.data.discovery import Contents, find_contents
-from ham_keras.data.folders import describe_unread, is_utf8, key
+from ham_keras.data.folders import describe_unread, key
 from ham_keras.data.ids import are_copies, image_id, name_folders
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
 from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
 from ham_keras.data.pairing_problems import file_problems, lesion_problems, table_problems
 from ham_keras.data.problems import ProblemGroup
 from ham_keras.data.tables import Facts, read_tables
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, is_utf8
 
 UNKNOWN = "unknown"
 ISIC_ID = re.compile(r"isic_\d{7}(?!\d)")  # at the start of an image key
