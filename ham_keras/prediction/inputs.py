@@ -62,7 +62,7 @@ def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Input
     broken_links: list[Path] = []
     for given in map(str, inputs):
         base, everything = _files_of(given)
-        links = {path: None for path in everything if is_broken_link(path) and str(path) != str(Path(given))}
+        links = {path: None for path in everything if is_broken_link(path)}
         files = [path for path in everything if path not in links]
         images = [path for path in files if not _is_other_kind(path, given) and not output.is_output(path)]
         others = [path for path in files if is_unread(path) and path not in images]

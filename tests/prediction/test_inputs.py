@@ -42,7 +42,8 @@ def test_files_folders_and_globs_are_found_once_and_masks_are_skipped(phantoms: 
     PredictionFolder(tmp_path / "out").settings.touch()
     assert find([tmp_path / "out"], PredictionFolder(tmp_path / "elsewhere")) == [tmp_path / OUTPUTS[0]]
     (tmp_path / "dangling.jpg").symlink_to("nowhere")
-    assert find([tmp_path / "dangling.jpg"], out) == [tmp_path / "dangling.jpg"]  # reported when it is read
+    with pytest.raises(HamError, match=r"dangling\.jpg: no image found; .*1 links lead nowhere"):
+        find([tmp_path / "dangling.jpg"], out)
     (tmp_path / "dangling.jpg").unlink()
     assert find([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # given by name, so it is read
     for empty in (tmp_path / "gone.jpg", tmp_path / "*.bmp", tmp_path / "out"):
