@@ -62,6 +62,11 @@ def is_utf8(path: object) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in str(path))
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A number and what it counts: `counted(1, "file is", "files are")` is "1 file is"."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def warn(line: str) -> None:
     """Print a warning to standard error."""
     print(f"warning: {shown(line)}", file=sys.stderr)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ham_keras.data.folders import (
     describe_broken_links,
     describe_folder,
+    describe_unread,
     image_files,
     is_broken_link,
     is_image_file,
@@ -115,10 +116,12 @@ def find_contents(root: Path) -> Contents:
     ):
         if not exists:
             names = ", ".join([generic[0], *(name for patterns in specific for name in patterns)])
+            unread = [path for path in visible_files(root) if is_unread(path)]
+            kinds = f"; {describe_unread(unread)}" if unread else ""
             links = f"; {describe_broken_links(found.broken_links)}" if found.broken_links else ""
             raise HamError(
                 f"{root}: no folder of {what}; expected one of: {names}; or NAME.jpg and NAME_mask.png in one "
-                f"folder; {describe_folder(root)}{links}; to download HAM10000, run "
+                f"folder; {describe_folder(root)}{kinds}{links}; to download HAM10000, run "
                 f"`python -m ham_keras.data.download {root}`; to try the project without it, run `make sample`"
             )
     return found

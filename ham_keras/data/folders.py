@@ -20,7 +20,7 @@ from ham_keras.data.layouts import (
     SUPERPIXELS,
     SYSTEM_FOLDERS,
 )
-from ham_keras.errors import shown
+from ham_keras.errors import counted, shown
 
 MAX_LISTED = 3  # names in a message
 MASK_COLOURS = 8  # the most a drawn mask has; even a photograph of 16x16 pixels has more
@@ -70,16 +70,17 @@ def is_broken_link(path: Path) -> bool:
 def describe_broken_links(paths: list[Path]) -> str:
     """One line on links that lead nowhere: how many, and an example."""
     first = paths[0]
-    return f"{len(paths)} links lead nowhere and are skipped, the first: {shown(first)} to {shown(os.readlink(first))}"
+    what = counted(len(paths), "link leads nowhere and is skipped", "links lead nowhere and are skipped")
+    return f"{what}, the first: {shown(first)} to {shown(os.readlink(first))}"
 
 
 def describe_folder(folder: Path) -> str:
     """What is directly in a folder: some names of folders, and the number of files of each kind."""
     folders, files = visible_folders(folder), visible_files(folder)
-    parts = [f"{len(folders)} folders ({_some(folders)})"] if folders else []
+    parts = [f"{counted(len(folders), 'folder', 'folders')} ({_some(folders)})"] if folders else []
     kinds = Counter(path.suffix.lower() or "without suffix" for path in files)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(MAX_LISTED))
-    parts += [f"{len(files)} files: {counts} ({_some(files)})"] if files else []
+    parts += [f"{counted(len(files), 'file', 'files')}: {counts} ({_some(files)})"] if files else []
     return f"it has {' and '.join(parts)}, none named so" if parts else "it is empty"
 
 
@@ -114,8 +115,8 @@ def describe_unread(paths: list[Path]) -> str:
     """One line on files of unsupported formats: how many, which formats, an example."""
     kinds = sorted({path.suffix.lower() or "no suffix" for path in paths})
     return (
-        f"{len(paths)} files have unsupported formats ({', '.join(kinds[:8])}), the first: {shown(paths[0])}; "
-        f"save them as JPEG or PNG"
+        f"{counted(len(paths), 'file has an unsupported format', 'files have unsupported formats')} "
+        f"({', '.join(kinds[:8])}), the first: {shown(paths[0])}; save them as JPEG or PNG"
     )
 
 

@@ -16,7 +16,7 @@ from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
 from ham_keras.data.pairing_problems import file_problems, lesion_problems, table_problems
 from ham_keras.data.problems import ProblemGroup
 from ham_keras.data.tables import Facts, read_tables
-from ham_keras.errors import HamError, is_utf8
+from ham_keras.errors import HamError, counted, is_utf8
 
 UNKNOWN = "unknown"
 ISIC_ID = re.compile(r"isic_\d{7}(?!\d)")  # at the start of an image key
@@ -55,13 +55,13 @@ class Pairing:
         lines = []
         if self.images_without_mask:
             lines.append(
-                f"{len(self.images_without_mask)} images have no mask and are skipped, "
-                f"the first: {self.images_without_mask[0]}"
+                f"{counted(len(self.images_without_mask), 'image has no mask and is', 'images have no mask and are')} "
+                f"skipped, the first: {self.images_without_mask[0]}"
             )
         if self.masks_without_image:
             lines.append(
-                f"{len(self.masks_without_image)} masks have no image and are skipped, "
-                f"the first: {self.masks_without_image[0]}"
+                f"{counted(len(self.masks_without_image), 'mask has no image and is', 'masks have no image and are')} "
+                f"skipped, the first: {self.masks_without_image[0]}"
             )
         if self.images_without_metadata:
             lines.append(
@@ -180,8 +180,8 @@ def _by_id(paths: Iterable[Path], id_of: Callable[[Path], str], copies: dict[Pat
 
 def _nothing_pairs(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], contents: Contents) -> str:
     line = (
-        f"{root}: none of {len(images)} images and {len(masks)} masks share an id; expected "
-        f"NAME.jpg and NAME_segmentation.png or NAME.png"
+        f"{root}: none of {counted(len(images), 'image', 'images')} and {counted(len(masks), 'mask', 'masks')} share "
+        f"an id; expected NAME.jpg and NAME_segmentation.png or NAME.png"
     )
     for what, found in ("image", images), ("mask", masks):
         if found:

@@ -21,7 +21,7 @@ from ham_keras.data.folders import (
 )
 from ham_keras.data.layouts import SUFFIXES
 from ham_keras.data.separation import masks_of_others
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, counted
 from ham_keras.prediction.folder import BESIDE_MASKS, PredictionFolder
 
 
@@ -38,7 +38,8 @@ class Inputs:
         """One line per kind of skipped file, with their number."""
         lines = []
         if self.masks:
-            lines.append(f"{len(self.masks)} files are skipped as masks of other images, the first: {self.masks[0]}")
+            what = counted(len(self.masks), "file is skipped as the mask", "files are skipped as masks")
+            lines.append(f"{what} of other images, the first: {self.masks[0]}")
         if self.unread:
             lines.append(describe_unread(self.unread))
         if self.broken_links:

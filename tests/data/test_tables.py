@@ -213,7 +213,7 @@ def test_contradicting_diagnoses_in_two_tables_are_reported(root: Path) -> None:
     pairing = find_records(root)
     assert [record.diagnosis for record in pairing.records] == ["nv", "nv", "mel"]
     assert pairing.warnings() == [
-        "1 images have two diagnoses in the tables, the first is used, e.g. ISIC_1: 'nv and mel'"
+        "1 image has two diagnoses in the tables, the first is used, e.g. ISIC_1: 'nv and mel'"
     ]
 
 
@@ -311,7 +311,7 @@ def test_lesion_ids_of_a_merged_table_that_disagree_are_told(root: Path) -> None
     pairing = find_records(root)
     assert [lesion for _, lesion, _ in found(root)] == ["HAM_1", "HAM_1", "HAM_2"]
     assert pairing.warnings() == [
-        "1 images have two lesion_ids in columns of one table, the first is used, e.g. ISIC_3: 'HAM_2 and HAM_1'"
+        "1 image has two lesion_ids in columns of one table, the first is used, e.g. ISIC_3: 'HAM_2 and HAM_1'"
     ]
 
 
@@ -321,5 +321,5 @@ def test_diagnoses_of_a_merged_table_that_disagree_are_told(root: Path) -> None:
     )
     assert [dx for _, _, dx in found(root)] == ["nv", "mel", "bkl"]
     assert find_records(root).warnings() == [
-        "1 images have two diagnoses in the tables, the first is used, e.g. ISIC_3: 'bkl and mel'"
+        "1 image has two diagnoses in the tables, the first is used, e.g. ISIC_3: 'bkl and mel'"
     ]
