@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ham_keras.errors import HamError, program, run_command
+from ham_keras.errors import HamError, program, run_command, shown
 from ham_keras.prediction.arguments import parse_threshold
 from ham_keras.serving.client import Client, mask_path, save_masks
 
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         threads=args.threads,
         overwrite=args.overwrite,
     )
-    print(f"{args.output}: {len(args.images) - failed} masks; {failed} of {len(args.images)} images failed")
+    print(f"{shown(args.output)}: {len(args.images) - failed} masks; {failed} of {len(args.images)} images failed")
     return 1 if failed else 0
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ham_keras.errors import DamagedFileError, HamError, program, run_command
+from ham_keras.errors import DamagedFileError, HamError, is_utf8, program, run_command, shown
 from ham_keras.settings import Config, WorkConfig
 from ham_keras.settings.kinds import WrittenFloat
 from ham_keras.settings.versions import RENAMED, VERSION, migrate, rename
@@ -177,6 +177,8 @@ def _override(settings: dict[str, Any], overrides: Overrides) -> None:
 
 
 def _read_override(override: str) -> tuple[str, Any]:
+    if not is_utf8(override):
+        raise HamError(f"{shown(override)}: not UTF-8; use another name")
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise HamError(f"{override}: expected section.key=value")

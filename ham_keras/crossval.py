@@ -17,7 +17,7 @@ from ham_keras.config import Config, Overrides, as_config, load_config
 from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import choose_split, select
-from ham_keras.errors import program, run_command
+from ham_keras.errors import program, run_command, shown
 from ham_keras.experiments.crossval import (
     draw_folds,
     fold_config,
@@ -55,7 +55,7 @@ def crossval(
             config = fold_config(base, folder, number)
             with open_run(config) as run:
                 if run.finished:
-                    print(f"{run.folder} is finished")
+                    print(f"{shown(run.folder)} is finished")
                     continue
                 ids = choose_split(config.data, run.split, records)
                 sides = {side: select(records, ids[side], f"{run.split}: {side}") for side in ids}
@@ -70,7 +70,7 @@ def crossval(
                 cache = cache or Examples(records, base.data, visible=visible)
                 train_and_score(config, run, sides, cache=cache, save_masks=True, visible=visible)
         summary = save_out_of_fold(base, folder)
-    print(f"\n{format_summary(summary, f'{folder.folder}: out of fold')}")
+    print(f"\n{format_summary(summary, f'{shown(folder.folder)}: out of fold')}")
     spread = summary["folds"]
     each = ", ".join(f"{mean:.4f}" for mean in spread["jaccard"])
     print(f"\nmean Jaccard of the folds: {spread['mean']:.4f} +- {spread['std']:.4f} ({each})")

@@ -22,7 +22,7 @@ from ham_keras.diagnosis.config import DiagnosisConfig, replaced
 from ham_keras.diagnosis.folder import DiagnosisFolder, is_diagnosis, load_diagnosis, open_diagnosis
 from ham_keras.diagnosis.patients import find_photographs, with_known_records
 from ham_keras.diagnosis.segmentation import find_segmentation
-from ham_keras.errors import HamError, program, run_command
+from ham_keras.errors import HamError, program, run_command, shown
 from ham_keras.files import load_json
 from ham_keras.reference.schema import json_schema
 from ham_keras.reference.tables import settings_tables
@@ -66,7 +66,7 @@ def diagnose(
     config = replaced(config, **paths, data={"root": root, "split_file": str(split_file)})
     with open_diagnosis(config, overwrite=overwrite) as run:
         if run.finished:
-            print(f"{run.folder} is finished; --overwrite trains it again")
+            print(f"{shown(run.folder)} is finished; --overwrite trains it again")
         else:
             data = data.model_copy(update={"root": root, "split_file": str(split_file)})
             sides = with_known_records(select_subsets(data, run.split, read_records(data)))

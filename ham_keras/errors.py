@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota or a file size limit
 
 
@@ -46,8 +49,22 @@ class DivergedError(HamError):
 
 
 def shown(path: object) -> str:
-    """A path, or a message with a path, as printable text: bytes that are not UTF-8 become \\xNN."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A path, or a message with a path, on one line of printable text.
+
+    Bytes that are not UTF-8 become \\xNN, and control characters \\n, \\t or \\xNN.
+    """
+    text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def is_utf8(path: object) -> bool:
+    """Whether a path is valid UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in str(path))
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A number and what it counts: `counted(1, "file is", "files are")` is "1 file is"."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def warn(line: str) -> None:
@@ -68,12 +85,20 @@ def program(command: str) -> str:
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
     """Run a command's `main` and exit with its status, with 2 after a `HamError`, or with 130 after Ctrl-C.
 
-    A file that cannot be opened or written, and a full disk, also exit with 2.
+    A file that cannot be opened or written, a name that is not UTF-8, and a full disk, also exit with 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of any bytes in a table or a result are no error
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = command(argv)
     except HamError as error:
         print(f"error: {shown(error)}", file=sys.stderr)
+        status = 2
+    except UnicodeEncodeError as error:
+        if is_utf8(error.object):
+            raise
+        print(f"error: {shown(error.object)}: not UTF-8; rename it", file=sys.stderr)
         status = 2
     except OSError as error:
         if error.filename is None and error.errno not in FULL:

@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ham_keras.errors import HamError, program, run_command
+from ham_keras.errors import HamError, is_utf8, program, run_command, shown
 from ham_keras.files import creating_folder, load_json, remove_parts, save_json
 from ham_keras.prediction.arguments import add_runs_argument, split_overrides
 from ham_keras.prediction.ensemble import Ensemble, Folders, load_ensemble
@@ -55,6 +55,8 @@ def export(
     if output is None and ensemble.home is None:
         raise HamError(f"--output DIR: missing; it takes the mean of the {len(ensemble.members)} runs")
     target = Path(output or Path("export", name if form == "saved_model" else f"{name}-{form}"))
+    if not is_utf8(target):
+        raise HamError(f"{shown(target)}: not UTF-8; choose another --output")
     if version is not None and version < 0:
         raise HamError(f"--version: expected 0 or more, got {version}")
     place = target / str(next_version(target) if version is None else version)
@@ -101,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs, overrides = split_overrides([*args.runs, *args.overrides])
     place = export(runs, args.output, version=args.version, form=args.format, overrides=overrides)
     signatures = load_json(place / "assets.extra" / "metadata.json")["signatures"]
-    print(f"{place}: {args.format}, {', '.join(signatures)}; {INTENDED_USE}")
+    print(f"{shown(place)}: {args.format}, {', '.join(signatures)}; {INTENDED_USE}")
     if "network" in signatures:
         print(f"left to the caller: {', '.join(signatures['network']['left_to_the_caller'])}")
     return 0

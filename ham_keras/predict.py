@@ -22,7 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ham_keras.diagnosis.folder import describe_classifier
-from ham_keras.errors import HamError, program, run_command, shown, warn
+from ham_keras.errors import HamError, is_utf8, program, run_command, shown, warn
 from ham_keras.files import load_csv, save_csv
 from ham_keras.prediction.arguments import (
     add_outline_arguments,
@@ -139,10 +139,10 @@ def _report_error(reason: str) -> None:
 
 def _name_error(path: Path) -> str:
     """Why no mask can be named after an image; empty if one can."""
-    if shown(path) != str(path):
+    if not is_utf8(path):
         return f"{shown(path)}: its name is not UTF-8; rename it"
     if len(os.fsencode(path.stem)) > LONGEST_STEM_BYTES:
-        return f"{path}: the name of its mask would be too long; rename it to at most {LONGEST_STEM_BYTES} bytes"
+        return f"{shown(path)}: the name of its mask would be too long; rename it to at most {LONGEST_STEM_BYTES} bytes"
     return ""
 
 
@@ -215,8 +215,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     failed = len(outcome.failures)
     print(
-        f"{args.output}: {outcome.predicted} images predicted, {outcome.skipped} skipped, {failed} failed"
-        + (f", see {PredictionFolder(args.output).failures}" if failed else "")
+        f"{shown(args.output)}: {outcome.predicted} images predicted, {outcome.skipped} skipped, {failed} failed"
+        + (f", see {shown(PredictionFolder(args.output).failures)}" if failed else "")
         + ". Research use; not a medical device."
     )
     review = PredictionFolder(args.output).review_table

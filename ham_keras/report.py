@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ham_keras.errors import program, run_command
+from ham_keras.errors import program, run_command, shown
 
 
 def report(
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", metavar="ROOT", help="folder of the scored images, if they have moved")
     parser.add_argument("--output", metavar="DIR", help="write into this folder instead")
     args = parser.parse_args(argv)
-    print(report(args.run, args.other, name=args.set, data_root=args.data, output=args.output))
+    print(shown(report(args.run, args.other, name=args.set, data_root=args.data, output=args.output)))
     return 0
 
 

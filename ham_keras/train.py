@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ham_keras.config import Config, Overrides, as_config, load_config
 from ham_keras.data.selection import read_records, select_subsets
-from ham_keras.errors import program, run_command
+from ham_keras.errors import program, run_command, shown
 from ham_keras.files import load_json
 from ham_keras.models.initial_weights import with_initial_weights
 from ham_keras.runs import Run, open_run, with_data_root
@@ -63,7 +63,7 @@ def train(
     config = with_initial_weights(with_data_root(as_config(config, overrides)), overwrite=overwrite)
     with open_run(config, overwrite=overwrite) as run:
         if run.finished and run.load().train.epochs == config.train.epochs:
-            print(f"{run.folder} is finished; --overwrite trains it again")
+            print(f"{shown(run.folder)} is finished; --overwrite trains it again")
         else:
             records = select_subsets(config.data, run.split, read_records(config.data))
             run.adopt(config)

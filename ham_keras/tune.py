@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 
 from ham_keras.config import load_config_as
-from ham_keras.errors import program, run_command
+from ham_keras.errors import program, run_command, shown
 from ham_keras.reference.schema import json_schema
 from ham_keras.reference.tables import settings_tables
 from ham_keras.runs import with_data_root
@@ -39,15 +39,15 @@ def tune(config: TuneConfig, *, overwrite: bool = False) -> SearchFolder:
 
     with open_search(config, overwrite=overwrite) as search:
         if search.best_config.exists():
-            print(f"{search.folder} is finished; --overwrite searches again")
+            print(f"{shown(search.folder)} is finished; --overwrite searches again")
         else:
             run_search(config, search)
             if role() == "worker":
-                print(f"{search.folder}: no more trials; the chief writes the results")
+                print(f"{shown(search.folder)}: no more trials; the chief writes the results")
                 return search
             save_best(config, search, save_leaderboard(search, config))
         print_leaderboard(read_leaderboard(search, config), config)
-        print(f"\ntrain the best: python -m ham_keras.train {search.best_config}")
+        print(f"\ntrain the best: python -m ham_keras.train {shown(search.best_config)}")
     return search
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
+import sys
 from collections.abc import Sequence
 
 import pytest
 
-from ham_keras.errors import HamError, run_command
+from ham_keras.errors import HamError, is_utf8, run_command, shown
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,27 @@ def test_other_system_errors_keep_their_traceback() -> None:
 
     with pytest.raises(OSError, match="Input/output"):
         run_command(command)
+
+
+def test_shown_is_one_line_of_valid_text() -> None:
+    assert shown("a\udce9.jpg") == "a\\xe9.jpg"
+    assert shown("a\nb\tc\x1b[0m\u2028.jpg") == "a\\nb\\tc\\x1b[0m\\u2028.jpg"
+    assert shown("Läsion 病变.jpg") == "Läsion 病变.jpg"
+    assert is_utf8("a\nLäsion") and not is_utf8("a\udce9")
+
+
+def test_a_name_that_is_not_utf8_is_printed_and_cannot_be_saved(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", stdout)
+
+    def command(_: Sequence[str] | None) -> int:
+        print("runs/\udce9", flush=True)
+        "scores/\udce9".encode()
+        return 0
+
+    with pytest.raises(SystemExit, match="2"):
+        run_command(command)
+    assert stdout.buffer.getvalue() == b"runs/\\udce9\n"  # type: ignore[attr-defined]
+    assert capsys.readouterr().err == "error: scores/\\xe9: not UTF-8; rename it\n"

@@ -131,7 +131,7 @@ def test_moved_data_gives_the_same_scores(
     (moved / "masks" / "PHANTOM_0000003_segmentation.png").unlink()
     assert main([str(trained.folder), "--data", str(moved), "--name", "whole"]) == 0
     printed = capsys.readouterr().err
-    assert "warning: 1 images have no mask and are skipped" in printed
+    assert "warning: 1 image has no mask and is skipped" in printed
     assert "of these 23 images are, by their ids, images or lesions used for training or validation" in printed
     assert len(rows(trained, "whole")) == 23
 

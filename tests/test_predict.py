@@ -398,7 +398,7 @@ def test_one_folder_per_patient_is_kept_resumed_and_overwritten(
     ids = ["other", "p0/DSC0001", "p1/DSC0001", "p2/DSC0001"]
     out = PredictionFolder(tmp_path / "out")
     assert predict(trained.folder, [tmp_path / "in"], out.folder, visible=False).predicted == 4
-    assert "warning: 1 files have unsupported formats (.heic), the first: " in capsys.readouterr().err
+    assert "warning: 1 file has an unsupported format (.heic), the first: " in capsys.readouterr().err
     assert [row["image_id"] for row in load_csv(out.table)] == ids
     predict(trained.folder, photos[:4], tmp_path / "flat", visible=False)
     flat = [PredictionFolder(tmp_path / "flat").mask(photos[i].stem).read_bytes() for i in (3, 0, 1, 2)]
@@ -465,7 +465,7 @@ def test_links_that_lead_nowhere_are_counted(
     assert predict(trained.folder, [tmp_path / "in"], tmp_path / "out", visible=False).predicted == 1
     links = f"4 links lead nowhere and are skipped, the first: {tmp_path / 'in' / 'b.jpg'} to b.jpg"
     assert f"warning: {links}" in capsys.readouterr().err
-    with pytest.raises(HamError, match=r"c\.jpg: no image found; .*1 links lead nowhere and are skipped, the first: "):
+    with pytest.raises(HamError, match=r"c\.jpg: no image found; .*1 link leads nowhere and is skipped, the first: "):
         predict(trained.folder, [tmp_path / "in" / "c.jpg"], tmp_path / "other", visible=False)
-    with pytest.raises(HamError, match=r"b\*: no image found; .*1 links lead nowhere"):
+    with pytest.raises(HamError, match=r"b\*: no image found; .*1 link leads nowhere"):
         predict(trained.folder, [tmp_path / "in" / "b*"], tmp_path / "other", visible=False)

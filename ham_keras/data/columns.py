@@ -18,8 +18,20 @@ IMAGE_COLUMNS = (
     *("imageid", "isicid", "image", "imagename", "imgid", "img", "imgname", "imagefile", "imagefilename"),
     *("filename", "file", "imagepath", "imgpath", "filepath", "path", "photo", "photoid", "photograph", "id", "name"),
 )
-LESION_COLUMNS = ("lesionid", "lesion", "lesionname", "lesionnumber", "lesionno", "lesionnr", "lesionuid")
-PATIENT_COLUMNS = ("patientid", "patient", "subjectid", "subject", "caseid")
+NUMBER_ENDINGS = ("number", "no", "nr", "num", "uid", "code", "key")
+LESION_COLUMNS = ("lesionid", "lesion", "lesionname", *(f"lesion{ending}" for ending in NUMBER_ENDINGS), "lesionindex")
+PATIENT_COLUMNS = (
+    *("patientid", "patient", "subjectid", "subject", "caseid"),
+    *(f"{who}{ending}" for who in ("patient", "subject") for ending in NUMBER_ENDINGS),
+    *(
+        f"{who}{ending}"
+        for who in ("patienten", "pat", "pt", "subj", "person", "participant", "proband", "mrn")
+        for ending in ("id", *NUMBER_ENDINGS)
+    ),
+    *("mrn", "person", "participant", "proband"),
+)
+# A case may be a patient, an image or a lesion: a patient only if its lesions are numbered 1, 2, ...
+CASE_COLUMNS = ("case", *(f"case{ending}" for ending in NUMBER_ENDINGS))
 DIAGNOSIS_COLUMNS = ("dx", "diagnosis", "diagnostic", "diagnose", "diag")
 ONE_HOT_COLUMNS = frozenset(
     {"mel", "nv", "bcc", "akiec", "ak", "ack", "bkl", "df", "vasc", "scc", "sek", "nev", "unk"}
@@ -31,6 +43,14 @@ PLACEHOLDERS = frozenset(
     | {"unassigned", "notavailable", "notapplicable", "notknown", "noid", "tbd", "todo", "dne", "pending", "default"}
     | {"empty", "blank", "false"}
 )
+# These are placeholders with a number too, as in `nan_1`; `NA12` may be an id.
+NUMBERED_PLACEHOLDERS = frozenset(
+    {"nan", "none", "null", "nat", "unk", "missing", "undefined", "unspecified", "unassigned", "noid"}
+)
+# What databases and spreadsheets write for a missing date or number.
+MISSING_VALUES = re.compile(r"(?:1900-01-01|1970-01-01|9999-12-31)(?:[ t]00:00:00.*)?|2147483647(?:\.0*)?")
+ZEROS = re.compile(r"0+(?:[-/.:]0+)*-0+")  # 0000-00-00, or an empty UUID
+NUMBERED = re.compile(r"(\D*?)(\d+)(?:\.0+)?")
 ABBREVIATIONS = frozenset({"n.n.", "k.a.", "\\n"})  # without the signs they may be ids
 UNKNOWN_WORDS = re.compile(r"unknown|unbekannt|inconnu|desconocid|sconosciut")
 # "not recorded" and "keine Angabe", but not "no 12".
@@ -176,12 +196,22 @@ def _holds_classes(column: str, rows: Sequence[Row], patient_column: str | None,
     return len(rows) >= NUMBER_IMAGES * len(lesions)
 
 
+def are_numbers_of_patients(cells: Iterable[str]) -> bool:
+    """Whether lesion ids are small numbers that repeat, as if each patient's lesions were numbered."""
+    counts = Counter(cell for cell in cells if not is_placeholder(cell))
+    numbers = [match for match in map(NUMBERED.fullmatch, counts) if match is not None and int(match[2]) < 100]
+    return len(numbers) == len(counts) and sum(counts.values()) >= NUMBER_IMAGES * len(counts)
+
+
 def is_placeholder(cell: str) -> bool:
-    """Whether a cell by itself means unknown, such as `nan`, `N/A`, `-`, `-99`, `not recorded` or `IL_unknown`."""
+    """Whether a cell by itself means unknown, such as `nan_1`, `N/A`, `-`, `-99`, `not recorded` or `IL_unknown`."""
     text = " ".join(cell.casefold().split())
     plain = re.sub(r"[\W_]", "", text)
     return (
         plain in PLACEHOLDERS
+        or plain.rstrip("0123456789") in NUMBERED_PLACEHOLDERS
+        or MISSING_VALUES.fullmatch(text) is not None
+        or ZEROS.fullmatch(text) is not None
         or text.replace(" ", "") in ABBREVIATIONS
         or re.fullmatch(r"unk\d+|-\d+(?:\.0*)?", text) is not None
         or UNKNOWN_WORDS.search(text) is not None
@@ -194,17 +224,21 @@ def placeholder_cells(cells: Iterable[str]) -> frozenset[str]:
     """The cells of a column of ids, one per image, that mean unknown.
 
     In addition to those of `is_placeholder`: 0 if nothing is numbered 1; 99, 999, ... if no other number is half as
-    large; and a word for many images among ids that all have digits.
+    large, both with or without a prefix as in `HAM_0000000`; and a word for many images among ids that all have digits.
     """
     counts = Counter(cells)
     found = {cell for cell in counts if is_placeholder(cell)}
     ids = counts.keys() - found
-    numbers = {cell: int(without_decimals(cell)) for cell in ids if without_decimals(cell).isdecimal()}
-    for cell, number in numbers.items():
-        others = [other for other in numbers.values() if other != number]
-        is_nines = number > 9 and set(str(number)) == {"9"}
-        if (number == 0 and 1 not in others) or (is_nines and 2 * max(others, default=0) < number):
-            found.add(cell)
+    numbers: dict[str, dict[str, int]] = {}  # of the cells, by their prefix
+    for cell in ids:
+        if match := NUMBERED.fullmatch(cell):
+            numbers.setdefault(match[1].casefold(), {})[cell] = int(match[2])
+    for same in numbers.values():
+        for cell, number in same.items():
+            others = [other for other in same.values() if other != number]
+            is_nines = number > 9 and set(str(number)) == {"9"}
+            if (number == 0 and 1 not in others) or (is_nines and 2 * max(others, default=0) < number):
+                found.add(cell)
     words = {cell for cell in ids if not any(character.isdigit() for character in cell)}
     if len(words) == 1 and len(ids) > OTHER_IDS:
         found |= {cell for cell in words if counts[cell] >= MANY_IMAGES}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ham_keras.data.folders import (
     describe_broken_links,
+    describe_folder,
+    describe_unread,
     image_files,
     is_broken_link,
     is_image_file,
     is_unread,
-    is_utf8,
     key,
     visible_files,
     visible_folders,
@@ -25,16 +26,19 @@ from ham_keras.data.layouts import (
     LAYOUTS,
     generic_image_folders,
     generic_mask_folders,
+    is_companion_folder,
     is_image_folder,
     is_mask_folder,
     is_subset_folder,
     is_table_folder,
+    plain_name,
     without_subset,
 )
 from ham_keras.data.separation import is_named_mask, separate_masks
 from ham_keras.data.tables import is_table, may_be_table
-from ham_keras.errors import HamError, shown
+from ham_keras.errors import HamError, is_utf8, shown
 
+MAX_LISTED = 3  # names in a message
 MAX_DEPTH = 3  # levels of folders around a dataset
 
 
@@ -43,6 +47,7 @@ class Contents:
     """The files of a data folder by type. `misnamed` holds images and masks whose name is not UTF-8.
 
     `unread_folders`: folders of images or masks that are not read because others are, with their numbers of files.
+    `loose`: images beside the folders that are read.
     `named_like_masks`: photographs by their pixels, masks by their names.
     `by_folder`: the folders that are read as one data folder, one for each patient for example.
     `has_images` and `has_masks`: whether there is a place for them, even an empty one.
@@ -57,6 +62,7 @@ class Contents:
     broken_links: list[Path] = field(default_factory=list)
     named_like_masks: list[Path] = field(default_factory=list)
     unread_folders: dict[Path, int] = field(default_factory=dict)
+    loose: list[Path] = field(default_factory=list)
     by_folder: list[Path] = field(default_factory=list)
     has_images: bool = False
     has_masks: bool = False
@@ -70,6 +76,7 @@ class Contents:
         self.unread += other.unread
         self.misnamed += other.misnamed
         self.broken_links += other.broken_links
+        self.loose += other.loose
         self.named_like_masks += other.named_like_masks
         self.by_folder += other.by_folder
         self.unread_folders |= other.unread_folders
@@ -109,13 +116,13 @@ def find_contents(root: Path) -> Contents:
     ):
         if not exists:
             names = ", ".join([generic[0], *(name for patterns in specific for name in patterns)])
-            flat = [path.name for path in visible_files(root) if is_image_file(path)]
-            tried = f" (has {len(flat)} images, {', '.join(map(shown, flat[:3]))}, ..., none named so)" if flat else ""
+            unread = [path for path in visible_files(root) if is_unread(path)]
+            kinds = f"; {describe_unread(unread)}" if unread else ""
             links = f"; {describe_broken_links(found.broken_links)}" if found.broken_links else ""
             raise HamError(
                 f"{root}: no folder of {what}; expected one of: {names}; or NAME.jpg and NAME_mask.png in one "
-                f"folder{tried}{links}; to download HAM10000, run `python -m ham_keras.data.download {root}`; to try "
-                f"the project without it, run `make sample`"
+                f"folder; {describe_folder(root)}{kinds}{links}; to download HAM10000, run "
+                f"`python -m ham_keras.data.download {root}`; to try the project without it, run `make sample`"
             )
     return found
 
@@ -129,7 +136,12 @@ def _find(folder: Path, depth: int) -> Contents:
     inside = {child: contents for child, contents in everything.items() if contents.has_images and contents.has_masks}
     others = [child for child in everything if child not in inside]
     if len(inside) > 1 and not all(contents.flat for contents in inside.values()):
-        raise HamError(f"{folder}: has several data folders in it, {' and '.join(map(str, inside))}; name one of them")
+        listed = " and ".join([shown(child) for child in inside][:MAX_LISTED])
+        more = f" and {len(inside) - MAX_LISTED} more" if len(inside) > MAX_LISTED else ""
+        raise HamError(
+            f"{shown(folder)}: has several data folders in it, {listed}{more}; name one of them, or put all into one, "
+            f"as images/NAME/a.jpg and masks/NAME/a.png"
+        )
     for contents in inside.values():
         found.add(contents)
     found.flat = bool(inside) and all(contents.flat for contents in inside.values())
@@ -139,6 +151,7 @@ def _find(folder: Path, depth: int) -> Contents:
         found.by_folder = list(inside)
     elif inside:
         found.unread_folders |= _count_images(others)
+        found.loose += filter(is_image_file, visible_files(folder))
     else:
         found.broken_links += [link for contents in everything.values() for link in contents.broken_links]
     return found
@@ -154,10 +167,18 @@ def _scan(folder: Path) -> Contents:
         if is_table_folder(child.name) and not is_image_folder(child.name) and not is_mask_folder(child.name):
             found.tables += filter(may_be_table, found.present(walk_files(child)))
     image_folders = [child for child in children if is_image_folder(child.name)]
-    image_folders += _first_named(children, generic_image_folders())
+    image_folders += _first_named(children, generic_image_folders()) or _beside_masks(children)
     mask_folders = [child for child in children if is_mask_folder(child.name)]
     mask_folders += _first_named(children, generic_mask_folders())
-    found.unread_folders = _unread_folders(children, {*image_folders, *mask_folders})
+    if image_folders:
+        found.loose += filter(is_image_file, files)
+    if image_folders or mask_folders:
+        read = {*image_folders, *mask_folders}
+        found.unread_folders = _count_images(
+            child
+            for child in children
+            if child not in read and not is_subset_folder(child.name) and not is_companion_folder(child.name)
+        )
     photographs = [path for image_folder in image_folders for path in found.sort(walk_files(image_folder))]
     found.masks += [path for mask_folder in mask_folders for path in found.sort(walk_files(mask_folder))]
     found.has_masks = bool(mask_folders)
@@ -182,7 +203,7 @@ def _scan(folder: Path) -> Contents:
         found.named_like_masks = [path for path in found.images if is_named_mask(path)]
     found.has_masks |= bool(found.masks)
     for child in children:
-        if is_subset_folder(child.name):
+        if is_subset_folder(child.name) and child not in image_folders:
             found.add(_scan(child))
     if found.has_images and is_flat_or_subsets:
         found.unread_folders |= _count_images(child for child in children if not is_subset_folder(child.name))
@@ -198,9 +219,16 @@ def _first_named(children: Sequence[Path], names: Iterable[str]) -> list[Path]:
     return []
 
 
-def _unread_folders(children: Iterable[Path], read: Set[Path]) -> dict[Path, int]:
-    names = {*generic_image_folders(), *generic_mask_folders()}
-    return _count_images(sorted({child for child in children if without_subset(child.name) in names} - read))
+def _beside_masks(children: Sequence[Path]) -> list[Path]:
+    """The subsets such as `train` that hold images themselves, where their masks are in `train_masks`."""
+    masks = {plain_name(child.name) for child in children if without_subset(child.name) in generic_mask_folders()}
+    return [
+        child
+        for child in children
+        if is_subset_folder(child.name)
+        and masks & {plain_name(child.name) + name for name in generic_mask_folders()}
+        and any(map(is_image_file, visible_files(child)))
+    ]
 
 
 def _count_images(folders: Iterable[Path]) -> dict[Path, int]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ham_keras.data.sources.ham10000 import LICENCE, SERVER, get_ham10000
-from ham_keras.errors import program, run_command
+from ham_keras.errors import program, run_command, shown
 
 
 def download(
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ham_keras.data.inspection.tables import report_audit
 
     readable = report_audit(inspect_folder(args.root, "auto", None), args.root / "audit")
-    print(f"next: python -m ham_keras.train configs/base.json data.root={args.root}")
+    print(f"next: python -m ham_keras.train configs/base.json data.root={shown(args.root)}")
     return int(not readable)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -32,6 +33,10 @@ TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
+}
+INVERSE = {  # of the operations that are not their own
+    Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
 }
 SIDEWAYS = frozenset({5, 6, 7, 8})  # these swap width and height
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # prefixes of the chunks that can hold EXIF
@@ -144,6 +149,25 @@ def turn_upright(image: Image.Image, data: bytes) -> Image.Image:
     turn = TURNS.get(read_orientation(image, data))
     # Pillow applies the orientation of a TIFF when it decodes it.
     return image if turn is None or image.format == "TIFF" else image.transpose(turn)
+
+
+def turn_stored(
+    pixels: npt.NDArray[np.uint8], image: Image.Image, own: Image.Transpose | None, turn: Image.Transpose | None
+) -> npt.NDArray[np.uint8]:
+    """Rotate or flip decoded pixels [H, W], so that of the stored ones exactly `turn` is applied.
+
+    Args:
+        image: the file that the pixels are from.
+        own: the operation of its EXIF orientation, read before decoding.
+    """
+    # Pillow and OpenCV apply the orientation of a TIFF when they decode it.
+    undo = INVERSE.get(own, own) if own is not None and image.format == "TIFF" else None
+    if turn == own and undo is not None:
+        return pixels
+    turned = Image.fromarray(pixels)
+    for operation in (undo, turn):
+        turned = turned if operation is None else turned.transpose(operation)
+    return np.asarray(turned)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

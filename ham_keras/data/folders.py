@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from ham_keras.data.encoded import BROKEN, open_image
 from ham_keras.data.layouts import (
     COMPANION_SUFFIXES,
     DICOM_HEAD,
@@ -19,8 +20,9 @@ from ham_keras.data.layouts import (
     SUPERPIXELS,
     SYSTEM_FOLDERS,
 )
-from ham_keras.errors import shown
+from ham_keras.errors import counted, shown
 
+MAX_LISTED = 3  # names in a message
 MASK_COLOURS = 8  # the most a drawn mask has; even a photograph of 16x16 pixels has more
 MASK_EXTREMES_FRACTION = 0.97  # of the pixels of a soft or JPEG mask are near its two levels
 NEAR_LEVEL, GREY_SPREAD = 24, 16  # of 255
@@ -29,11 +31,6 @@ NEAR_LEVEL, GREY_SPREAD = 24, 16  # of 255
 def key(name: str) -> str:
     """Normalize a name for comparison: case and Unicode form are ignored."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
-
-
-def is_utf8(path: Path) -> bool:
-    """Whether a path is valid UTF-8 and can be saved in a table."""
-    return shown(path) == str(path)
 
 
 def visible_folders(folder: Path) -> list[Path]:
@@ -73,7 +70,22 @@ def is_broken_link(path: Path) -> bool:
 def describe_broken_links(paths: list[Path]) -> str:
     """One line on links that lead nowhere: how many, and an example."""
     first = paths[0]
-    return f"{len(paths)} links lead nowhere and are skipped, the first: {shown(first)} to {shown(os.readlink(first))}"
+    what = counted(len(paths), "link leads nowhere and is skipped", "links lead nowhere and are skipped")
+    return f"{what}, the first: {shown(first)} to {shown(os.readlink(first))}"
+
+
+def describe_folder(folder: Path) -> str:
+    """What is directly in a folder: some names of folders, and the number of files of each kind."""
+    folders, files = visible_folders(folder), visible_files(folder)
+    parts = [f"{counted(len(folders), 'folder', 'folders')} ({_some(folders)})"] if folders else []
+    kinds = Counter(path.suffix.lower() or "without suffix" for path in files)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(MAX_LISTED))
+    parts += [f"{counted(len(files), 'file', 'files')}: {counts} ({_some(files)})"] if files else []
+    return f"it has {' and '.join(parts)}, none named so" if parts else "it is empty"
+
+
+def _some(paths: list[Path]) -> str:
+    return ", ".join([shown(path.name) for path in paths[:MAX_LISTED]] + ["..."] * (len(paths) > MAX_LISTED))
 
 
 def is_image_file(path: Path) -> bool:
@@ -103,8 +115,8 @@ def describe_unread(paths: list[Path]) -> str:
     """One line on files of unsupported formats: how many, which formats, an example."""
     kinds = sorted({path.suffix.lower() or "no suffix" for path in paths})
     return (
-        f"{len(paths)} files have unsupported formats ({', '.join(kinds[:8])}), the first: {shown(paths[0])}; "
-        f"save them as JPEG or PNG"
+        f"{counted(len(paths), 'file has an unsupported format', 'files have unsupported formats')} "
+        f"({', '.join(kinds[:8])}), the first: {shown(paths[0])}; save them as JPEG or PNG"
     )
 
 
@@ -114,14 +126,18 @@ def looks_like_mask(path: Path) -> bool | None:
     None if the file cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path.read_bytes()) as image:
             if image.mode == "1":
                 return True
             if image.mode.startswith(("I", "F")):
-                values = np.unique(np.asarray(image))
-                return len(values) <= MASK_COLOURS
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+                values = np.asarray(image)
+                if len(np.unique(values)) <= MASK_COLOURS or not np.ptp(values) > 0:
+                    return True
+                grey = ((values - values.min()) * (255 / np.ptp(values))).astype(np.uint8)
+                pixels = np.repeat(grey[..., None], 3, axis=2)
+            else:
+                pixels = np.asarray(image.convert("RGB"))
+    except BROKEN:
         return None
     packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     if len(np.unique(packed)) <= MASK_COLOURS:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ham_keras.data.folders import is_image_file, looks_like_mask, walk_files
-from ham_keras.errors import HamError, program, run_command
+from ham_keras.errors import HamError, program, run_command, shown
 
 
 def save_hair_sheet(inputs: Sequence[Path | str], output: Path | str, *, limit: int = 8) -> dict[Path, float]:
@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.limit < 1:
         raise HamError(f"--limit: expected at least 1, got {args.limit}")
     for path, fraction in save_hair_sheet(args.inputs, args.output, limit=args.limit).items():
-        print(f"{path}: {fraction:.1%} replaced")
-    print(args.output)
+        print(f"{shown(path)}: {fraction:.1%} replaced")
+    print(shown(args.output))
     return 0
 
 

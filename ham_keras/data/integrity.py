@@ -4,7 +4,8 @@ TensorFlow (libjpeg, libpng) refuses a JPEG without its end and a PNG without it
 fills in grey or ignores the error, and both fill the pixels that a PNG lacks. With this check every reader rejects the
 same files.
 
-Not detected: wrong bytes within the pixels of a JPEG that has its end. libjpeg decodes something for nearly any bytes.
+Not detected: wrong bytes within the pixels of a JPEG that has its end. libjpeg decodes something for nearly any bytes;
+for some it prints a warning such as "premature end of data segment" to standard error, which no reader can catch.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Layout:
 GENERIC = Layout(
     "Kaggle, phantoms, your own",
     ("images", "image", "imgs", "img", "photos", "photographs", "photo", "inputs", "input"),
-    ("masks", "mask", "segmentations", "segmentation", "ground truth", "gt", "labels", "annotations"),
+    ("masks", "mask", "segmentations", "segmentation", "ground truth", "gt", "labels", "label", "annotations"),
 )
 LAYOUTS = (
     Layout("Harvard Dataverse", ("ham10000_images_part_*",), ("ham10000_segmentations_lesion_tschandl",)),
@@ -43,7 +43,7 @@ LAYOUTS = (
     Layout("ISIC 2017", ("isic-2017_*_data",), ("isic-2017_*_part1_groundtruth",)),
     Layout("ISIC 2018, task 1", ("isic2018_task1-2_*_input",), ("isic2018_task1_*_groundtruth",)),
     Layout("ISIC 2018, task 3", ("isic2018_task3_*_input", "isic2018_task3_*_images")),
-    Layout("PAD-UFES-20", ("imgs_part_*",)),
+    Layout("PAD-UFES-20, folders in parts", ("imgs_part_*", "images_part_*"), ("masks_part_*",)),
 )
 # PH2 has a folder per case, with IMD002_Dermoscopic_Image and IMD002_lesion in it.
 CASE_IMAGES, CASE_MASKS = "_dermoscopic_image", "_lesion"
@@ -53,6 +53,9 @@ SUBSETS = ("training", "train", "validation", "valid", "val", "testing", "test")
 
 # Folders with tables, in addition to the data folder and its folders of images and masks.
 TABLE_FOLDERS = ("isic*groundtruth*", "isic*metadata*", "isic*lesiongroupings*", "metadata", "tables", "csv")
+
+# Pictures about the images that are neither images nor masks: the hairs of phantoms.
+COMPANION_FOLDERS = frozenset({"hairs"})
 
 # The end of a mask's name, after the id of its image. `lesion` may also end the name of a photograph.
 MASK_ENDING = re.compile(r"[ _.-](?:segmentations?|masks?|binary|seg|ground_?truth|gt|lesion)$")
@@ -76,9 +79,14 @@ def is_table_folder(name: str) -> bool:
     return _matches(name, TABLE_FOLDERS)
 
 
+def is_companion_folder(name: str) -> bool:
+    """Whether a folder with this name holds pictures that are not used, so nobody has to be told."""
+    return is_table_folder(name) or plain_name(name) in COMPANION_FOLDERS
+
+
 def is_subset_folder(name: str) -> bool:
     """Whether a folder with this name is a subset such as `train`."""
-    return _plain(name) in SUBSETS
+    return plain_name(name) in SUBSETS
 
 
 def without_subset(name: str) -> str:
@@ -98,7 +106,7 @@ def distinct_part(folder: str) -> str:
 
 
 def _split_subset(name: str) -> tuple[str, str]:
-    plain = _plain(name)
+    plain = plain_name(name)
     for subset in SUBSETS:
         if plain.startswith(subset):
             return plain.removeprefix(subset), subset
@@ -109,12 +117,12 @@ def _split_subset(name: str) -> tuple[str, str]:
 
 def generic_image_folders() -> list[str]:
     """The generic names of image folders, in the form that `without_subset` returns."""
-    return [_plain(name) for name in GENERIC.images]
+    return [plain_name(name) for name in GENERIC.images]
 
 
 def generic_mask_folders() -> list[str]:
     """The generic names of mask folders, in the form that `without_subset` returns."""
-    return [_plain(name) for name in GENERIC.masks]
+    return [plain_name(name) for name in GENERIC.masks]
 
 
 def without_mask_ending(stem: str) -> str:
@@ -126,9 +134,10 @@ def without_mask_ending(stem: str) -> str:
 
 
 def _matches(name: str, patterns: list[str] | tuple[str, ...]) -> bool:
-    plain = _plain(name)
-    return any(fnmatchcase(plain, _plain(pattern)) for pattern in patterns)
+    plain = plain_name(name)
+    return any(fnmatchcase(plain, plain_name(pattern)) for pattern in patterns)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name of a folder in lower case, without separators."""
     return re.sub(r"[ _.-]", "", name.lower())

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
-from ham_keras.data.integrity import PNG
+from ham_keras.data.integrity import JPEG, PNG
 
 Lesion = npt.NDArray[np.uint8]
 Grey = npt.NDArray[np.integer]
@@ -24,6 +25,8 @@ FEW_LEVELS = 16
 MAX_EDGE_FRACTION, MIN_EDGE_PIXELS = 0.18, 32 * 32  # smaller masks can be all edge
 # Of the 5,078 photographs of HAM10000 two have less than 0.18, with 0.12 and 0.17. Masks in colours have a lower limit.
 MAX_COLOURED_EDGE_FRACTION = 0.1
+MAX_WEBP_HEAD_BYTES = 64 * 1024  # a profile and the alpha channel may precede the pixels
+TIFF_BITS, TIFF_PLANES, SEPARATE_PLANES = 258, 284, 2  # the tags, and the value of the second
 COLOUR_SPREAD, COLOURED_FRACTION = 32, 0.05  # between the channels of a pixel; fraction of such pixels
 # Fraction of all pixels that have the same level as their eight neighbours. In masks saved as JPEG, at qualities 10 to
 # 100, a middle level has none; levels near black or white have 0.01 % at most, or 0.9 % if saved twice with a resize
@@ -36,7 +39,7 @@ class UnclearLevelsError(ValueError):
 
 
 def read_grey(image: Image.Image, data: bytes) -> Grey:
-    """The grey levels [H, W] of a mask, opened in Pillow from `data`, the bytes of its file.
+    """The grey levels [H, W] of a mask, opened in Pillow from `data`, the bytes of its file, and not turned.
 
     Colours are converted to luminance. A palette with more than two colours in use yields its indices. If all opaque
     pixels have the same colour, the alpha channel is the mask.
@@ -45,8 +48,8 @@ def read_grey(image: Image.Image, data: bytes) -> Grey:
         if "transparency" not in image.info and _is_label_palette(image):
             return np.asarray(image)
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    elif data.startswith(PNG) and data[24] == 16 and not image.mode.startswith("I"):
-        return _grey_of_16_bits(data)
+    elif _has_16_bit_channels(image, data):
+        return _grey_of_16_bits(image, data)
     if image.mode in {"LA", "PA", "La"}:
         image = image.convert("RGBA")
     if image.mode in {"RGBA", "RGBa"}:
@@ -85,6 +88,26 @@ def select_labels(labels: Labels, lesion_values: Sequence[int]) -> tuple[Lesion,
     return np.isin(labels, lesion_values).astype(np.uint8), len(np.unique(labels))
 
 
+def has_blurred_labels(labels: Labels, *, lossy: bool) -> bool:
+    """Whether the values of a mask are soft edges or noise, so that no single one stands for a class."""
+    count = len(np.unique(labels))
+    if lossy or count <= 3 or count > FEW_LEVELS:
+        return lossy or count > FEW_LEVELS
+    whole = labels.astype(np.int64)
+    return bool((whole == labels).all()) and _has_soft_edges(whole, np.unique(whole))
+
+
+def is_lossy(image: Image.Image, data: bytes) -> bool:
+    """Whether the file has the compression of JPEG or WebP, which adds noise to the levels."""
+    in_tiff = image.info.get("compression") if image.format == "TIFF" else None
+    return data.startswith(JPEG) or in_tiff in {"jpeg", "tiff_jpeg", "webp"} or is_lossy_webp(image, data)
+
+
+def is_lossy_webp(image: Image.Image, data: bytes) -> bool:
+    """Whether the file is a WebP with lossy compression, which shifts whole areas by some levels."""
+    return image.format == "WEBP" and b"VP8 " in data[:MAX_WEBP_HEAD_BYTES]
+
+
 def is_coloured(image: Image.Image) -> bool:
     """Whether an image has colours beyond the noise of JPEG; false for palettes."""
     if image.mode not in {"RGB", "RGBA", "CMYK", "YCbCr", "LAB"}:
@@ -93,12 +116,15 @@ def is_coloured(image: Image.Image) -> bool:
     return bool((spread > COLOUR_SPREAD).mean() > COLOURED_FRACTION)
 
 
-def find_lesion(grey: Grey, *, lossy: bool = False, coloured: bool = False) -> tuple[Lesion, int]:
+def find_lesion(
+    grey: Grey, *, lossy: bool = False, shifted: bool = False, coloured: bool = False
+) -> tuple[Lesion, int]:
     """Binarize grey levels [H, W]: the lesion, uint8 {0, 1}, and the number of levels.
 
-    Of two levels the higher one is lesion; of a mask with soft edges the upper half of the range. A single level is
-    lesion if it is the highest value of a usual encoding. `lossy`: the file is a JPEG, so any level may be noise.
-    `coloured`: the file has colours, as photographs have, so fewer pixels may be edges.
+    Of two levels the higher one is lesion; of a mask with soft edges what is above the middle between the lowest and
+    the highest. A single level is lesion if it is the highest value of a usual encoding. `lossy`: the file has the
+    compression of JPEG or WebP, so any level may be noise. `shifted`: areas may be some levels off, see
+    `is_lossy_webp`. `coloured`: the file has colours, as photographs have, so fewer pixels may be edges.
 
     Raises:
         UnclearLevelsError: more than two levels without soft edges; lists the levels.
@@ -112,7 +138,7 @@ def find_lesion(grey: Grey, *, lossy: bool = False, coloured: bool = False) -> t
         threshold = 0 if lowest == 1 else 127 if lowest <= 255 else 32767
     elif levels == 2:
         threshold = lowest
-    elif counts is not None and not _has_soft_edges(grey, values, lossy, coloured):
+    elif counts is not None and not _has_soft_edges(grey, values, lossy=lossy, shifted=shifted, coloured=coloured):
         listed = ", ".join(f"{value} ({count:,})" for value, count in zip(values, counts, strict=True))
         if levels > MAX_LISTED:
             listed = (
@@ -120,11 +146,13 @@ def find_lesion(grey: Grey, *, lossy: bool = False, coloured: bool = False) -> t
             )
         raise UnclearLevelsError(f"{levels} grey levels (pixels): {listed}")
     else:
-        threshold = highest // 2
+        threshold = (lowest + highest) // 2
     return (grey > threshold).astype(np.uint8), levels
 
 
-def _has_soft_edges(grey: Grey, values: Grey, lossy: bool, coloured: bool) -> bool:
+def _has_soft_edges(
+    grey: Grey, values: Grey, *, lossy: bool = False, shifted: bool = False, coloured: bool = False
+) -> bool:
     """Whether the levels between the lowest and the highest are edges or JPEG noise, and none is a class."""
     lowest, highest = int(values[0]), int(values[-1])
     span = highest - lowest
@@ -137,6 +165,8 @@ def _has_soft_edges(grey: Grey, values: Grey, lossy: bool, coloured: bool) -> bo
     limit = MAX_COLOURED_EDGE_FRACTION if coloured else MAX_EDGE_FRACTION
     if grey.size >= MIN_EDGE_PIXELS and middle.mean() > limit:
         return False  # a photograph, or a map of probabilities
+    if shifted:
+        return True
     exact = grey if grey.dtype in (np.uint8, np.uint16) else grey.astype(np.float32)
     square = np.ones((3, 3), np.uint8)
     flat = grey[cv2.erode(exact, square) == cv2.dilate(exact, square)]
@@ -171,8 +201,16 @@ def _is_label_palette(image: Image.Image) -> bool:
     return len(used) > 2 and bool((colours != colours[:, :1]).any())
 
 
-def _grey_of_16_bits(data: bytes) -> Grey:
+def _has_16_bit_channels(image: Image.Image, data: bytes) -> bool:
+    if isinstance(image, TiffImageFile):
+        return image.mode in {"RGB", "RGBA", "RGBX", "CMYK"} and 16 in image.tag_v2.get(TIFF_BITS, ())
+    return data.startswith(PNG) and data[24] == 16 and not image.mode.startswith("I")
+
+
+def _grey_of_16_bits(image: Image.Image, data: bytes) -> Grey:
     """Decode with OpenCV: Pillow keeps only the upper 8 bits of each channel, which are 0 in a mask of 0 and 1."""
+    if isinstance(image, TiffImageFile) and (image.mode == "CMYK" or image.tag_v2.get(TIFF_PLANES) == SEPARATE_PLANES):
+        raise ValueError("16 bits per channel in CMYK or in separate planes are not read; save it as PNG")
     channels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if channels is None or channels.dtype != np.uint16:
         raise ValueError("16 bits per channel cannot be decoded")

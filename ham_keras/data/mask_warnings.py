@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from ham_keras.data.masks import StoredMask
 from ham_keras.data.records import Record
 from ham_keras.data.repair import (
     INVERTED_FRACTION,
@@ -12,9 +13,8 @@ from ham_keras.data.repair import (
     inverted_by_both_signs,
     inverted_by_shape,
     map_threads,
-    stored_or_none,
 )
-from ham_keras.data.truth import check_alignment
+from ham_keras.data.truth import check_alignment, stored_mask_or_none
 from ham_keras.errors import shown
 
 SAMPLE_SIZE = 100
@@ -38,23 +38,53 @@ def mask_warnings(records: Sequence[Record]) -> list[str]:
             [record for record, found in zip(records, alignments, strict=True) if found.other_aspect],
         ),
         (
-            "images are rotated by EXIF, and it is unclear whether their masks are too; these are read as stored",
+            "images or their masks are rotated by EXIF, and it is unclear whether both are; these masks are rotated as "
+            "their own EXIF says, else read as stored",
             [record for record, found in zip(records, alignments, strict=True) if found.unclear_turn],
         ),
-        ("masks have none of data.lesion_values and are read as empty", _without_values(records)),
+        *_value_kinds([record for record in records if record.lesion_values is not None]),
     )
     lines = [
         f"{len(found)} of {len(records)} {what}, the first: {shown(found[0].mask_path)}"
         for what, found in kinds
         if found
     ]
-    return lines + _inversion_warnings([record for record in records if not record.mask_inverted])
+    return (
+        lines
+        + _ring_warnings(records)
+        + _inversion_warnings([record for record in records if not record.mask_inverted])
+    )
 
 
-def _without_values(records: Sequence[Record]) -> list[Record]:
-    chosen = [record for record in records if record.lesion_values is not None]
-    lesions = map_threads(stored_or_none, chosen)
-    return [record for record, lesion in zip(chosen, lesions, strict=True) if lesion is not None and not lesion.any()]
+def _value_kinds(chosen: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
+    found = map_threads(lambda record: _read_values(stored_mask_or_none(record)), chosen)
+    for what, is_so in (
+        ("masks have none of data.lesion_values and are read as empty", [empty for empty, _ in found]),
+        (
+            "masks have soft edges or lossy compression, where data.lesion_values selects only some pixels of the "
+            "lesion; save them with exact values, or leave data.lesion_values out",
+            [blurred for _, blurred in found],
+        ),
+    ):
+        yield what, [record for record, so in zip(chosen, is_so, strict=True) if so]
+
+
+def _read_values(stored: StoredMask | None) -> tuple[bool, bool]:
+    """Whether a mask read with `lesion_values` is empty, and whether its values are blurred."""
+    return (False, False) if stored is None else (not stored.lesion.any(), stored.blurred)
+
+
+def _ring_warnings(records: Sequence[Record]) -> list[str]:
+    sample = evenly_spaced(records, SAMPLE_SIZE)
+    rings = map_threads(lambda record: (stored := stored_mask_or_none(record)) is not None and stored.ring, sample)
+    found = [record for record, ring in zip(sample, rings, strict=True) if ring]
+    if not found:
+        return []
+    return [
+        f"{len(found)} of {len(sample)} sampled masks have three grey levels, the middle one thin, and are read as "
+        f"having soft edges, the first: {shown(found[0].mask_path)}; to ignore that level, set "
+        f"data.lesion_values"
+    ]
 
 
 def _inversion_warnings(records: Sequence[Record]) -> list[str]:

@@ -10,24 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ham_keras.data.encoded import BROKEN, open_complete, reason, turn_upright
-from ham_keras.data.integrity import JPEG
+from ham_keras.data.encoded import BROKEN, TURNS, open_complete, read_orientation, reason, turn_stored
 from ham_keras.data.levels import (
+    MIN_EDGE_PIXELS,
     Lesion,
     UnclearLevelsError,
     find_lesion,
+    has_blurred_labels,
     is_coloured,
+    is_lossy,
+    is_lossy_webp,
     read_grey,
     read_labels,
     select_labels,
 )
 from ham_keras.errors import HamError, shown
+
+Turn = Image.Transpose | Literal["exif"] | None
 
 FRAME_PX = 3  # the thickest frame of an annotation tool around a mask
 # A line along an edge, within this fraction of the shorter side, ends over so much of the edge's length. Of 5,404 masks
@@ -47,6 +53,8 @@ class Mask:
         palette: whether the file stores indices into a palette.
         levels: number of grey levels in the file; more than two for soft edges or several classes.
         frame_px: thickness of the frame that was removed, 0 if there was none.
+        ring: whether the file has a thin third level, read as a soft edge; it may be a ring to ignore.
+        blurred: whether `lesion_values` were selected in a file with soft edges or lossy compression.
     """
 
     lesion: Lesion
@@ -54,6 +62,8 @@ class Mask:
     palette: bool
     levels: int
     frame_px: int
+    ring: bool
+    blurred: bool
 
 
 class MaskLevelsError(HamError):
@@ -67,6 +77,8 @@ class StoredMask:
     lesion: Lesion
     palette: bool
     levels: int
+    ring: bool
+    blurred: bool
 
 
 def read_mask(
@@ -74,7 +86,7 @@ def read_mask(
     *,
     lesion_values: Sequence[int] | None = None,
     inverted: bool = False,
-    turn: Image.Transpose | None = None,
+    turn: Turn = "exif",
 ) -> Mask:
     """Read a mask file: 1-bit, 8-bit, 16-bit, palette, RGB or RGBA; two levels, or soft edges between two.
 
@@ -82,7 +94,7 @@ def read_mask(
         lesion_values: the values that are lesion, in files of several classes; of a palette its indices, see
             `levels.read_labels`.
         inverted: the file marks the skin instead of the lesion.
-        turn: rotation or flip to apply first.
+        turn: the rotation or flip that the stored pixels need; "exif" for the one of the file.
 
     Raises:
         MaskLevelsError: the file has several classes and `lesion_values` is None.
@@ -90,24 +102,29 @@ def read_mask(
     """
     stored = read_stored_mask(path, lesion_values=lesion_values, turn=turn)
     lesion, frame_px = remove_frame(1 - stored.lesion if inverted else stored.lesion)
-    return Mask(lesion, inverted, stored.palette, stored.levels, frame_px)
+    return Mask(lesion, inverted, stored.palette, stored.levels, frame_px, stored.ring, stored.blurred)
 
 
 def read_stored_mask(
-    path: Path | str, *, lesion_values: Sequence[int] | None = None, turn: Image.Transpose | None = None
+    path: Path | str, *, lesion_values: Sequence[int] | None = None, turn: Turn = "exif"
 ) -> StoredMask:
     """Read a mask file without correcting frame and inversion. Raises the same errors as `read_mask`."""
     try:
         data = Path(path).read_bytes()
         with open_complete(data) as image:
             palette = image.mode == "P"
-            upright = turn_upright(image, data)
-            aligned = upright if turn is None else upright.transpose(turn)
+            own, lossy = TURNS.get(read_orientation(image, data)), is_lossy(image, data)
+            ring = blurred = False
             if lesion_values is None:
-                lossy, coloured = data.startswith(JPEG), is_coloured(aligned)
-                lesion, levels = find_lesion(read_grey(aligned, data), lossy=lossy, coloured=coloured)
+                shifted, coloured = is_lossy_webp(image, data), is_coloured(image)
+                grey = read_grey(image, data)
+                lesion, levels = find_lesion(grey, lossy=lossy, shifted=shifted, coloured=coloured)
+                ring = levels == 3 and not lossy and lesion.size >= MIN_EDGE_PIXELS
             else:
-                lesion, levels = select_labels(read_labels(aligned, data), lesion_values)
+                labels = read_labels(image, data)
+                blurred = has_blurred_labels(labels, lossy=lossy)
+                lesion, levels = select_labels(labels, lesion_values)
+            lesion = turn_stored(lesion, image, own, own if turn == "exif" else turn)
     except UnclearLevelsError as error:
         raise MaskLevelsError(
             f"{shown(path)}: a mask of {error}; expected two, or soft edges between 0 and 255; set "
@@ -117,7 +134,7 @@ def read_stored_mask(
         raise HamError(
             f"{shown(path)}: not a readable mask ({reason(error)}); replace it or remove its image"
         ) from None
-    return StoredMask(lesion, palette, levels)
+    return StoredMask(lesion, palette, levels, ring, blurred)
 
 
 def remove_frame(lesion: Lesion) -> tuple[Lesion, int]:

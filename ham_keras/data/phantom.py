@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ham_keras.data.phantoms.dataset import draw_phantoms
-from ham_keras.errors import program, run_command
+from ham_keras.errors import program, run_command, shown
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(option, dest=name, type=type(default), default=default, help=help_text)
     given = parser.parse_args(argv)
     drawn = draw_phantoms(**vars(given))
-    print(f"{given.root}: {given.count} phantoms {'drawn' if drawn else 'already exist, nothing to do'}")
+    print(f"{shown(given.root)}: {given.count} phantoms {'drawn' if drawn else 'already exist, nothing to do'}")
 
 
 if __name__ == "__main__":

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from ham_keras.data.discovery import Contents, find_contents
-from ham_keras.data.folders import describe_unread, is_utf8, key
+from ham_keras.data.folders import describe_unread, key
 from ham_keras.data.ids import are_copies, image_id, name_folders
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
 from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
 from ham_keras.data.pairing_problems import file_problems, lesion_problems, table_problems
 from ham_keras.data.problems import ProblemGroup
 from ham_keras.data.tables import Facts, read_tables
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, counted, is_utf8
 
 UNKNOWN = "unknown"
+ISIC_ID = re.compile(r"isic_\d{7}(?!\d)")  # at the start of an image key
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,13 @@ class Pairing:
         lines = []
         if self.images_without_mask:
             lines.append(
-                f"{len(self.images_without_mask)} images have no mask and are skipped, "
-                f"the first: {self.images_without_mask[0]}"
+                f"{counted(len(self.images_without_mask), 'image has no mask and is', 'images have no mask and are')} "
+                f"skipped, the first: {self.images_without_mask[0]}"
             )
         if self.masks_without_image:
             lines.append(
-                f"{len(self.masks_without_image)} masks have no image and are skipped, "
-                f"the first: {self.masks_without_image[0]}"
+                f"{counted(len(self.masks_without_image), 'mask has no image and is', 'masks have no image and are')} "
+                f"skipped, the first: {self.masks_without_image[0]}"
             )
         if self.images_without_metadata:
             lines.append(
@@ -136,21 +139,28 @@ def mask_key(path: Path, images: Mapping[str, Path], folder: str = "") -> str:
 def merge_duplicate_lesions(lesion_ids: dict[str, str]) -> list[tuple[str, str]]:
     """Merge the two lesions of each known duplicate into one lesion_id, in place.
 
+    The ids may have folders, and anything but digits behind the number, as `site1/ISIC_0024437_small`.
+
     Args:
         lesion_ids: by image key.
 
     Returns:
         The image keys of the pairs that had two lesion_ids.
     """
+    images: dict[str, list[str]] = {}
+    for image in lesion_ids:
+        if match := ISIC_ID.match(image.rpartition("/")[2]):
+            images.setdefault(match[0], []).append(image)
     merged = []
     for pair in KNOWN_DUPLICATES:
-        first, second = map(key, pair)
-        if lesion_ids.keys() >= {first, second} and lesion_ids[first] != lesion_ids[second]:
-            kept, replaced = sorted((lesion_ids[first], lesion_ids[second]))
-            for image, lesion_id in lesion_ids.items():
-                if lesion_id == replaced:
-                    lesion_ids[image] = kept
-            merged.append((first, second))
+        firsts, seconds = (images.get(key(isic_id), []) for isic_id in pair)
+        for first, second in product(firsts, seconds):
+            if lesion_ids[first] != lesion_ids[second]:
+                kept, replaced = sorted((lesion_ids[first], lesion_ids[second]))
+                for image, lesion_id in lesion_ids.items():
+                    if lesion_id == replaced:
+                        lesion_ids[image] = kept
+                merged.append((first, second))
     return merged
 
 
@@ -170,8 +180,8 @@ def _by_id(paths: Iterable[Path], id_of: Callable[[Path], str], copies: dict[Pat
 
 def _nothing_pairs(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], contents: Contents) -> str:
     line = (
-        f"{root}: none of {len(images)} images and {len(masks)} masks share an id; expected "
-        f"NAME.jpg and NAME_segmentation.png or NAME.png"
+        f"{root}: none of {counted(len(images), 'image', 'images')} and {counted(len(masks), 'mask', 'masks')} share "
+        f"an id; expected NAME.jpg and NAME_segmentation.png or NAME.png"
     )
     for what, found in ("image", images), ("mask", masks):
         if found:

@@ -33,7 +33,7 @@ from ham_keras.data.encoded import BROKEN, open_image, to_rgb, turn_upright
 from ham_keras.data.levels import Lesion
 from ham_keras.data.masks import leaves_out_the_middle, looks_inverted, resize_mask, strip_frame
 from ham_keras.data.records import Record
-from ham_keras.data.truth import read_stored_truth
+from ham_keras.data.truth import stored_mask_or_none
 from ham_keras.environment import cpu_threads
 from ham_keras.errors import HamError
 
@@ -221,10 +221,8 @@ def _known(signs: Iterable[bool | None]) -> list[bool]:
 
 def stored_or_none(record: Record) -> Lesion | None:
     """The mask as stored; None if it cannot be read."""
-    try:
-        return read_stored_truth(record)
-    except HamError:
-        return None  # reading it for use raises the error
+    found = stored_mask_or_none(record)
+    return None if found is None else found.lesion
 
 
 def _check_values(records: Sequence[Record], values: tuple[int, ...]) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
-
+from ham_keras.data.encoded import BROKEN, open_image
 from ham_keras.data.folders import key, looks_like_mask
 from ham_keras.data.layouts import MASK_BEGINNING, PHOTOGRAPH_ENDING, without_mask_ending
 from ham_keras.environment import cpu_threads
@@ -32,15 +31,28 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
             names = {key(path.stem), *_mask_names(path)}
             if outlined.isdisjoint(names) and looks_like_mask(path) is not False:
                 masks.add(path)
+    masks |= _masks_of_the_same_name([path for path in files if path not in masks])
+    return [path for path in files if path not in masks], [path for path in files if path in masks]
+
+
+def masks_of_others(files: Sequence[Path]) -> set[Path]:
+    """The files that are masks of other files among them: named so, and not photographs by their pixels."""
+    stems = {key(path.stem) for path in files}
+    masks = {path for path in files if _mask_names(path) & stems and confirm_mask(path)}
+    return masks | _masks_of_the_same_name([path for path in files if path not in masks])
+
+
+def _masks_of_the_same_name(files: Sequence[Path]) -> set[Path]:
+    """Of `a.jpg` and `a.png`, the one that alone looks like a mask."""
     by_stem: dict[str, list[Path]] = {}
     for path in files:
-        if path not in masks:
-            by_stem.setdefault(key(path.stem), []).append(path)
+        by_stem.setdefault(key(path.stem), []).append(path)
+    masks: set[Path] = set()
     for same in by_stem.values():
         if len({path.suffix.lower() for path in same}) > 1:
             drawn = [path for path in same if looks_like_mask(path)]
             masks.update(drawn if len(drawn) < len(same) else [])
-    return [path for path in files if path not in masks], [path for path in files if path in masks]
+    return masks
 
 
 def _mask_names(path: Path) -> set[str]:
@@ -67,7 +79,7 @@ def confirm_mask(path: Path) -> bool:
 def _has_one_channel(path: Path) -> bool:
     """Whether a file has one channel and is no JPEG, as most masks; reads only the header."""
     try:
-        with Image.open(path) as image:
+        with open_image(path.read_bytes()) as image:
             return image.mode in {"1", "L", "P"} and image.format != "JPEG"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except BROKEN:
         return False

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ham_keras.data.columns import (
+    CASE_COLUMNS,
     DIAGNOSIS_COLUMNS,
     IMAGE_COLUMNS,
     LESION_COLUMNS,
     ONE_HOT_COLUMNS,
     PATIENT_COLUMNS,
     ImageKeys,
+    are_numbers_of_patients,
     first_named,
     id_column,
     images_in,
@@ -130,6 +132,8 @@ def _join(metadata: Metadata, path: Path, table: Table, known: ImageKeys) -> Non
     lesions = lesion_column(rows, patient_column, diagnosis_column)
     if lesions is None:
         metadata.without_lesions[path] = table.columns
+    elif patient_column is None and are_numbers_of_patients(row[lesions] for row in rows):
+        patient_column = first_named(columns, CASE_COLUMNS)
     lesion_columns, diagnosis_columns = named_alike(columns, lesions), named_alike(columns, diagnosis_column)
     placeholders = {column: placeholder_cells(row[column] for row in rows) for column in lesion_columns}
     one_hot = {column: plain_name(column) for column in columns if plain_name(column) in ONE_HOT_COLUMNS}
@@ -215,5 +219,5 @@ def _is_true(cell: str) -> bool:
 
 
 def _is_usual(column: str) -> bool:
-    names = (*IMAGE_COLUMNS, *LESION_COLUMNS, *PATIENT_COLUMNS, *DIAGNOSIS_COLUMNS, *ONE_HOT_COLUMNS)
+    names = (*IMAGE_COLUMNS, *LESION_COLUMNS, *PATIENT_COLUMNS, *CASE_COLUMNS, *DIAGNOSIS_COLUMNS, *ONE_HOT_COLUMNS)
     return usual_name(column) in names

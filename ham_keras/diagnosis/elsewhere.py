@@ -14,6 +14,7 @@ from ham_keras.diagnosis.features import measure_files
 from ham_keras.diagnosis.patients import Photograph, read_patients, with_known_diagnosis
 from ham_keras.diagnosis.report import report_diagnosis
 from ham_keras.diagnosis.scoring import save_scores
+from ham_keras.errors import shown
 from ham_keras.prediction.predictor import BATCH_SIZE, load_predictor
 
 
@@ -44,5 +45,5 @@ def score_photographs(
     made_from = {"data": root, "split": None}
     features = np.concatenate(parts)
     summary = save_scores(diagnoser.folder, name, diagnoser.trees, features, known, made_from, diagnoser.config)
-    print(f"report: {report_diagnosis(diagnoser.folder, diagnoser.config, name)}")
+    print(f"report: {shown(report_diagnosis(diagnoser.folder, diagnoser.config, name))}")
     return summary

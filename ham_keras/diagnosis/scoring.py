@@ -12,7 +12,7 @@ from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.folder import DiagnosisFolder
 from ham_keras.diagnosis.patients import common_name
 from ham_keras.diagnosis.trees import Floats, Labels, Trees
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, shown
 from ham_keras.files import load_csv, save_csv, save_json
 from ham_keras.scores.bootstrap import show_interval
 from ham_keras.scores.classification import statistics_of, summarise_diagnoses
@@ -83,7 +83,7 @@ def save_scores(
         probabilities, labels, trees.classes, lesions, odds=trees.odds, resamples=config.score.bootstrap_resamples
     )
     save_json(folder.summary(name), summary)
-    print(f"\n{format_scores(summary, f'{folder.folder}: {name}')}")
+    print(f"\n{format_scores(summary, f'{shown(folder.folder)}: {name}')}")
     return summary
 
 

@@ -19,6 +19,7 @@ from ham_keras.diagnosis.scoring import labels_of, save_network_scores, save_sco
 from ham_keras.diagnosis.segmentation import SegmentationRun, choose_masks, needs_network, weights_digest
 from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, class_weights, import_xgboost, train_trees
 from ham_keras.environment import describe_environment
+from ham_keras.errors import shown
 from ham_keras.files import replacing, save_json
 from ham_keras.models.precision import describe_device
 from ham_keras.prediction.predictor import load_predictor
@@ -45,7 +46,7 @@ def train_and_score(
     classes = sorted({common_name(record.diagnosis) for record in sides["train"]})
     save_json(folder.environment, describe_environment(describe_device(), "float32"))
     counts = ", ".join(f"{len(records)} {side}" for side, records in sides.items())
-    print(f"{folder.folder}: {len(classes)} diagnoses ({', '.join(classes)}), {counts} images")
+    print(f"{shown(folder.folder)}: {len(classes)} diagnoses ({', '.join(classes)}), {counts} images")
     labels = {side: labels_of(records, classes) for side, records in sides.items()}
     features, crops, names = make_features(config, folder, segmentation, sides, visible=visible)
     answers: dict[str, Floats] = {}
@@ -67,7 +68,7 @@ def train_and_score(
         if side in answers:
             save_network_scores(folder, side, trees, answers[side], sides[side])
         save_scores(folder, side, trees, features[side], sides[side], {"data": config.data.root, "split": side}, config)
-    print(f"report: {report_diagnosis(folder, config, 'test')}")
+    print(f"report: {shown(report_diagnosis(folder, config, 'test'))}")
 
 
 def make_features(

@@ -11,7 +11,7 @@ from ham_keras.config import Config
 from ham_keras.data.pipeline import Examples
 from ham_keras.data.records import Record
 from ham_keras.environment import describe_environment
-from ham_keras.errors import HamError, warn
+from ham_keras.errors import HamError, shown, warn
 from ham_keras.experiments.calibration import calibrate_run
 from ham_keras.files import load_json, save_json
 from ham_keras.models.memory import explaining_memory
@@ -48,7 +48,7 @@ def train_and_score(
     """
     precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
     counts = ", ".join(f"{len(side)} {name}" for name, side in records.items())
-    print(f"{run.folder}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
+    print(f"{shown(run.folder)}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
     with explaining_memory(ADVICE):
         progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)
@@ -58,7 +58,7 @@ def train_and_score(
     summary = evaluate_ensemble(
         ensemble, run, records["test"], "test", made_from, save_masks=save_masks, visible=visible
     )
-    print(f"\n{format_summary(summary, f'{run.folder}: test split')}")
+    print(f"\n{format_summary(summary, f'{shown(run.folder)}: test split')}")
     run.resume_state.unlink()  # marks the run as finished, even if the report fails
     write_report(run, visible=visible)
 
@@ -77,7 +77,7 @@ def _calibrate(
 def write_report(run: Run, *, visible: bool = True) -> None:
     """Write a finished run's report, or warn if it fails: it can be written later."""
     try:
-        print(f"report: {report_run(run.folder, visible=visible)}")
+        print(f"report: {shown(report_run(run.folder, visible=visible))}")
     except (HamError, OSError) as error:
         warn(f"no report: {error}; to try again: python -m ham_keras.report {run.folder}")
 

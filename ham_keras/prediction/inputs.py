@@ -17,12 +17,11 @@ from ham_keras.data.folders import (
     is_image_file,
     is_unread,
     key,
-    looks_like_mask,
     walk_files,
 )
-from ham_keras.data.layouts import SUFFIXES, without_mask_ending
-from ham_keras.data.separation import confirm_mask
-from ham_keras.errors import HamError
+from ham_keras.data.layouts import SUFFIXES
+from ham_keras.data.separation import masks_of_others
+from ham_keras.errors import HamError, counted
 from ham_keras.prediction.folder import BESIDE_MASKS, PredictionFolder
 
 
@@ -39,7 +38,8 @@ class Inputs:
         """One line per kind of skipped file, with their number."""
         lines = []
         if self.masks:
-            lines.append(f"{len(self.masks)} files are skipped as masks of other images, the first: {self.masks[0]}")
+            what = counted(len(self.masks), "file is skipped as the mask", "files are skipped as masks")
+            lines.append(f"{what} of other images, the first: {self.masks[0]}")
         if self.unread:
             lines.append(describe_unread(self.unread))
         if self.broken_links:
@@ -77,7 +77,7 @@ def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Input
                 below[path] = Path(os.path.relpath(path.parent, base), path.stem).as_posix()
         unread |= {path.resolve(): path for path in others}
         broken_links += links
-    masks = _masks_among(list(found.values()))
+    masks = masks_of_others(list(found.values()))
     images = [path for path in found.values() if path not in masks]
     return Inputs(_name(images, below), sorted(masks), list(unread.values()), broken_links)
 
@@ -102,21 +102,6 @@ def _is_beside_masks(path: Path) -> bool:
     """Whether a file is an overlay or probabilities in any folder of predictions."""
     parents = [parent for parent in path.parents if parent.name in BESIDE_MASKS]
     return any(PredictionFolder(parent.parent).settings.exists() for parent in parents)
-
-
-def _masks_among(images: Sequence[Path]) -> set[Path]:
-    """Find files that look like masks and are named like another image, or like another image's mask."""
-    by_name: dict[str, list[Path]] = {}
-    for path in images:
-        by_name.setdefault(key(path.stem), []).append(path)
-    masks: set[Path] = set()
-    for name, paths in by_name.items():
-        if without_mask_ending(name) != name and without_mask_ending(name) in by_name:
-            masks.update(path for path in paths if confirm_mask(path))
-        elif len({path.suffix.lower() for path in paths}) > 1:
-            drawn = [path for path in paths if looks_like_mask(path)]
-            masks.update(drawn if len(drawn) < len(paths) else [])
-    return masks
 
 
 def _name(images: Sequence[Path], below: Mapping[Path, str]) -> dict[Path, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, shown
 from ham_keras.runs import WorkFolder
 from ham_keras.search.space import TuneConfig
 
@@ -90,7 +90,7 @@ def open_search(config: TuneConfig, *, overwrite: bool = False) -> AbstractConte
     if role() != "worker":
         return search.opened(config, overwrite=overwrite)
     if not search.config.exists():
-        print(f"{search.folder}: waiting for the chief to create it")
+        print(f"{shown(search.folder)}: waiting for the chief to create it")
     while not search.config.exists():
         time.sleep(0.5)
     return search.opened(config, lock=f".{tuner_id()}.lock")

@@ -8,7 +8,7 @@ from typing import Any
 from ham_keras.config import to_json
 from ham_keras.data.selection import read_records, select_subsets
 from ham_keras.environment import describe_environment
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, shown
 from ham_keras.files import save_json, save_text
 from ham_keras.runs import Run
 from ham_keras.search.folder import SearchFolder, role
@@ -22,7 +22,10 @@ def run_search(config: TuneConfig, search: SearchFolder) -> None:
         HamError: the data has an error, or every trial would fail with the same one.
     """
     sides = select_subsets(config.data, search.split, read_records(config.data), ("train", "val"))
-    print(f"{search.folder}: {describe_search(config)}; {len(sides['train'])} train, {len(sides['val'])} val images")
+    print(
+        f"{shown(search.folder)}: {describe_search(config)}; {len(sides['train'])} train, "
+        f"{len(sides['val'])} val images"
+    )
 
     if role() != "worker":
         search.adopt(config)

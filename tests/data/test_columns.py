@@ -81,6 +81,8 @@ PLACEHOLDERS = (
     "not recorded|not specified|Not given|not_assigned|no data|none given|No lesion|nd|"
     "n.d.|n/k|N.N.|empty|blank|pending|default|false|"
     "-9|-99|-1.0|UNK001|unbekannt|k.A.|keine Angabe|inconnu|"
+    "nan_1|none_0|unk-1|null0|2147483647|1900-01-01|1900-01-01 00:00:00|0000-00-00|"
+    "00000000-0000-0000-0000-000000000000|"
     "\\N|#REF!|#VALUE!|#NAME?|lesion_unknown|IL_unknown|<NA>"
 )
 
@@ -90,7 +92,9 @@ def test_placeholders(cell: str) -> None:
     assert is_placeholder(cell)
 
 
-@pytest.mark.parametrize("cell", ["no 12", "No. 3", "NN", "KA", "北", "Läsion", "notch_1", "1-2", "U1", "left"])
+@pytest.mark.parametrize(
+    "cell", ["no 12", "No. 3", "NN", "KA", "北", "Läsion", "notch_1", "1-2", "U1", "left", "NA12", "2020-01-01", "nil5"]
+)
 def test_ids_that_are_no_placeholders(cell: str) -> None:
     assert not is_placeholder(cell)
 
@@ -101,6 +105,33 @@ def test_numbers_that_stand_out_are_placeholders_and_those_of_a_series_are_not()
     assert placeholder_cells(["L1", "L2", "9999"]) == {"9999"}
     assert placeholder_cells(["0000", "2", "3"]) == {"0000"}
     assert placeholder_cells(["0000", "0001", "0002"]) == frozenset()
+    assert placeholder_cells(["HAM_0000000", "HAM_0000000", "HAM_0004711"]) == {"HAM_0000000"}
+    assert placeholder_cells(["HAM_9999999", "HAM_0004711"]) == {"HAM_9999999"}
+    assert placeholder_cells(["L0", "L1", "L2", "L98", "L99"]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("column", "lesions_expected"),
+    [
+        ("patient_code", 12),
+        ("Pat-ID", 12),
+        ("Patient No", 12),
+        ("mrn", 12),
+        ("person_id", 12),
+        ("Case", 12),
+        ("ward", 3),
+    ],
+)
+def test_lesions_numbered_for_each_patient(tmp_path: Path, column: str, lesions_expected: int) -> None:
+    images = [f"{number:02}" for number in range(24)]
+    rows = [f"{image},K{number // 6},{number % 3 + 1}" for number, image in enumerate(images)]
+    assert len(set(lesions(tmp_path, f"image,{column},lesion_no", rows, images))) == lesions_expected
+
+
+def test_a_case_column_does_not_split_lesions_with_ids_of_their_own(tmp_path: Path) -> None:
+    images = [f"{number:02}" for number in range(12)]
+    rows = [f"{image},C{number},HAM_{number // 6 + 700}" for number, image in enumerate(images)]
+    assert len(set(lesions(tmp_path, "image,case,lesion_id", rows, images))) == 2
 
 
 def test_a_word_for_many_images_among_numbered_ids_is_a_placeholder() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ham_keras.data.folders import (
     describe_broken_links,
@@ -19,6 +20,7 @@ from ham_keras.data.folders import (
     looks_like_mask,
     walk_files,
 )
+from ham_keras.data.separation import confirm_mask
 
 
 def lay(root: Path, *names: str) -> None:
@@ -106,9 +108,14 @@ def test_masks_of_every_encoding_look_like_masks(tmp_path: Path) -> None:
     Image.fromarray(soft()).save(tmp_path / "soft.png")
     Image.fromarray(np.stack([disc(), 0 * disc(), 0 * disc()], axis=2)).save(tmp_path / "red.png")
     Image.fromarray(disc().astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(soft().astype(np.uint16) * 257).save(tmp_path / "deep_soft.png")
+    text = PngInfo()
+    text.add_text("Comment", "x" * 2_000_000, zip=True)
+    Image.fromarray(disc()).save(tmp_path / "long_text.png", pnginfo=text)
+    assert confirm_mask(tmp_path / "long_text.png")
     assert {path.name: looks_like_mask(path) for path in tmp_path.iterdir()} == dict.fromkeys(
         ("grey.png", "zero_and_one.png", "one_bit.tif", "lossy.jpg", "soft.png", "red.png", "deep.png"), True
-    )
+    ) | {"deep_soft.png": True, "long_text.png": True}
 
 
 def test_photographs_do_not_look_like_masks_and_broken_files_are_undecided(tmp_path: Path) -> None:

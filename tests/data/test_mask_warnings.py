@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ham_keras.data.inspection.pairs import read_pair
 from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
@@ -37,8 +38,8 @@ def test_unclear_rotations_are_counted_in_one_warning(tmp_path: Path) -> None:
     assert all(check_alignment(record).unclear_turn for record in (half, mirrored, quarter))
     (line,) = mask_warnings([fine, half, mirrored, quarter])
     assert line == (
-        "3 of 4 images are rotated by EXIF, and it is unclear whether their masks are too; these are read as stored, "
-        f"the first: {half.mask_path}"
+        "3 of 4 images or their masks are rotated by EXIF, and it is unclear whether both are; these masks are rotated "
+        f"as their own EXIF says, else read as stored, the first: {half.mask_path}"
     )
 
 
@@ -52,7 +53,7 @@ def test_other_aspect_ratios_and_repaired_masks_are_counted(tmp_path: Path) -> N
         first == f"1 of 3 masks are inverted and repaired on reading (data.repair_masks), the first: {fine.mask_path}"
     )
     assert second.startswith("1 of 3 masks have another aspect ratio than their image") and "8_mask" in second
-    assert third.startswith("1 of 3 images are rotated by EXIF, and it is unclear") and "8_mask" in third
+    assert third.startswith("1 of 3 images or their masks are rotated by EXIF, and it is unclear") and "8_mask" in third
     np.testing.assert_array_equal(read_truth(repaired).lesion, 1 - STORED)
 
 
@@ -81,3 +82,27 @@ def test_masks_without_any_of_the_lesion_values_are_counted(tmp_path: Path) -> N
     assert line == (
         f"1 of 2 masks have none of data.lesion_values and are read as empty, the first: {records[0].mask_path}"
     )
+
+
+def test_soft_and_lossy_masks_with_lesion_values_are_counted(tmp_path: Path) -> None:
+    classes = pair(tmp_path, 1)
+    Image.fromarray(STORED + 1).save(classes.mask_path)
+    soft, lossy, webp = tmp_path / "soft.png", tmp_path / "lossy.jpg", tmp_path / "lossy.webp"
+    Image.fromarray(cv2.GaussianBlur(255 * STORED, (5, 5), 1)).save(soft)
+    for path in lossy, webp:
+        Image.fromarray(255 * STORED).save(path, quality=70)
+    records = [classes, *(dataclasses.replace(classes, mask_path=path) for path in (soft, lossy, webp))]
+    chosen = [dataclasses.replace(record, lesion_values=(2, 255)) for record in records]
+    (line,) = mask_warnings(chosen)
+    assert line.startswith("3 of 4 masks have soft edges or lossy compression") and str(soft) in line
+    kinds = [[problem.kind for problem in read_pair(record).problems] for record in chosen]
+    assert ["blurred_values" in found for found in kinds] == [False, True, True, True]
+
+
+def test_thin_third_level_is_told(tmp_path: Path) -> None:
+    ringed = pair(tmp_path, 1)
+    ring = cv2.dilate(STORED, np.ones((3, 3), np.uint8)) - STORED
+    Image.fromarray(np.where(ring == 1, 128, 255 * STORED).astype(np.uint8)).save(ringed.mask_path)
+    (line,) = mask_warnings([ringed])
+    assert line.startswith("1 of 1 sampled masks have three grey levels, the middle one thin")
+    assert "thin_level" in [problem.kind for problem in read_pair(ringed).problems]

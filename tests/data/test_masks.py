@@ -258,12 +258,31 @@ def test_transparent_pixels_are_not_lesion(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_16_bits_per_channel_may_hold_0_and_1(tmp_path: Path, channels: int) -> None:
-    pixels = np.repeat(LESION.astype(np.uint16)[..., None], channels, axis=2)
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
+@pytest.mark.parametrize("level", [1, 255, 65535])
+def test_16_bits_per_channel_may_hold_0_and_1(tmp_path: Path, channels: int, name: str, level: int) -> None:
+    pixels = np.repeat(LESION.astype(np.uint16)[..., None] * level, channels, axis=2)
     if channels == 4:
         pixels[..., 3] = 65535
-    cv2.imwrite(str(tmp_path / "mask.png"), pixels)
-    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, LESION)
+    cv2.imwrite(str(tmp_path / name), pixels)
+    np.testing.assert_array_equal(read_mask(tmp_path / name).lesion, LESION)
+    np.testing.assert_array_equal(read_mask(tmp_path / name, lesion_values=[level]).lesion, LESION)
+
+
+@pytest.mark.parametrize(("skin", "lesion"), [(0, 255), (100, 255), (128, 255), (150, 255), (60, 130), (40000, 60000)])
+def test_soft_edges_are_thresholded_in_the_middle_of_their_range(tmp_path: Path, skin: int, lesion: int) -> None:
+    fraction = cv2.GaussianBlur(disc(15, 80).astype(np.float32), (5, 5), 1)
+    grey = np.round(skin + fraction * (lesion - skin)).astype(np.uint8 if lesion < 256 else np.uint16)
+    Image.fromarray(grey).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png").lesion, grey > (skin + lesion) // 2)
+    assert not read_mask(tmp_path / "mask.png").ring
+
+
+@pytest.mark.parametrize("quality", [5, 50, 90])
+def test_lossy_webp_is_read_as_jpeg_is(tmp_path: Path, quality: int) -> None:
+    Image.fromarray(disc(80, 300).astype(np.uint8) * 255).save(tmp_path / "mask.webp", quality=quality)
+    lesion = read_mask(tmp_path / "mask.webp").lesion
+    assert not lesion[~disc(84, 300)].any() and lesion[disc(76, 300)].all()
 
 
 def test_floats_from_0_to_1_are_thresholded_at_half(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ham_keras.data import layouts
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
-from ham_keras.data.records import Record, find_records
+from ham_keras.data.records import Record, find_records, merge_duplicate_lesions
 from ham_keras.errors import HamError
 
 
@@ -124,7 +124,7 @@ def test_unpaired_files_are_skipped_and_counted(tmp_path: Path) -> None:
     assert pairing.masks_without_image == [tmp_path / "masks/d_mask.png"]
     assert pairing.warnings() == [
         f"2 images have no mask and are skipped, the first: {tmp_path / 'images/b.jpg'}",
-        f"1 masks have no image and are skipped, the first: {tmp_path / 'masks/d_mask.png'}",
+        f"1 mask has no image and is skipped, the first: {tmp_path / 'masks/d_mask.png'}",
     ]
 
 
@@ -162,7 +162,7 @@ def test_two_files_with_the_same_id_are_an_error_that_names_both(tmp_path: Path,
 
 def test_folder_without_pairs_is_an_error(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "images/b.jpg", "masks/c.png")
-    with pytest.raises(HamError, match=r"none of 2 images and 1 masks share an id; expected NAME\.jpg"):
+    with pytest.raises(HamError, match=r"none of 2 images and 1 mask share an id; expected NAME\.jpg"):
         find_records(tmp_path)
 
 
@@ -225,6 +225,12 @@ LAYOUTS = {
         [f"ISIC2018_Task3_Training_Input/{ISIC_1[0]}", f"HAM10000_segmentations_lesion_tschandl/{ISIC_1[1]}"],
         [ISIC_1],
     ),
+    "U-Net's names": (["train/image/a.png", "train/label/a.png"], [("a.png", "a.png")]),
+    "images in parts": (
+        ["images_part_0/a.jpg", "images_part_1/b.jpg", "masks/a.png", "masks/b.png"],
+        [("a.jpg", "a.png"), ("b.jpg", "b.png")],
+    ),
+    "Carvana": (["train/a.jpg", "train_masks/a_mask.png"], [("a.jpg", "a_mask.png")]),
     "PAD-UFES-20 with masks": (
         [
             "imgs_part_1/imgs_part_1/PAT_1_2_3.png",
@@ -344,7 +350,7 @@ def test_images_beside_the_only_data_folder_are_told(tmp_path: Path) -> None:
     lay(tmp_path, "p1/a.jpg", "p1/a_mask.png", "p1/more/b.jpg", "p2/c.jpg", "notes/d.txt")
     (group,) = find_records(tmp_path).problem_groups
     assert group.kind == "unread_folder"
-    assert {problem.path.name: problem.detail for problem in group.problems} == {"more": "1 images", "p2": "1 images"}
+    assert {problem.path.name: problem.detail for problem in group.problems} == {"more": "1 image", "p2": "1 image"}
 
 
 def test_images_beside_subsets_are_told(tmp_path: Path) -> None:
@@ -374,7 +380,7 @@ def test_links_that_lead_nowhere_are_skipped_and_counted(tmp_path: Path) -> None
 def test_a_link_to_a_missing_folder_of_images_is_named(tmp_path: Path) -> None:
     lay(tmp_path, "masks/a.png")
     (tmp_path / "images").symlink_to("/nowhere/images")
-    with pytest.raises(HamError, match=r"no folder of images; .*1 links lead nowhere .*images to /nowhere/images"):
+    with pytest.raises(HamError, match=r"no folder of images; .*1 link leads nowhere .*images to /nowhere/images"):
         find_records(tmp_path)
 
 
@@ -408,7 +414,7 @@ def test_byte_identical_files_are_read_once(tmp_path: Path) -> None:
     assert ids(tmp_path) == ["a", "b"]
     (copy,) = pairing.problem_groups
     assert (copy.kind, len(copy.problems)) == ("copy", 1)
-    assert copy.warning.startswith("1 files are duplicates and read once, the first: ")
+    assert copy.warning.startswith("1 file is a duplicate and read once, the first: ")
     twice = tmp_path / "ham10000_images_part_1 (2)/a.jpg"
     twice.write_bytes(b"a" * 50_000 + b"b" + b"a" * 49_999)
     with pytest.raises(HamError, match=r"part_1.*a\.jpg and .*part_1.*a\.jpg have the same id"):
@@ -420,9 +426,9 @@ def test_error_without_pairs_shows_the_ids_tried(tmp_path: Path) -> None:
     with pytest.raises(HamError) as raised:
         find_records(tmp_path)
     assert str(raised.value) == (
-        f"{tmp_path}: none of 1 images and 1 masks share an id; expected NAME.jpg and NAME_segmentation.png or "
+        f"{tmp_path}: none of 1 image and 1 mask share an id; expected NAME.jpg and NAME_segmentation.png or "
         f"NAME.png; tried the image {tmp_path / 'images/photo 7.jpg'} as 'photo 7'; tried the mask "
-        f"{tmp_path / 'masks/outline_7_mask.png'} as 'outline_7'; 1 files have unsupported formats (.heic), the "
+        f"{tmp_path / 'masks/outline_7_mask.png'} as 'outline_7'; 1 file has an unsupported format (.heic), the "
         f"first: {tmp_path / 'images/b.HEIC'}; save them as JPEG or PNG"
     )
 
@@ -500,7 +506,7 @@ def test_folders_that_are_not_read_beside_others_are_reported(tmp_path: Path) ->
     lay(tmp_path, "images/a.jpg", "masks/a.png", "image/b.jpg", "image/c.jpg", "mask/b.png", "labels/a.txt")
     (group,) = find_records(tmp_path).problem_groups
     assert group.kind == "unread_folder"
-    assert group.warning.endswith(f"{tmp_path / 'image'} (2 images), {tmp_path / 'mask'} (1 images)")
+    assert group.warning.endswith(f"{tmp_path / 'image'} (2 images), {tmp_path / 'mask'} (1 image)")
 
 
 @pytest.mark.parametrize("mask", ["mask_a.png", "a_binary.png"])
@@ -511,8 +517,30 @@ def test_other_names_of_masks_in_a_flat_folder(tmp_path: Path, mask: str) -> Non
 
 def test_a_flat_folder_without_masks_is_an_error_that_names_its_images(tmp_path: Path) -> None:
     lay(tmp_path, "a.jpg", "a_drawn.png")
-    with pytest.raises(HamError, match=r"has 2 images, a\.jpg, a_drawn\.png, \.\.\., none named so"):
+    with pytest.raises(HamError, match=r"it has 2 files: 1 \.jpg, 1 \.png \(a\.jpg, a_drawn\.png\), none named so"):
         find_records(tmp_path)
+
+
+def test_an_error_without_folders_of_images_names_what_is_there(tmp_path: Path) -> None:
+    lay(tmp_path, *(f"{number}.heic" for number in range(5)), "0_mask.png", "scans/x.dcm")
+    seen = r"it has 1 folder \(scans\) and 6 files: 5 \.heic, 1 \.png \(0\.heic, 0_mask\.png, 1\.heic, \.\.\."
+    with pytest.raises(HamError, match=seen + r".*5 files have unsupported formats \(\.heic\)"):
+        find_records(tmp_path)
+
+
+@pytest.mark.parametrize("mask", ["train_masks/a_mask.gif", "train_masks/a_mask.png"])
+def test_images_in_a_subset_beside_its_masks(tmp_path: Path, mask: str) -> None:
+    lay(tmp_path, "train/a.jpg", "train_masks/b_mask.png", "train/b.jpg", mask, "test/c.jpg")
+    pairing = find_records(tmp_path)
+    assert [record.image_id for record in pairing.records] == (["a", "b"] if mask.endswith("png") else ["b"])
+
+
+def test_images_beside_the_folders_that_are_read_are_told(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "masks/a.png", "images2/b.jpg", "masks2/b.png", "new/c.jpg", "notes/d.txt")
+    lay(tmp_path, "e.jpg", "f.jpg", "ISIC2018_Task2_Training_GroundTruth/a_attribute.png")
+    folders, loose = find_records(tmp_path).problem_groups
+    assert [problem.path.name for problem in folders.problems] == ["images2", "masks2", "new"]
+    assert (loose.kind, [problem.path.name for problem in loose.problems]) == ("loose_image", ["e.jpg", "f.jpg"])
 
 
 def test_known_duplicates_and_their_lesions_are_merged(tmp_path: Path) -> None:
@@ -527,12 +555,22 @@ def test_known_duplicates_and_their_lesions_are_merged(tmp_path: Path) -> None:
     }  # fmt: skip
     (line,) = pairing.warnings()
     assert line.startswith(
-        "1 pairs of images show one lesion under two lesion_ids and count as one lesion, e.g. ISIC_00"
+        "1 pair of images shows one lesion under two lesion_ids and count as one lesion, e.g. ISIC_00"
     )
     # They are also merged without a table.
     (tmp_path / "table.csv").unlink()
     lesions = {record.image_id: record.lesion_id for record in find_records(tmp_path).records}
     assert lesions["ISIC_0027820"] == lesions["ISIC_0028209"]
+
+
+def test_known_duplicates_are_found_in_folders_and_with_a_suffix() -> None:
+    first, second = KNOWN_DUPLICATES[0]
+    for form in ("site1/{}", "{}_downsampled", "a/b/{}-2"):
+        ids = {form.format(name).lower(): name for name in (first, second, "ISIC_0000001")}
+        assert len(merge_duplicate_lesions(ids)) == 1
+        assert len(set(ids.values())) == 2
+    longer = {f"{name.lower()}7": name for name in (first, second)}
+    assert merge_duplicate_lesions(longer) == []
 
 
 def test_known_duplicates_are_18_pairs_of_36_images() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ham_keras.data.columns import ImageKeys, is_placeholder
+from ham_keras.data.pairing_problems import large_lesion_limit
 from ham_keras.data.records import Pairing, find_records
 from ham_keras.errors import HamError
 
@@ -212,11 +213,11 @@ def test_contradicting_diagnoses_in_two_tables_are_reported(root: Path) -> None:
     pairing = find_records(root)
     assert [record.diagnosis for record in pairing.records] == ["nv", "nv", "mel"]
     assert pairing.warnings() == [
-        "1 images have two diagnoses in the tables, the first is used, e.g. ISIC_1: 'nv and mel'"
+        "1 image has two diagnoses in the tables, the first is used, e.g. ISIC_1: 'nv and mel'"
     ]
 
 
-def test_lesion_of_more_than_50_images_is_reported(tmp_path: Path) -> None:
+def test_lesions_of_many_images_are_reported(tmp_path: Path) -> None:
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     for number in range(102):
@@ -227,7 +228,12 @@ def test_lesion_of_more_than_50_images_is_reported(tmp_path: Path) -> None:
     # "first" has 51; L0 has 051 to 059, L1 has 060 to 101.
     (large,) = find_records(tmp_path).problem_groups
     assert large.kind == "large_lesion"
-    assert large.warning.startswith("1 lesions have more than 50 images, e.g. lesion 'first' has 51 images")
+    assert large.warning.startswith("2 lesions have more than 20 images, e.g. lesion 'first' has 51 images")
+
+
+def test_limits_of_large_lesions() -> None:
+    found = {images: large_lesion_limit(images) for images in (20, 100, 101, 600, 1000, 10_000)}
+    assert found == {20: 9, 100: 20, 101: 20, 600: 30, 1000: 50, 10_000: 50}
 
 
 def test_unused_tables_are_reported_with_the_reason(root: Path) -> None:
@@ -305,7 +311,7 @@ def test_lesion_ids_of_a_merged_table_that_disagree_are_told(root: Path) -> None
     pairing = find_records(root)
     assert [lesion for _, lesion, _ in found(root)] == ["HAM_1", "HAM_1", "HAM_2"]
     assert pairing.warnings() == [
-        "1 images have two lesion_ids in columns of one table, the first is used, e.g. ISIC_3: 'HAM_2 and HAM_1'"
+        "1 image has two lesion_ids in columns of one table, the first is used, e.g. ISIC_3: 'HAM_2 and HAM_1'"
     ]
 
 
@@ -315,5 +321,5 @@ def test_diagnoses_of_a_merged_table_that_disagree_are_told(root: Path) -> None:
     )
     assert [dx for _, _, dx in found(root)] == ["nv", "mel", "bkl"]
     assert find_records(root).warnings() == [
-        "1 images have two diagnoses in the tables, the first is used, e.g. ISIC_3: 'bkl and mel'"
+        "1 image has two diagnoses in the tables, the first is used, e.g. ISIC_3: 'bkl and mel'"
     ]

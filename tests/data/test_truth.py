@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from ham_keras.data.encoded import TURNS
 from ham_keras.data.images import read_image
 from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.records import Record
@@ -41,7 +44,7 @@ def agreement(record: Record) -> float:
 def test_mask_of_the_stored_pixels_is_rotated(tmp_path: Path, orientation: int, ending: str) -> None:
     record = pair(tmp_path, orientation, ending=ending)
     assert agreement(record) > 0.99
-    np.testing.assert_array_equal(read_stored_truth(record), read_truth(record).lesion)
+    np.testing.assert_array_equal(read_stored_truth(record).lesion, read_truth(record).lesion)
     assert mask_warnings([record]) == []
 
 
@@ -87,7 +90,9 @@ def test_mask_with_exif_is_rotated_by_its_own_exif(tmp_path: Path) -> None:
         (3, 1, (60, 80), (60, 80), True),
         (3, 1, (60, 80), (64, 64), True),
         (1, 3, (60, 80), (60, 80), True),
-        (1, 6, (80, 60), (60, 80), True),
+        (1, 6, (80, 60), (60, 80), False),  # upright only as its own EXIF says
+        (1, 6, (60, 80), (60, 80), False),  # upright only as stored
+        (1, 6, (64, 64), (64, 64), True),
         (1, 1, (60, 80), (64, 64), False),
     ],
 )
@@ -100,3 +105,28 @@ def test_rotation_that_no_shape_confirms_is_unclear(
     Image.new("L", shape[::-1]).save(record.mask_path, exif=exif)
     assert check_alignment(record).unclear_turn is unclear
     assert any("rotated by EXIF" in line for line in mask_warnings([record])) is unclear
+
+
+@pytest.mark.parametrize(("orientation", "own"), [(6, 6), (8, 8), (5, 5), (1, 6), (1, 8)])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_upright_mask_with_a_stale_exif_is_unchanged(tmp_path: Path, orientation: int, own: int, ending: str) -> None:
+    record = pair(tmp_path, orientation)
+    upright = np.asarray(Image.fromarray(STORED).transpose(TURNS[orientation]) if orientation > 1 else STORED)
+    exif = Image.Exif()
+    exif[0x0112] = own
+    path = tmp_path / f"stale.{ending}"
+    Image.fromarray(255 * upright).save(path, exif=exif)
+    record = dataclasses.replace(record, mask_path=path)
+    np.testing.assert_array_equal(read_truth(record).lesion, upright)
+    assert mask_warnings([record]) == []
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_mask_of_16_bits_per_channel_is_rotated(tmp_path: Path, orientation: int, suffix: str) -> None:
+    record = pair(tmp_path, orientation)
+    path = tmp_path / f"deep.{suffix}"
+    assert cv2.imwrite(str(path), np.dstack([STORED.astype(np.uint16)] * 3))
+    np.testing.assert_array_equal(
+        read_truth(dataclasses.replace(record, mask_path=path)).lesion, read_truth(record).lesion
+    )

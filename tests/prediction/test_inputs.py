@@ -42,7 +42,7 @@ def test_files_folders_and_globs_are_found_once_and_masks_are_skipped(phantoms: 
     PredictionFolder(tmp_path / "out").settings.touch()
     assert find([tmp_path / "out"], PredictionFolder(tmp_path / "elsewhere")) == [tmp_path / OUTPUTS[0]]
     (tmp_path / "dangling.jpg").symlink_to("nowhere")
-    with pytest.raises(HamError, match=r"dangling\.jpg: no image found; .*; 1 links lead nowhere"):
+    with pytest.raises(HamError, match=r"dangling\.jpg: no image found; .*1 link leads nowhere"):
         find([tmp_path / "dangling.jpg"], out)
     (tmp_path / "dangling.jpg").unlink()
     assert find([tmp_path / "notes.txt"], out) == [tmp_path / "notes.txt"]  # given by name, so it is read
@@ -84,7 +84,7 @@ def draw(path: Path, mask: bool, mode: str = "RGB", **options: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["P001_lesion.jpg", "P001_Lesion.png", "P001-lesion.tif", "P001_mask.jpg", "P001_gt.png"]
+    "name", ["P001_lesion.jpg", "P001_Lesion.png", "P001-lesion.tif", "P001_mask.jpg", "P001_gt.png", "mask_P001.jpg"]
 )
 def test_close_up_named_like_a_mask_is_predicted(tmp_path: Path, out: PredictionFolder, name: str) -> None:
     draw(tmp_path / "P001.jpg", mask=False)
@@ -103,6 +103,8 @@ def test_close_up_named_like_a_mask_is_predicted(tmp_path: Path, out: Prediction
         ("P001_lesion.jpg", "RGB", {"quality": 60}),
         ("P001_Segmentation.PNG", "RGBA", {}),
         ("P001_mask.png", "P", {}),
+        ("mask_P001.png", "L", {}),
+        ("seg-P001.jpg", "RGB", {"quality": 60}),
         ("masks/P001.png", "L", {}),
         ("masks/P001_lesion.png", "L", {}),
     ],
@@ -114,7 +116,7 @@ def test_masks_of_other_images_are_skipped_and_counted(
     draw(tmp_path / name, mask=True, mode=mode, **options)
     found = find_inputs([tmp_path], out)
     assert found.ids == {tmp_path / "P001.jpg": "P001"}
-    assert found.warnings() == [f"1 files are skipped as masks of other images, the first: {tmp_path / name}"]
+    assert found.warnings() == [f"1 file is skipped as the mask of other images, the first: {tmp_path / name}"]
 
 
 def test_unsupported_file_types_are_counted(tmp_path: Path, out: PredictionFolder) -> None:
@@ -124,7 +126,7 @@ def test_unsupported_file_types_are_counted(tmp_path: Path, out: PredictionFolde
     ]
     assert find_inputs([tmp_path / "in"], out).warnings() == expected
     assert find_inputs([str(tmp_path / "in/**/*")], out).warnings() == expected
-    with pytest.raises(HamError, match=r"no image found; expected .*; 1 files have unsupported formats"):
+    with pytest.raises(HamError, match=r"no image found; expected .*; 1 file has an unsupported format"):
         find_inputs([tmp_path / "in/p"], out)
     assert names(find_inputs([tmp_path / "in/b.HEIC"], out)) == ["b"]  # given by name, so it is read
 

@@ -89,14 +89,19 @@ def _check_mask(pair: Pair) -> None:
         pair.add("framed", f"{mask.frame_px} px of lesion all around", path)
     if line := find_edge_line(mask.lesion):
         pair.add("maybe_framed", f"a line of lesion along the {line[0]} edge, up to {line[1]} px inside", path)
+    if mask.ring:
+        pair.add("thin_level", "three grey levels, the middle one thin: read as a soft edge", path)
+    if mask.blurred:
+        pair.add("blurred_values", f"{mask.levels} values, of which data.lesion_values selects few", path)
     if mask.levels > 2:
         pair.add("not_binary", f"{mask.levels} grey levels", path)
     if pair.lesion_fraction in (0, 1):
         pair.add("all_lesion" if pair.lesion_fraction else "empty", f"all {width}x{height} pixels", path)
     elif pair.lesion_fraction < TINY_LESION_FRACTION:
         pair.add("tiny", f"{pair.lesion_fraction:.2%} of the mask, {mask.lesion.sum()} pixels", path)
-    if alignment.turn is not None:
-        pair.add("turned", f"stored as {show_size((height, width))}, like the pixels of the image", path)
+    if alignment.turn != alignment.own_turn:
+        how = "its own EXIF is ignored" if alignment.turn is None else "rotated by the EXIF of the image"
+        pair.add("turned", f"stored as {show_size(alignment.stored_mask_size)}, {how}", path)
     if alignment.unclear_turn:
         sizes = f"image {show_size(alignment.image_size)}, mask {show_size(alignment.mask_size)}"
         pair.add("unclear_turn", f"{sizes}, rotated or not", path)

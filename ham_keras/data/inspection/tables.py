@@ -30,7 +30,7 @@ def report_audit(audited: Audit, output: Path) -> bool:
     print(summary_table(audited))
     for line in audited.pairing.warnings():
         warn(line)
-    print(f"wrote {output}/audit.json, audit.csv and contact_sheet.png")
+    print(f"wrote {shown(output)}/audit.json, audit.csv and contact_sheet.png")
     return not any(problem.kind in UNREADABLE for problem in audited.problems)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ham_keras.data.sources.archive import check_space, is_unpacked, unpack
 from ham_keras.data.sources.dataverse import Dataset, RemoteFile, fetch, read_dataset
-from ham_keras.errors import HamError, warn
+from ham_keras.errors import HamError, shown, warn
 from ham_keras.files import locked, save_json
 
 SERVER = "https://dataverse.harvard.edu"
@@ -43,7 +43,7 @@ def get_ham10000(
         for leftover in archives.glob("tmp*"):  # pooch's name for a file whose download was killed
             leftover.unlink()
         missing = [file for file in files if not _is_there(file, root)]
-        print(f"{root}: {len(files) - len(missing)} of {len(files)} files are present and complete")
+        print(f"{shown(root)}: {len(files) - len(missing)} of {len(files)} files are present and complete")
         if missing:
             check_space(root, needed_bytes(missing, archives, keep_archives), "the download")
         for file in missing:
