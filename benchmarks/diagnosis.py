@@ -39,7 +39,11 @@ RUNS: dict[str, dict[str, Any]] = {
     "whole image": {"features.crop": "image"},
     "lesion, skin in grey": {"features.crop": "blanked"},
     "skin only": {"features.crop": "skin", **WITHOUT_LESION},
-    "true masks": {"features.masks": "true", "features.scored_masks": "true", "features.cross_validation": None},
+    "true masks": {
+        "features.masks": "annotated",
+        "features.scored_masks": "annotated",
+        "features.cross_validation": None,
+    },
 }
 # Variants that use some of the cached features.
 COLUMNS: dict[str, Callable[[str], bool]] = {

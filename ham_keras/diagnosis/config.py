@@ -54,14 +54,15 @@ def _encoder(value: Any) -> Any:
 class Features(Section):
     """What the classifier learns from. Outline, texture and doubt are measured inside the mask."""
 
-    masks: Literal["predicted", "out_of_fold", "true"] = Field(
+    masks: Literal["predicted", "out_of_fold", "annotated"] = Field(
         "predicted",
         description="Masks of training images. predicted: by the segmentation run, which knows these images; "
-        "out_of_fold: by networks that do not, for images in oof/masks of `cross_validation`.",
+        "out_of_fold: by networks that do not, for images in oof/masks of `cross_validation`; annotated: those of the "
+        "data folder.",
     )
-    scored_masks: Literal["predicted", "true"] = Field(
+    scored_masks: Literal["predicted", "annotated"] = Field(
         "predicted",
-        description="Masks of validation and test images; true measures what errors of the outline cost.",
+        description="Masks of validation and test images; annotated measures what errors of the outline cost.",
     )
     cross_validation: Text | None = Field(
         None, description="Folder of `crossval` with out-of-fold masks; if null, `segmentation`."

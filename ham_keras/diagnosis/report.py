@@ -22,7 +22,7 @@ CROPS = {
     "image": "the whole image",
     "skin": "the whole image, its lesion in grey",
 }
-MASKS = {"predicted": "by the segmentation run", "out_of_fold": "out of fold", "true": "the true ones"}
+MASKS = {"predicted": "by the segmentation run", "out_of_fold": "out of fold", "annotated": "by the annotators"}
 
 
 def report_diagnosis(folder: DiagnosisFolder, config: DiagnosisConfig, name: str) -> Path:

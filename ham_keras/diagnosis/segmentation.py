@@ -64,7 +64,7 @@ def choose_masks(config: DiagnosisConfig, sides: Mapping[str, Sequence[Record]])
     features = config.features
     chosen: dict[Path, ReadMask] = {}
     for side, records in sides.items():
-        if (features.masks if side == "train" else features.scored_masks) == "true":
+        if (features.masks if side == "train" else features.scored_masks) == "annotated":
             chosen |= {record.image_path: partial(_read_true, record) for record in records}
     if features.masks == "out_of_fold":
         folder = CrossvalFolder(Path(features.cross_validation or config.segmentation).expanduser())
@@ -72,7 +72,7 @@ def choose_masks(config: DiagnosisConfig, sides: Mapping[str, Sequence[Record]])
         if not masks.is_dir():
             raise SettingError("features.masks", f"{masks}: no out-of-fold masks there; run crossval first")
         for side, records in sides.items():
-            if side != "train" and features.scored_masks == "true":
+            if side != "train" and features.scored_masks == "annotated":
                 continue
             named = {record.image_path: masks / f"{record.image_id}_segmentation.png" for record in records}
             missing = [path for path, mask in named.items() if not mask.is_file()]

@@ -63,7 +63,7 @@ def test_augmentation_keeps_range_and_is_deterministic() -> None:
 
 
 def test_run_with_a_trained_network(small_diagnosis: Any, two_diagnoses: Path, tmp_path: Path) -> None:
-    settings = {"trained": True, "masks": "true", "scored_masks": "true", "doubt": False, "encoders": []}
+    settings = {"trained": True, "masks": "annotated", "scored_masks": "annotated", "doubt": False, "encoders": []}
     config = small_diagnosis(tmp_path, features=settings, network={"folds": 2, "epochs": 1, "batch_size": 4})
     run = diagnose(config, visible=False).run
     own, trees = (load_csv(run.scores("test") / f"{name}.csv") for name in ("network", "per_image"))

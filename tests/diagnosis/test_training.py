@@ -95,7 +95,7 @@ def test_interrupted_run_continues_and_gives_the_same(
 
 def test_only_the_skin_or_only_measures_can_be_used(small_diagnosis: Any, tmp_path: Path) -> None:
     """No network is needed with true masks and without encoders and doubt."""
-    settings = {"masks": "true", "scored_masks": "true", "doubt": False, "encoders": [], "metadata": True}
+    settings = {"masks": "annotated", "scored_masks": "annotated", "doubt": False, "encoders": [], "metadata": True}
     run = diagnose(small_diagnosis(tmp_path, features=settings), visible=False).run
     names = load_json(run.classifier / "classifier.json")["features"]
     assert "age" in names and "solidity" in names and not any("/" in name or "doubt" in name for name in names)
@@ -115,9 +115,9 @@ def test_true_and_out_of_fold_masks_are_chosen(small_diagnosis: Any, two_diagnos
     chosen = choose_masks(_out_of_fold(small_diagnosis, tmp_path), sides)
     assert chosen.keys() == {record.image_path for record in records[:3]}
     assert chosen[records[0].image_path]().sum() == 200
-    config = small_diagnosis(tmp_path, features={"masks": "true"})
+    config = small_diagnosis(tmp_path, features={"masks": "annotated"})
     assert choose_masks(config, sides).keys() == {record.image_path for record in records[:2]}
-    config = small_diagnosis(tmp_path, features={"scored_masks": "true"})
+    config = small_diagnosis(tmp_path, features={"scored_masks": "annotated"})
     assert choose_masks(config, sides).keys() == {record.image_path for record in records[2:]}
 
 
