@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 # Test files run in parallel, one process per core; each takes about 3 GB.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: install sample test test-slow lint clean
+.PHONY: install sample test test-slow test-benchmarks lint clean
 
 install: $(VENV)/.installed
 
@@ -24,10 +24,13 @@ sample: data/phantoms
 	$(RUN) -m ham_keras.train configs/sample.json
 
 test: install
-	$(RUN) -m pytest $(PARALLEL) -m "not slow and not real_data"
+	$(RUN) -m pytest $(PARALLEL) -m "not slow and not real_data and not benchmark"
 
 test-slow: install
-	$(RUN) -m pytest $(PARALLEL) -m "slow or real_data"
+	$(RUN) -m pytest $(PARALLEL) -m "(slow or real_data) and not benchmark"
+
+test-benchmarks: install
+	$(RUN) -m pytest $(PARALLEL) -m benchmark
 
 lint: install
 	$(RUN) -m ruff check .

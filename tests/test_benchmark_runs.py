@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from benchmarking import run_benchmark
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.benchmark
 
 
 def run_alone(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def run_positive(name: str, folder: Path, *arguments: object) -> list[dict[str, 
     return rows
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_input_pipeline(phantoms: Path, tmp_path: Path) -> None:
     rows = run_positive("input_pipeline", tmp_path, phantoms, "--images", 16, "--rounds", 1, "--without-peer")
     kinds = ("first epoch", "uncached", "cached")
@@ -127,13 +127,13 @@ def test_each_step_of_reading_gets_the_output_of_the_previous_step(phantoms: Pat
     assert seen == ["read images"] * 2 + [f"mask {record.mask_path}" for record in records]
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_augment_threads(tmp_path: Path) -> None:
     rows = run_positive("augment_threads", tmp_path, "--images", 16, "--rounds", 1, "--steps")
     assert len(rows) == 4 and all(row["ratio"] for row in rows)
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_inference(tmp_path: Path) -> None:
     rows = run_positive("inference", tmp_path, "--rounds", 1, "--batches", 1, "--size", 32, "--without-peer")
     assert len(rows) == 2 * (5 + 1)  # five variants and a comparison of two
@@ -142,7 +142,7 @@ def test_inference(tmp_path: Path) -> None:
     assert sum("largest_difference" in row for row in rows) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_epoch(phantoms: Path, tmp_path: Path) -> None:
     ids = [record.image_id for record in find_records(phantoms).records]
     split = tmp_path / "split.json"
@@ -152,7 +152,7 @@ def test_epoch(phantoms: Path, tmp_path: Path) -> None:
         assert whole["ours"] == pytest.approx(first["ours"] + 19 * later["ours"], rel=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_training_step(tmp_path: Path) -> None:
     rows = run_positive("training_step", tmp_path, "--precision", "float32", "--rounds", 1, "--without-peer")
     assert [(row["name"], row["unit"]) for row in rows] == [("float32", "ms")]
