@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from ham_keras.diagnosis.config import OWN_ENCODER, DiagnosisConfig, Features
 from ham_keras.diagnosis.crops import Mask, ReadMask
 from ham_keras.errors import SettingError
 from ham_keras.runs import Run, load_run
+from ham_keras.trust.file import file_digest
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def weights_digest(segmentation: SegmentationRun, features: Features) -> dict[st
     files = [segmentation.run.weights]
     others = [encoder.weights for encoder in features.encoders if encoder.weights not in (OWN_ENCODER, "imagenet")]
     files += [Path(name).expanduser() for name in others]
-    return {str(path.resolve()): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.resolve()): file_digest(path) for path in files}
 
 
 def choose_masks(config: DiagnosisConfig, sides: Mapping[str, Sequence[Record]]) -> dict[Path, ReadMask]:

@@ -46,7 +46,6 @@ class Branch:
         Args:
             images: float32 RGB [N, h, w, 3], 0..255, at `size`.
         """
-
         return self.share_and_encoding(images, tta=tta)[0]
 
     def share_and_encoding(self, images: tf.Tensor, *, tta: bool) -> tuple[tf.Tensor, tf.Tensor | None]:
