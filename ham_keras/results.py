@@ -31,12 +31,13 @@ def results(table: Path, row: Row | None = None) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=program("results"), description="Maintain a table of results.")
     parser.add_argument("table", type=Path, help="the JSON file, e.g. docs/results.json")
-    parser.add_argument("run", nargs="?", help="a finished run to add")
+    parser.add_argument("run", nargs="?", help="a finished run to add, or a cross-validation: its ensemble")
     parser.add_argument("--name", help="the row's name")
     parser.add_argument("--split", help="the name of the split")
+    parser.add_argument("--set", default="test", help="the scored set of the run: test, or a name given to evaluate")
     parser.add_argument("--per-image", help="add scores made elsewhere: their per_image.csv")
     parser.add_argument("--lesions", metavar="RUN", help="with --per-image: a run scored on the same images")
-    for option in ("config", "hardware", "date"):
+    for option in ("config", "weights", "hardware", "date"):
         parser.add_argument(f"--{option}", help=f"with --per-image: the row's {option}")
     parser.add_argument("--minutes", type=float, help="with --per-image: the training time in minutes")
     args = parser.parse_args(argv)
@@ -46,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--per-image needs --lesions RUN, --minutes and --split")
     row: Row | None = None
     if args.run:
-        row = {"name": args.name, **row_of_run(args.run, args.split)}
+        row = {"name": args.name, **row_of_run(args.run, args.split, args.set)}
     elif args.per_image:
-        given = {key: getattr(args, key) for key in ("config", "split", "minutes", "hardware", "date")}
+        given = {key: getattr(args, key) for key in ("config", "weights", "split", "minutes", "hardware", "date")}
         row = {"name": args.name, **given, **row_of_scores(args.per_image, args.lesions)}
     print(results(args.table, row))
     return 0

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ham_keras.config import load_config
 from ham_keras.errors import HamError
-from ham_keras.files import load_csv, load_json, save_csv
+from ham_keras.files import load_csv, load_json, save_csv, save_json
 from ham_keras.results import main
 from ham_keras.runs import Run
-from ham_keras.scores.table import load_table, markdown, row_of_scores
+from ham_keras.scores.table import initial_weights, load_table, markdown, row_of_run, row_of_scores
 
 TABLE = "results.json"
 
@@ -22,6 +23,7 @@ def test_row_of_a_run_matches_its_folder(trained: Run, tmp_path: Path, capsys: p
     row = load_json(tmp_path / TABLE)[0]
     summary = load_json(trained.summary("test"))
     assert (row["images"], row["mean"]) == (6, summary["native"]["jaccard"]["mean"])
+    assert (row["below_065"], row["weights"]) == (summary["native"]["below_0.65"], "random")
     assert " /" not in row["config"]
     assert row["interval"] == summary["native"]["jaccard"]["interval"]
     assert row["split"] == "by lesion_id, seed 0" and "mixed_bfloat16" in row["hardware"]
@@ -39,6 +41,25 @@ def test_scores_made_elsewhere_are_added_and_replaced_by_name(trained: Run, tmp_
     rows = json.loads((tmp_path / TABLE).read_text())
     assert len(rows) == 1
     assert (rows[0]["mean"], rows[0]["interval"], rows[0]["minutes"]) == (0.5, [0.5, 0.5], 3.0)
+
+
+def test_row_of_a_set_scored_by_evaluate(trained: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports"))
+    with pytest.raises(HamError, match=r"scores/clinic/summary.json: missing; score it first"):
+        row_of_run(run.folder, scored_set="clinic")
+    save_json(run.summary("clinic"), {**load_json(run.summary("test")), "images": 5})
+    assert (row_of_run(run.folder, scored_set="clinic")["images"], row_of_run(run.folder)["images"]) == (5, 6)
+
+
+def test_initial_weights_in_words() -> None:
+    def of(**model: str | None) -> str:
+        return initial_weights(load_config("base", {f"model.{key}": value for key, value in model.items()}))
+
+    assert of() == "ImageNet" and of(encoder_weights=None) == "random"
+    assert of(encoder_weights="w/mobilenet_imagenet.weights.h5") == "ImageNet"
+    assert of(encoder_weights="w/skin.weights.h5") == "skin.weights.h5"
+    assert of(initial_weights="runs/small", encoder_weights=None) == "from small"
 
 
 def test_unfinished_run_raises(tmp_path: Path, trained: Run) -> None:

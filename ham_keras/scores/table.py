@@ -6,40 +6,68 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ham_keras.config import Config
+from ham_keras.crossval_folder import CrossvalFolder
 from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import load_run
 from ham_keras.scores.bootstrap import interval_over, show_interval
 from ham_keras.scores.pairing import read_scores
+from ham_keras.scores.scores import THRESHOLD
 
 Row = dict[str, Any]
 
 
-def row_of_run(folder: Path | str, split: str | None = None) -> Row:
-    """The results of a finished run on its test split, at the masks' own size.
+def row_of_run(folder: Path | str, split: str | None = None, scored_set: str = "test") -> Row:
+    """The results of a finished run, or of a cross-validation's folds as one ensemble, at the masks' own size.
+
+    Args:
+        split: the name of the split.
+        scored_set: a folder in scores/: the test split, or what `evaluate --name` was given.
 
     Raises:
-        HamError: the folder is not a run, or the run is not finished.
+        HamError: the folder is neither, it is not finished, or the set was not scored.
     """
-    run, config = load_run(folder)
-    if not run.finished:
+    crossval = CrossvalFolder(Path(folder))
+    is_crossval = crossval.config.exists()
+    runs = crossval.folds if is_crossval else [load_run(folder)[0]]
+    if not all(run.finished for run in runs):
         raise HamError(f"{folder}: not finished yet; finish training first")
-    environment, summary = load_json(run.environment), load_json(run.summary("test"))
-    seconds = sum(float(row["seconds"]) for row in load_csv(run.history))
+    scored = crossval.ensemble if is_crossval else runs[0]
+    if not scored.summary(scored_set).exists():
+        raise HamError(f"{scored.summary(scored_set)}: missing; score it first: python -m ham_keras.evaluate {folder}")
+    config = crossval.load() if is_crossval else runs[0].load()
+    environment, summary = load_json(runs[0].environment), load_json(scored.summary(scored_set))
+    seconds = sum(float(row["seconds"]) for run in runs for row in load_csv(run.history))
     data = config.data
     by = (f"by {data.group_by}" if data.group_by else "by image") + (" and diagnosis" if data.stratify else "")
     return {
         "config": without_paths(environment["command"]),
+        "weights": initial_weights(config),
         "split": split or (Path(data.split_file).name if data.split_file else f"{by}, seed {data.seed}"),
         "images": summary["images"],
         "lesions": summary["lesions"],
         "mean": summary["native"]["jaccard"]["mean"],
         "interval": summary["native"]["jaccard"]["interval"],
+        "below_065": summary["native"]["below_0.65"],
         "minutes": round(seconds / 60, 1),
         "hardware": f"{environment['cpu']}, {environment['cpu_threads']} threads, {environment['precision']}",
         "date": environment["date"][:10],
     }
+
+
+def initial_weights(config: Config) -> str:
+    """What a network started from, in words: "random", "ImageNet", the name of a weights file, or another run."""
+    model = config.model
+    if model.initial_weights is not None:
+        return f"from {Path(model.initial_weights).name}"
+    if model.encoder_weights is None:
+        return "random"
+    name = Path(model.encoder_weights).name
+    return "ImageNet" if "imagenet" in name.lower() else name
 
 
 def row_of_scores(per_image: Path | str, lesions: Path | str) -> Row:
@@ -54,9 +82,14 @@ def row_of_scores(per_image: Path | str, lesions: Path | str) -> Row:
     if values.keys() != known.keys():
         raise HamError(f"{per_image} and {lesions}: do not contain the same images")
     names = [known[image_id]["lesion_id"] for image_id in values]
-    interval = interval_over(list(values.values()), names, resamples=config.score.bootstrap_resamples)
-    mean = sum(values.values()) / len(values)
-    return {"images": len(values), "lesions": len(set(names)), "mean": mean, "interval": interval}
+    jaccard = np.array(list(values.values()))
+    return {
+        "images": len(values),
+        "lesions": len(set(names)),
+        "mean": float(jaccard.mean()),
+        "interval": interval_over(jaccard.tolist(), names, resamples=config.score.bootstrap_resamples),
+        "below_065": float(np.mean(jaccard < THRESHOLD)),
+    }
 
 
 def add_row(table: Path, row: Row) -> None:
@@ -87,10 +120,14 @@ def load_table(table: Path) -> list[Row]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| | mean Jaccard | 95 % interval | images | minutes | split |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"| | mean Jaccard | 95 % interval | below {THRESHOLD:g} | encoder | images | minutes | split |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         lines.append(
             f"| {row['name']} | **{row['mean']:.4f}** | {show_interval(row['interval'], row.get('lesions'))} | "
-            f"{row['images']} | {row['minutes']:.0f} | {row['split']} |"
+            f"{100 * row['below_065']:.1f} % | {row.get('weights') or ''} | {row['images']} | {row['minutes']:.0f} | "
+            f"{row['split']} |"
         )
     return "\n".join(lines)
