@@ -3,6 +3,7 @@
 python -m ham_keras.calibrate runs/base                  # on its validation images
 python -m ham_keras.calibrate runs/folds                 # a cross-validation: each fold on the images held out from it
 python -m ham_keras.calibrate runs/base --data my_masks  # so that the bounds hold for images like these
+python -m ham_keras.calibrate runs/base --folds runs/folds  # learn from more images that a network has not seen
 """
 
 from __future__ import annotations
@@ -23,20 +24,29 @@ from ham_keras.runs import with_data_root
 from ham_keras.scores.quality import format_quality
 
 
-def calibrate(folder: Path | str, *, data_root: Path | str | None = None, visible: bool = True) -> dict[str, Any]:
+def calibrate(
+    folder: Path | str,
+    *,
+    data_root: Path | str | None = None,
+    folds: Path | str | None = None,
+    visible: bool = True,
+) -> dict[str, Any]:
     """Write trust.json of a run or a cross-validation, and trust.csv with the answers it was made from.
 
     A run answers on its validation images, each fold of a cross-validation on the images held out from it. With
     `data_root`, the bounds hold for images like those in that folder; those of lesions trained on are left out. The
-    trees learn from both, unless the run's own images are of fewer than 20 lesions.
+    trees learn from both, unless the run's own images are of fewer than 20 lesions. With `folds`, a calibrated
+    cross-validation of the run's recipe, the trees also learn from its out-of-fold answers.
 
     Returns:
         `scores.quality.measure_quality` of the calibration images, each assessed without the images of its lesion.
 
     Raises:
-        HamError: `folder` is not a run, the images are missing or of fewer than 20 lesions.
+        HamError: `folder` is not a run, the images are missing or of fewer than 20 lesions, or `folds` is not a
+            calibrated cross-validation.
     """
     ensemble = load_ensemble(folder)
+    fold_table = None if folds is None else _fold_table(Path(folds), ensemble)
     assert ensemble.trust is not None
     table = ensemble.trust.with_name("trust.csv")
     # Imports TensorFlow.
@@ -46,19 +56,32 @@ def calibrate(folder: Path | str, *, data_root: Path | str | None = None, visibl
     root = None if data_root is None else Path(data_root).resolve()
     if root is not None and ensemble.trust.exists() and table.exists():
         made_from = {"data": str(root), "split": None}
-        return recalibrate(ensemble, _own_records(root, ensemble), table, made_from, visible=visible)
+        tables = [table] if fold_table is None else [table, fold_table]
+        return recalibrate(ensemble, _own_records(root, ensemble), tables, made_from, visible=visible)
     records = read_records(with_data_root(ensemble.config).data)
     held_out = _held_out(ensemble)
     sides = [_select_sides(member.run.split, records, held_out) for member in ensemble.members]
     if root is not None:
         if has_enough(record.lesion_id for _, unseen in sides for record in unseen):
-            calibrate(folder, visible=visible)
-            return calibrate(folder, data_root=root, visible=visible)
+            calibrate(folder, folds=folds, visible=visible)
+            return calibrate(folder, data_root=root, folds=folds, visible=visible)
         sides = [(sides[0][0], _own_records(root, ensemble))]
     made_from = {"data": str(root or ensemble.config.data.root), "split": None if root else held_out}
     if len(ensemble.members) == 1:
-        return calibrate_run(ensemble, *sides[0], table, made_from, visible=visible)
+        return calibrate_run(ensemble, *sides[0], table, made_from, folds=fold_table, visible=visible)
     return calibrate_folds(ensemble, sides, table, made_from, visible=visible)
+
+
+def _fold_table(folder: Path, ensemble: Ensemble) -> Path:
+    """The answers of a calibrated cross-validation, for a run."""
+    crossval = CrossvalFolder(folder)
+    if not crossval.config.exists():
+        raise HamError(f"--folds {folder}: not a cross-validation; expected the folder of `ham_keras.crossval`")
+    if len(ensemble.members) > 1:
+        raise HamError(f"--folds {folder}: for single runs; a cross-validation learns from its own folds already")
+    if not crossval.trust_table.exists():
+        raise HamError(f"{crossval.trust_table}: missing; run `python -m ham_keras.calibrate {folder}` first")
+    return crossval.trust_table
 
 
 def _held_out(ensemble: Ensemble) -> str:
@@ -101,8 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="make the bounds hold for images like these, with masks of at least 20 lesions (default: the run's own "
              "validation images)",
     )  # fmt: skip
+    parser.add_argument(
+        "--folds", metavar="DIR",
+        help="a calibrated cross-validation of the run's recipe: the expected Jaccard also learns from its out-of-fold "
+             "answers",
+    )  # fmt: skip
     args = parser.parse_args(argv)
-    quality = calibrate(args.run, data_root=args.data)
+    quality = calibrate(args.run, data_root=args.data, folds=args.folds)
     print(f"\n{Path(args.run) / 'trust.json'}: {quality['images']} images, each assessed without its own lesion")
     print(format_quality(quality))
     print("\nResearch use; not a medical device.")

@@ -181,6 +181,28 @@ def test_cross_validation_answers_with_the_fold_that_did_not_see_the_image(
     assert ham_keras.load([folds.fold(0).folder, run.folder]).segment(photos[0]).expected_jaccard is None
 
 
+def test_a_run_learns_from_folds_except_about_its_own_lesions(run: Run, tmp_path: Path) -> None:
+    sides = load_json(run.split)
+    lesion_of = {row["image_id"]: row["lesion_id"] for row in load_csv(run.trust_table)}
+    own = set(list(dict.fromkeys(lesion_of.values()))[:21])
+    single, folds = Run(tmp_path / "single"), CrossvalFolder(tmp_path / "folds")
+    shutil.copytree(run.folder, single.folder)
+    save_json(single.split, {**sides, "val": [image_id for image_id in sides["val"] if lesion_of[image_id] in own]})
+    with pytest.raises(HamError, match="not a cross-validation"):
+        calibrate(single.folder, folds=folds.folder, visible=False)
+    folds.folder.mkdir()
+    config = CrossvalConfig.model_validate(load_run(run.folder)[1].model_dump(by_alias=True) | {"folds": 2})
+    folds.config.write_text(to_json(config))
+    with pytest.raises(HamError, match=r"trust.csv: missing; run `python -m ham_keras.calibrate"):
+        calibrate(single.folder, folds=folds.folder, visible=False)
+    shutil.copy(run.trust_table, folds.trust_table)  # of all lesions
+    quality = calibrate(single.folder, folds=folds.folder, visible=False)
+    others = [image_id for image_id, lesion in lesion_of.items() if lesion not in own]
+    made_from = load_json(single.trust)["made_from"]
+    assert (made_from["images"], made_from["also_learnt_from"]) == (len(lesion_of) - len(others), len(others))
+    assert made_from["lesions"] == 21 and 0.8 <= quality["at_least_coverage"] <= 1
+
+
 def test_broken_trust_stops_every_command_with_one_line(run: Run, photos: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run.folder, folder)

@@ -130,15 +130,20 @@ def join(parts: Sequence[Observed]) -> Observed:
     """Join the answers of several networks."""
     return Observed(
         [image_id for part in parts for image_id in part.image_ids],
-        Answers(
-            np.concatenate([part.answers.features for part in parts]),
-            np.concatenate([part.answers.jaccard for part in parts]),
-            np.concatenate([part.answers.distance for part in parts]),
-            np.concatenate([part.answers.lesions for part in parts]),
-        ),
+        join_answers([part.answers for part in parts]),
         np.concatenate([part.encodings for part in parts]),
         np.concatenate([part.band_probability for part in parts]),
         np.concatenate([part.band_lesion for part in parts]),
+    )
+
+
+def join_answers(parts: Sequence[Answers]) -> Answers:
+    """Join answers to several sets of images."""
+    return Answers(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.jaccard for part in parts]),
+        np.concatenate([part.distance for part in parts]),
+        np.concatenate([part.lesions for part in parts]),
     )
 
 

@@ -7,9 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ham_keras.data.records import Record
 from ham_keras.errors import HamError
-from ham_keras.experiments.answers import Observed, encode_images, join, observe_images, read_answers, save_answers
+from ham_keras.experiments.answers import (
+    Observed,
+    encode_images,
+    join,
+    join_answers,
+    observe_images,
+    read_answers,
+    save_answers,
+)
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.scores.quality import measure_quality
 from ham_keras.scores.scores import THRESHOLD
@@ -35,6 +45,7 @@ def calibrate_run(
     table: Path,
     made_from: dict[str, Any],
     *,
+    folds: Path | None = None,
     visible: bool = True,
 ) -> dict[str, Any]:
     """Write trust.json of a single run, and the answers it was made from to `table`.
@@ -43,6 +54,8 @@ def calibrate_run(
         training: images that the network was trained on, for the input check.
         unseen: images with masks that it was not trained on.
         made_from: describes the images.
+        folds: the table of a calibrated cross-validation of the same recipe. The trees also learn from its out-of-fold
+            answers, except those about the unseen images' lesions; bounds and input check do not.
 
     Returns:
         `scores.quality.measure_quality` of the unseen images, out of fold.
@@ -52,11 +65,12 @@ def calibrate_run(
     """
     (member,) = ensemble.members
     check_enough(record.lesion_id for record in unseen)
+    former = None if folds is None else _answers_about_others(folds, unseen)
     observed = observe_images(member, unseen, visible=visible)
     check = fit_input_check(
         encode_images(member, training, visible=visible), observed.encodings, observed.answers.lesions
     )
-    return _write(ensemble, observed, check, made_from, table)
+    return _write(ensemble, observed, check, made_from, table, former)
 
 
 def calibrate_folds(
@@ -85,12 +99,24 @@ def calibrate_folds(
     return _write(ensemble, join(parts), check, made_from, table)
 
 
+def _answers_about_others(table: Path, unseen: Sequence[Record]) -> Answers | None:
+    """The answers in a table, except those about the lesions of these images; None if none is left."""
+    answers = read_answers(table)
+    others = np.flatnonzero(~np.isin(answers.lesions, [record.lesion_id for record in unseen]))
+    return answers.take(others) if len(others) else None
+
+
 def recalibrate(
-    ensemble: Ensemble, records: Sequence[Record], table: Path, made_from: dict[str, Any], *, visible: bool = True
+    ensemble: Ensemble,
+    records: Sequence[Record],
+    tables: Sequence[Path],
+    made_from: dict[str, Any],
+    *,
+    visible: bool = True,
 ) -> dict[str, Any]:
     """Write trust.json again so that its bounds hold for images like these.
 
-    The trees also learn from the answers in `table`; bounds, input check and blur are measured on these images alone.
+    The trees also learn from the answers in `tables`; bounds, input check and blur are measured on these images alone.
     A cross-validation answers with its first fold's network.
 
     Raises:
@@ -104,7 +130,7 @@ def recalibrate(
     observed = observe_images(ensemble.members[0], records, visible=visible)
     limit = input_limit(trust.input_check, observed.encodings, observed.answers.lesions)
     check = trust.input_check.model_copy(update={"limit": limit})
-    return _write(ensemble, observed, check, made_from, None, read_answers(table))
+    return _write(ensemble, observed, check, made_from, None, join_answers([read_answers(table) for table in tables]))
 
 
 def _write(
@@ -134,6 +160,7 @@ def _write(
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "images": len(answers),
             "lesions": len(set(answers.lesions)),
+            "also_learnt_from": 0 if former is None else len(former),
             "band_calibration_error": {"without_temperature": before, "with_temperature": after},
             "out_of_fold": measured,
         },
