@@ -17,7 +17,7 @@ from ham_keras.crossval_folder import CrossvalFolder
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.selection import read_records
-from ham_keras.data.splits import load_split, select
+from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.runs import with_data_root
@@ -50,7 +50,7 @@ def calibrate(
     assert ensemble.trust is not None
     table = ensemble.trust.with_name("trust.csv")
     # Imports TensorFlow.
-    from ham_keras.experiments.calibration import calibrate_folds, calibrate_run, recalibrate
+    from ham_keras.experiments.calibration import calibrate_own, calibrate_run, recalibrate, unseen_sides
     from ham_keras.trust.fitting import has_enough
 
     root = None if data_root is None else Path(data_root).resolve()
@@ -59,17 +59,15 @@ def calibrate(
         tables = [table] if fold_table is None else [table, fold_table]
         return recalibrate(ensemble, _own_records(root, ensemble), tables, made_from, visible=visible)
     records = read_records(with_data_root(ensemble.config).data)
-    held_out = _held_out(ensemble)
-    sides = [_select_sides(member.run.split, records, held_out) for member in ensemble.members]
-    if root is not None:
-        if has_enough(record.lesion_id for _, unseen in sides for record in unseen):
-            calibrate(folder, folds=folds, visible=visible)
-            return calibrate(folder, data_root=root, folds=folds, visible=visible)
-        sides = [(sides[0][0], _own_records(root, ensemble))]
-    made_from = {"data": str(root or ensemble.config.data.root), "split": None if root else held_out}
-    if len(ensemble.members) == 1:
-        return calibrate_run(ensemble, *sides[0], table, made_from, folds=fold_table, visible=visible)
-    return calibrate_folds(ensemble, sides, table, made_from, visible=visible)
+    if root is None:
+        return calibrate_own(ensemble, records, folds=fold_table, visible=visible)
+    sides = unseen_sides(ensemble, records)
+    if len(sides) > 1 or has_enough(record.lesion_id for record in sides[0][1]):
+        calibrate(folder, folds=folds, visible=visible)
+        return calibrate(folder, data_root=root, folds=folds, visible=visible)
+    made_from = {"data": str(root), "split": None}
+    training, own = sides[0][0], _own_records(root, ensemble)
+    return calibrate_run(ensemble, training, own, table, made_from, folds=fold_table, visible=visible)
 
 
 def _fold_table(folder: Path, ensemble: Ensemble) -> Path:
@@ -82,19 +80,6 @@ def _fold_table(folder: Path, ensemble: Ensemble) -> Path:
     if not crossval.trust_table.exists():
         raise HamError(f"{crossval.trust_table}: missing; run `python -m ham_keras.calibrate {folder}` first")
     return crossval.trust_table
-
-
-def _held_out(ensemble: Ensemble) -> str:
-    """The split of each member that it was not trained on."""
-    assert ensemble.trust is not None
-    return "test" if CrossvalFolder(ensemble.trust.parent).config.exists() else "val"
-
-
-def _select_sides(split: Path, records: list[Record], held_out: str) -> tuple[list[Record], list[Record]]:
-    """The training images of a split file and the held-out ones."""
-    ids = load_split(split)
-    train, unseen = (select(records, ids[side], f"{split}: {side}") for side in ("train", held_out))
-    return train, unseen
 
 
 def _own_records(root: Path, ensemble: Ensemble) -> list[Record]:

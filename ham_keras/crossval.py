@@ -17,7 +17,7 @@ from ham_keras.config import Config, Overrides, as_config, load_config
 from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import choose_split, select
-from ham_keras.errors import program, run_command, shown
+from ham_keras.errors import HamError, program, run_command, shown
 from ham_keras.experiments.crossval import (
     draw_folds,
     fold_config,
@@ -25,6 +25,7 @@ from ham_keras.experiments.crossval import (
     save_out_of_fold,
 )
 from ham_keras.models.initial_weights import with_initial_weights
+from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.runs import open_run, with_data_root
 from ham_keras.scores.summary import format_summary
 
@@ -39,7 +40,8 @@ def crossval(
 ) -> CrossvalFolder:
     """Train one run per fold, score the images held out from it, and combine the scores.
 
-    Images are read once for all folds. Finished folds are kept; an unfinished one is resumed.
+    Images are read once for all folds. Finished folds are kept; an unfinished one is resumed. At the end, trust.json is
+    written from the out-of-fold answers, if there are enough lesions.
 
     Raises:
         HamError: config or data are invalid, or the loss is not finite.
@@ -69,6 +71,13 @@ def crossval(
                 keras.backend.clear_session()  # frees the network of the previous fold
                 cache = cache or Examples(records, base.data, visible=visible)
                 train_and_score(config, run, sides, cache=cache, save_masks=True, visible=visible)
+        if not folder.out_of_fold.exists():
+            from ham_keras.experiments.calibration import calibrate_own
+
+            try:
+                calibrate_own(load_ensemble(folder.folder), records, visible=visible)
+            except HamError as error:
+                print(f"no {shown(folder.trust)}: {error}")
         summary = save_out_of_fold(base, folder)
     print(f"\n{format_summary(summary, f'{shown(folder.folder)}: out of fold')}")
     spread = summary["folds"]

@@ -32,7 +32,9 @@ SHORT: dict[str, Any] = {"train": {"epochs": 1}}
 @pytest.fixture(scope="module")
 def crossed(tiny_config: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> CrossvalFolder:
     config = tiny_config(tmp_path_factory.mktemp("crossed"), **SHORT)
-    return crossval(config, folds=2, visible=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ham_keras.trust.fitting.SMALLEST_LESIONS", 10)  # all images have more, those of a fold fewer
+        return crossval(config, folds=2, visible=False)
 
 
 def test_every_image_is_scored_once_out_of_fold(crossed: CrossvalFolder, phantoms: Path) -> None:
@@ -61,6 +63,16 @@ def test_masks_and_summary_match_the_rows(crossed: CrossvalFolder, phantoms: Pat
     means = [np.mean([float(row["jaccard_native"]) for row in rows if row["fold"] == str(k)]) for k in range(2)]
     assert summary["folds"]["jaccard"] == pytest.approx(means)
     assert summary["folds"]["std"] == pytest.approx(abs(means[0] - means[1]) / np.sqrt(2))
+
+
+def test_out_of_fold_answers_calibrate_the_whole(crossed: CrossvalFolder) -> None:
+    trust = load_json(crossed.trust)
+    assert (trust["made_from"]["images"], trust["made_from"]["split"]) == (24, "test")
+    rows = load_csv(crossed.out_of_fold / "per_image.csv")
+    answers = {row["image_id"]: float(row["jaccard"]) for row in load_csv(crossed.trust_table)}
+    assert [answers[row["image_id"]] for row in rows] == pytest.approx(
+        [float(row["jaccard_native"]) for row in rows], abs=1e-5
+    )
 
 
 def test_each_fold_is_an_ordinary_run(crossed: CrossvalFolder) -> None:

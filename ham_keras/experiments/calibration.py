@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ham_keras.data.records import Record
+from ham_keras.data.splits import load_split, select
 from ham_keras.errors import HamError
 from ham_keras.experiments.answers import (
     Observed,
@@ -97,6 +98,39 @@ def calibrate_folds(
     encodings = encode_images(ensemble.members[0], sides[0][0], visible=visible)
     check = fit_input_check(encodings, first.encodings, first.answers.lesions)
     return _write(ensemble, join(parts), check, made_from, table)
+
+
+def unseen_sides(ensemble: Ensemble, records: Sequence[Record]) -> list[tuple[list[Record], list[Record]]]:
+    """For each network, the images it was trained on and those that its answers are measured on.
+
+    These are the validation images of a run, and of a cross-validation the images held out from each fold.
+
+    Raises:
+        HamError: an image of a split is not among the records.
+    """
+    held_out = "val" if len(ensemble.members) == 1 else "test"
+    sides = []
+    for member in ensemble.members:
+        ids = load_split(member.run.split)
+        train, unseen = (select(records, ids[side], f"{member.run.split}: {side}") for side in ("train", held_out))
+        sides.append((train, unseen))
+    return sides
+
+
+def calibrate_own(
+    ensemble: Ensemble, records: Sequence[Record], *, folds: Path | None = None, visible: bool = True
+) -> dict[str, Any]:
+    """Write trust.json of a run or a cross-validation from its own data, `records`; see `unseen_sides`.
+
+    Raises:
+        HamError: too few lesions, or a file cannot be read.
+    """
+    assert ensemble.trust is not None
+    table, sides = ensemble.trust.with_name("trust.csv"), unseen_sides(ensemble, records)
+    made_from = {"data": str(ensemble.config.data.root), "split": "val" if len(sides) == 1 else "test"}
+    if len(sides) == 1:
+        return calibrate_run(ensemble, *sides[0], table, made_from, folds=folds, visible=visible)
+    return calibrate_folds(ensemble, sides, table, made_from, visible=visible)
 
 
 def _answers_about_others(table: Path, unseen: Sequence[Record]) -> Answers | None:

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_masks import TWO_PARTS
 
 from ham_keras.prediction.measurements import border_confidence, measure_mask
-
-
-def mask(*rows: str) -> np.ndarray:
-    return np.array([[int(pixel == "#") for pixel in row] for row in rows], np.uint8)
-
-
-TWO_PARTS = mask(
-    ".......",
-    ".####..",
-    ".#..#..",
-    ".####..",
-    "......#",
-    ".....#.",
-)
 
 
 def test_measurements_of_two_components() -> None:

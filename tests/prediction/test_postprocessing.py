@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from drawn_masks import TWO_PARTS, mask
 
 from ham_keras.prediction.postprocessing import fill_holes, keep_largest, postprocess
 from ham_keras.settings import Outline
-
-
-def mask(*rows: str) -> np.ndarray:
-    return np.array([[int(pixel == "#") for pixel in row] for row in rows], np.uint8)
-
-
-TWO_PARTS = mask(
-    ".......",
-    ".####..",
-    ".#..#..",
-    ".####..",
-    "......#",
-    ".....#.",
-)
 
 
 def test_fill_holes_fills_enclosed_skin_but_not_skin_at_the_edge() -> None:
