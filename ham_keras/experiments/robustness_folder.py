@@ -19,7 +19,7 @@ from ham_keras.files import load_json, locked, save_bytes, save_json
 from ham_keras.scores.robustness import Rows
 
 SETTINGS = "settings.json"
-FREE = ("data",)  # of the settings: the images may have moved; their ids must stay
+FREE = ("run", "data")  # of the settings: run and images may have moved; weights and ids must stay
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,7 @@ class RobustnessFolder:
                 shutil.rmtree(self.former, ignore_errors=True)
                 self.conditions.rename(self.former)
                 place.rename(self.conditions)
-            for left in (self.former, self.next):
-                shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(self.former, ignore_errors=True)
 
     def load(self) -> tuple[Rows, dict[str, dict[int, Rows]]]:
         """The rows of the unchanged images and, by change and strength, of the others, in the catalogue's order.
