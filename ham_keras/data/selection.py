@@ -35,7 +35,8 @@ def draw_by_lesion(records: Sequence[Record], count: int, seed: int) -> list[Rec
     lesions: dict[str, int] = {}
     for record in records:
         lesions[record.lesion_id] = lesions.get(record.lesion_id, 0) + 1
-    names, chosen, images = sorted(lesions), set(), 0
+    names, images = sorted(lesions), 0
+    chosen: set[str] = set()
     for place in np.random.default_rng(seed).permutation(len(names)):
         if images + lesions[names[place]] <= count or not chosen:
             chosen.add(names[place])

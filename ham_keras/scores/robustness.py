@@ -131,13 +131,10 @@ def compare_changes(
     Returns:
         {"clean" or change: {"ours", "theirs", "difference": {"mean", "interval"}}}, of a change over all strengths.
     """
-    found = {
-        "clean": _pair(
-            *({key: float(row["jaccard_native"]) for key, row in side[0].items()} for side in (first, second)),
-            first[0],
-            resamples,
-        )
-    }
+    ours, theirs = (
+        {image_id: float(row["jaccard_native"]) for image_id, row in side[0].items()} for side in (first, second)
+    )
+    found = {"clean": _pair(ours, theirs, first[0], resamples)}
     for name in first[1].keys() & second[1].keys():
         ours, theirs = (mean_by_image(side[0], side[1][name])[0] for side in (first, second))
         found[name] = _pair(ours, theirs, first[0], resamples)

@@ -37,7 +37,7 @@ def add_noise(image: Pixels, deviation: float, rng: np.random.Generator) -> Pixe
 def compress(image: Pixels, quality: float, _: np.random.Generator) -> Pixels:
     """Compress as JPEG with libjpeg's quality, and decode."""
     encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])[1]
-    return _pixels(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+    return _pixels(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def expose(image: Pixels, stops: float, _: np.random.Generator) -> Pixels:

@@ -10,8 +10,8 @@ from ham_keras.data.changes.condition import CLEAN, Condition, list_conditions
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.errors import HamError
 
-IMAGE, MASK = (np.ascontiguousarray(each) for each in draw_phantom(3, 1, 1, (300, 224))[:2])
-MASK = MASK.astype(np.uint8)
+IMAGE, LESION, _, _ = draw_phantom(3, 1, 1, (300, 224))
+MASK = LESION.astype(np.uint8)
 
 
 @pytest.mark.parametrize("name", CHANGES)
