@@ -48,7 +48,7 @@ def expose(image: Pixels, stops: float, _: np.random.Generator) -> Pixels:
 def reduce_contrast(image: Pixels, factor: float, _: np.random.Generator) -> Pixels:
     """Move all values towards the image's mean colour."""
     mean = image.reshape(-1, 3).mean(0, dtype=np.float64)
-    return _rounded(mean + (image - mean) * factor)
+    return _mapped(image, mean + (np.arange(256)[:, None] - mean) * factor)
 
 
 def cast_colour(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
