@@ -35,7 +35,8 @@ def client(
 ) -> int:
     """Write `output`/<id>_segmentation.png for each image file and return the number of failures.
 
-    Each failure is reported in one line. `threshold` overrides the model's.
+    The model of a calibrated run also gives `output`/trust.csv. Each failure is reported in one line. `threshold`
+    overrides the model's.
 
     Raises:
         HamError: `url` is not a model's address, two images have the same name, or a mask exists and `overwrite` is not

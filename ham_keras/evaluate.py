@@ -13,18 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ham_keras.data.mask_warnings import mask_warnings
-from ham_keras.data.records import Record, find_records
-from ham_keras.data.repair import decide_masks
-from ham_keras.data.splits import NAMES, load_split, select
-from ham_keras.errors import HamError, program, run_command, warn
+from ham_keras.data.splits import NAMES
+from ham_keras.errors import HamError, program, run_command
 from ham_keras.files import load_json
 from ham_keras.prediction.arguments import add_runs_argument, split_overrides
-from ham_keras.prediction.ensemble import Ensemble, Folders, Member, is_run_folder, load_ensemble
+from ham_keras.prediction.ensemble import Ensemble, Folders, is_run_folder, load_ensemble
+from ham_keras.prediction.scored_images import MASK_KEYS, choose_images
 from ham_keras.runs import Run, check_overrides
 from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
-MASK_KEYS = ("repair_masks", "lesion_values")  # keys of the data section that control how masks are read
 SETTABLE = ("outline", "score", "data.root", *(f"data.{key}" for key in MASK_KEYS))
 
 
@@ -65,27 +62,12 @@ def evaluate(
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise HamError(f"--name {name}: expected a name without slashes and without a leading dot")
     root = Path(data_root or str(config.data.root)).resolve()
-    if data_root is None and not root.is_dir():
-        raise HamError(f"data.root: {root}: no such data folder; if it has moved, set data.root=FOLDER")
-    pairing = find_records(root)
-    # Training has already reported those of the run's own data.
-    for line in pairing.warnings() if data_root is not None else ():
-        warn(line)
-    masks = {key: getattr(config.data, key) for key in MASK_KEYS}
-    records = decide_masks(pairing.records, **masks)
-    if split is not None or data_root is None:
-        split, known = split or "test", records
-        records = select(known, load_split(ensemble.split)[split], f"{ensemble.split}: {split}")
-        for member in ensemble.members if len(ensemble.members) > 1 else ():
-            check_unseen(member, split, records, known)
-    else:
-        sides = [load_split(member.run.split) for member in ensemble.members]
-        warn_about_leakage(records, {image_id for each in sides for image_id in (*each["train"], *each["val"])})
-    for line in mask_warnings(records):
-        warn(line)
+    records = choose_images(ensemble, root, split, own_data=data_root is None)
+    split = split or ("test" if data_root is None else None)
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
     if data_root is not None and name in NAMES:
         raise HamError(f"{root}: {name!r} is the name of the run's own split; choose --name NAME")
+    masks = {key: getattr(config.data, key) for key in MASK_KEYS}
     masks_overridden = any(override.startswith(f"data.{key}=") for override in overrides for key in MASK_KEYS)
     ensemble.agreed_outline()
     made_from = describe_scoring(root, split, config, masks if masks_overridden else None)
@@ -108,38 +90,6 @@ def _home(ensemble: Ensemble, output: Path | str | None) -> Run:
     if is_run_folder(output):
         raise HamError(f"--output {output}: is a run; choose another folder for the scores of several")
     return Run(Path(output))
-
-
-def check_unseen(member: Member, split: str, records: Sequence[Record], known: Sequence[Record]) -> None:
-    """Check that a run was not trained on these images, which are `split` of another run.
-
-    Images of its own `split` are accepted, as are all images to score "train". `known` are all records of the data.
-
-    Raises:
-        HamError: some are images, or of lesions with images, that it was trained or, for "test", validated on.
-    """
-    sides = load_split(member.run.split)
-    before = {"train": (), "val": ("train",), "test": ("train", "val")}[split]
-    used = {image_id for side in before for image_id in sides[side]}
-    lesions = {record.lesion_id for record in known if record.image_id in used}
-    own = set(sides[split])
-    seen = [record for record in records if record.lesion_id in lesions and record.image_id not in own]
-    if seen:
-        raise HamError(
-            f"{member.run.folder}: was trained or validated on {len(seen)} of these {len(records)} {split} images or "
-            f"their lesions, the first: {seen[0].image_id}; train all runs with the same data.split_file"
-        )
-
-
-def warn_about_leakage(records: Sequence[Record], image_ids: set[str]) -> None:
-    """Warn about records with these ids, or of lesions that also have images with these ids."""
-    lesions = {record.lesion_id for record in records if record.image_id in image_ids}
-    known = sum(record.lesion_id in lesions for record in records)
-    if known:
-        warn(
-            f"{known} of these {len(records)} images are, by their ids, images or lesions used for training or "
-            f"validation; --split test leaves them out"
-        )
 
 
 def _check_same_scoring(target: Path, made_from: dict[str, Any], *, moved: bool) -> None:

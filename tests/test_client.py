@@ -18,6 +18,7 @@ from serving import serve
 
 from ham_keras.client import main
 from ham_keras.errors import HamError
+from ham_keras.files import load_csv
 from ham_keras.serving.client import Client
 
 
@@ -107,6 +108,35 @@ def test_user_errors_raise(tmp_path: Path) -> None:
         Client(url).segment(path)
     with pytest.raises(HamError, match="another image has the same name"):
         main(["http://127.0.0.1:9/v1/models/lesion", "a/x.png", "b/x.jpg", "-o", str(tmp_path)])
+
+
+class Calibrated(Echo):
+    """The model of a calibrated run: a bright image gets a high expected Jaccard."""
+
+    def __call__(self, image_bytes: Any) -> dict[str, Any]:
+        level = tf.stack([tf.reduce_mean(tf.cast(tf.io.decode_png(each), tf.float32)) for each in image_bytes])
+        return {
+            **super().__call__(image_bytes),
+            "expected_jaccard": level / 10,
+            "jaccard_at_least": level / 20,
+            "margin_px": 10 - level,
+            "input_distance": level,
+            "review": level / 10 < 0.65,
+        }
+
+
+def test_assessment_of_a_calibrated_run_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths, out = images(tmp_path, 9), tmp_path / "out"
+    with serve({"serve_bytes": Calibrated()}) as url:
+        assert main([url, *map(str, paths[7:]), "-o", str(out)]) == 0
+        assert main([url, *map(str, paths[:3]), "-o", str(out)]) == 0
+        assert Client(url).request(paths[2]).assessed["expected_jaccard"] == 0.2
+    assert "trust.csv: a review is advised for 3 of 3 masks" in capsys.readouterr().err
+    rows = load_csv(out / "trust.csv")
+    assert [row["image_id"] for row in rows] == [f"image {i}" for i in (7, 8, 0, 1, 2)]  # earlier rows stay
+    assert list(rows[0]) == ["image_id", "expected_jaccard", "jaccard_at_least", "margin_px", "review"]
+    assert list(rows[0].values()) == ["image 7", "0.7", "0.35", "3.0", "0"]
+    assert [row["review"] for row in rows] == ["0", "0", "1", "1", "1"]
 
 
 class Other(Echo):

@@ -17,12 +17,13 @@ from ham_keras.data.masks import read_mask, resize_mask
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
-from ham_keras.evaluate import evaluate, main, warn_about_leakage
+from ham_keras.evaluate import evaluate, main
 from ham_keras.files import load_csv, load_json, locked, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import load_predictor
+from ham_keras.prediction.scored_images import warn_about_leakage
 from ham_keras.reports.scored_set import load_scored_set
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import SCORES, count, score

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ham_keras.data.mask_warnings import mask_warnings
 from ham_keras.data.records import Record, find_records
@@ -23,6 +25,23 @@ def read_records(settings: Data) -> list[Record]:
     for line in pairing.warnings():
         warn(line)
     return decide_masks(pairing.records, settings.repair_masks, settings.lesion_values)
+
+
+def draw_by_lesion(records: Sequence[Record], count: int, seed: int) -> list[Record]:
+    """Draw whole lesions at random while their images are at most `count` in all; at least one lesion.
+
+    The images keep their order.
+    """
+    lesions: dict[str, int] = {}
+    for record in records:
+        lesions[record.lesion_id] = lesions.get(record.lesion_id, 0) + 1
+    names, images = sorted(lesions), 0
+    chosen: set[str] = set()
+    for place in np.random.default_rng(seed).permutation(len(names)):
+        if images + lesions[names[place]] <= count or not chosen:
+            chosen.add(names[place])
+            images += lesions[names[place]]
+    return [record for record in records if record.lesion_id in chosen]
 
 
 def select_subsets(

@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from ham_keras.data.changes.condition import CLEAN, Condition
+from ham_keras.data.images import read_image
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
@@ -26,6 +28,8 @@ from ham_keras.scores.summary import summarise
 from ham_keras.settings import Outline
 from ham_keras.trust.columns import trust_columns
 from ham_keras.trust.distances import outline_distance
+
+UNCHANGED = Condition(CLEAN, 0)
 
 
 def evaluate_ensemble(
@@ -75,11 +79,12 @@ def _save_mask(folder: Path, record: Record, mask: np.ndarray) -> None:
 
 
 def evaluate_images(
-    predictor: Predictor, records: Sequence[Record], *, visible: bool = True
+    predictor: Predictor, records: Sequence[Record], *, condition: Condition = UNCHANGED, visible: bool = True
 ) -> Iterator[tuple[dict[str, Any], Record, np.ndarray]]:
     """Yield, for each record, its row of per_image.csv, the record, and the predicted mask at the true mask's size.
 
     The predicted mask is uint8 [H, W] in {0, 1} and equals the one that `predict` writes with the same settings.
+    `condition` changes the images and true masks.
 
     Raises:
         HamError: an image or mask cannot be read; names the first.
@@ -87,21 +92,27 @@ def evaluate_images(
     by_path = {record.image_path: record for record in records}
 
     def finish(path: Path, prediction: Prediction) -> tuple[dict[str, Any], Record, np.ndarray]:
-        return _score(by_path[path], prediction, predictor.outline)
+        return _score(by_path[path], prediction, predictor.outline, condition)
+
+    def read(path: Path) -> np.ndarray:
+        return condition.image(by_path[path].image_id, read_image(path))
 
     with tqdm(total=len(records), desc="scoring", unit=" images", disable=not visible) as bar:
-        for _, scored in predictor.predict_files(by_path, finish):
+        for _, scored in predictor.predict_files(by_path, finish, read):
             if isinstance(scored, HamError):
                 raise scored
             bar.update()
             yield scored
 
 
-def _score(record: Record, prediction: Prediction, outline: Outline) -> tuple[dict[str, Any], Record, np.ndarray]:
+def _score(
+    record: Record, prediction: Prediction, outline: Outline, condition: Condition
+) -> tuple[dict[str, Any], Record, np.ndarray]:
     truth = read_truth(record)
-    height_px, width_px = truth.lesion.shape
+    lesion = condition.mask(record.image_id, truth.lesion)
+    height_px, width_px = lesion.shape
     native = prediction.mask
-    if native.shape != truth.lesion.shape:
+    if native.shape != lesion.shape:
         native = postprocess(resize_to_image(prediction.shares, height_px, width_px), outline)
     network = postprocess(prediction.network_probability[..., 0], outline)
     row = {
@@ -110,14 +121,14 @@ def _score(record: Record, prediction: Prediction, outline: Outline) -> tuple[di
         "diagnosis": record.diagnosis,
         "height_px": height_px,
         "width_px": width_px,
-        "lesion_fraction": round(float(truth.lesion.mean()), 6),
+        "lesion_fraction": round(float(lesion.mean()), 6),
         "mask_repaired": int(truth.repaired),
     }
     scores = {
-        "native": score(*count(truth.lesion, native)),
-        "network": score(*count(resize_mask(truth.lesion, *network.shape), network)),
+        "native": score(*count(lesion, native)),
+        "network": score(*count(resize_mask(lesion, *network.shape), network)),
     }
     if trust := trust_columns(prediction.observed, height_px, width_px):
-        row |= {**trust, "outline_distance_px": round(outline_distance(truth.lesion, native), 1)}
+        row |= {**trust, "outline_distance_px": round(outline_distance(lesion, native), 1)}
     row |= {f"{name}_{size}": scores[size][name] for size in scores for name in SCORES}
     return row, record, native

@@ -108,10 +108,13 @@ class Predictor:
         """Return the networks' output for one image, uint8 RGB [H, W, 3]."""
         return self._answers([self._preprocess(image)])[0]
 
-    def predict_files(self, paths: Iterable[Path], finish: Finish[T]) -> Iterator[tuple[Path, T | HamError]]:
+    def predict_files(
+        self, paths: Iterable[Path], finish: Finish[T], read: Callable[[Path], np.ndarray] = read_image
+    ) -> Iterator[tuple[Path, T | HamError]]:
         """Yield each file, in order, with the result of `finish`, or with a HamError if it cannot be read.
 
-        Images are read and finished in threads while the network runs. At most three batches are in memory.
+        Images are read and finished in threads while the network runs. At most three batches are in memory. `read`
+        returns the image of a file, uint8 RGB [H, W, 3].
 
         Raises:
             OutOfMemoryError: a batch does not fit into memory.
@@ -130,7 +133,7 @@ class Predictor:
                 ]
 
             reading = _one_ahead(
-                [(path, threads.submit(self._read, path)) for path in batch] for batch in batches(paths)
+                [(path, threads.submit(self._read, read, path)) for path in batch] for batch in batches(paths)
             )
             for finishing in _one_ahead(start_finishing(batch) for batch in reading):
                 for path, future in finishing:
@@ -139,8 +142,8 @@ class Predictor:
                         raise error
                     yield path, error or future.result()
 
-    def _read(self, path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-        image = read_image(path)
+    def _read(self, read: Callable[[Path], np.ndarray], path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+        image = read(path)
         return image, self._preprocess(image)
 
     def _finish(self, finish: Finish[T], path: Path, image: np.ndarray, answer: Answer) -> T:

@@ -13,6 +13,7 @@ from ham_keras.reports.maps import draw_maps
 from ham_keras.reports.page import MEASURES, PAGE, new_report, save_page
 from ham_keras.reports.pictures import best_median_worst, save_curves
 from ham_keras.reports.plots import save_by_diagnosis, save_by_size, save_distribution
+from ham_keras.reports.robustness import load_robustness, rank_changes, save_expected, save_panels
 from ham_keras.reports.scored_set import ScoredSet, load_scored_set
 from ham_keras.reports.trust import save_trust_plots
 from ham_keras.scores.scores import SCORES
@@ -55,6 +56,10 @@ def write_report(scored: ScoredSet, folder: Path, *, visible: bool = True) -> No
     save_by_diagnosis(rows, scored.summary["by_diagnosis"], folder / "diagnosis.png")
     if "trust" in scored.summary:
         save_trust_plots(rows, folder)
+    robustness = load_robustness(scored.run, scored.name)
+    if robustness:
+        save_panels([robustness], folder / "robustness.png")
+        save_expected(robustness, folder / "expected_means.png")
 
     chosen = {kind: [row["image_id"] for row in kept] for kind, kept in best_median_worst(rows, CASES_PER_KIND).items()}
     if "worst" in chosen:
@@ -71,6 +76,8 @@ def write_report(scored: ScoredSet, folder: Path, *, visible: bool = True) -> No
         "scores": SCORES,
         "cases": {kind: cards[kind] for kind in ("best", "median", "worst") if kind in cards},
         "maps": maps,
+        "robustness": robustness,
+        "ranked": rank_changes(robustness) if robustness else [],
         "groups": [{"group": GROUPS[name], "cards": cards[name], **group_scores[name]} for name in GROUPS],
         "ungrouped": len(scored.rows.keys() - set().union(*groups.values())),
         "diagnoses": DIAGNOSES,
@@ -82,5 +89,6 @@ def write_report(scored: ScoredSet, folder: Path, *, visible: bool = True) -> No
         "summary": scored.summary,
         "groups": group_scores,
         "cases": chosen,
+        "robustness": robustness,
     }
     save_page("report.html", folder, content, view)

@@ -71,7 +71,7 @@ class Run(WorkFolder):
         return (
             self.resume_state, self.extension, self.weights, self.side_weights, self.history, self.split,
             self.environment, self.repaired, self.trust, self.trust_table, self.curves, self.tensorboard,
-            self.folder / "scores", self.folder / "reports", self.config,
+            self.folder / "scores", self.folder / "reports", self.robustness(), self.config,
         )  # fmt: skip
 
     def scores(self, name: str) -> Path:
@@ -79,6 +79,11 @@ class Run(WorkFolder):
 
     def report(self, name: str) -> Path:
         return self.folder / "reports" / name
+
+    def robustness(self, name: str = "test") -> Path:
+        """Where the scores of changed images are: those of the test split, and in it those of other sets."""
+        folder = self.folder / "robustness"
+        return folder if name == "test" else folder / name
 
     def summary(self, name: str) -> Path:
         return self.scores(name) / "summary.json"

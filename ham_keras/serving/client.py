@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,28 @@ from urllib3.util import Retry
 
 from ham_keras.data.encoded import read_encoded
 from ham_keras.errors import HamError
-from ham_keras.files import save_bytes
+from ham_keras.files import load_csv, save_bytes, save_csv
 
 BUSY = (429, 503)
 LONGEST_MESSAGE = 300  # characters of a server's error message
+
+# What a calibrated run's model returns besides the mask, and the decimals that `predict` writes.
+ASSESSED = {"expected_jaccard": 4, "jaccard_at_least": 4, "margin_px": 1}
+TABLE = "trust.csv"
+
+
+@dataclass(frozen=True)
+class Served:
+    """The answer for one image.
+
+    Attributes:
+        mask: a PNG of 0 and 255 at the image's size.
+        assessed: of a calibrated run's model, expected_jaccard, jaccard_at_least, margin_px and review, 0 or 1, as
+            columns of predictions.csv; otherwise empty.
+    """
+
+    mask: bytes
+    assessed: dict[str, float | int]
 
 
 class Client:
@@ -66,6 +85,10 @@ class Client:
         Raises:
             HamError: the file cannot be read, the server cannot be reached, or it rejects the image.
         """
+        return self.request(path).mask
+
+    def request(self, path: Path | str) -> Served:
+        """Return the mask of one image file and what the model says about it; raises as `segment`."""
         encoded = base64.b64encode(read_encoded(path)).decode("ascii")
         instance: dict[str, Any] = {"image_bytes": {"b64": encoded}}
         request: dict[str, Any] = {"signature_name": "serve_bytes", "instances": [instance]}
@@ -81,16 +104,23 @@ class Client:
         if not response.ok:
             raise HamError(f"{path}: {self.url} returned {response.status_code}: {_error_message(response)}")
         try:
-            return base64.b64decode(response.json()["predictions"][0]["mask_bytes"]["b64"], validate=True)
+            outputs = response.json()["predictions"][0]
+            mask = base64.b64decode(outputs["mask_bytes"]["b64"], validate=True)
+            assessed = {
+                name: round(float(outputs[name]), places) for name, places in ASSESSED.items() if name in outputs
+            }
+            if "review" in outputs:
+                assessed["review"] = int(bool(outputs["review"]))
+            return Served(mask, assessed)
         except (ValueError, KeyError, IndexError, TypeError, binascii.Error):
             raise HamError(f"{path}: {self.url} returned no mask; is it a model exported by ham_keras?") from None
 
-    def segment_files(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, bytes | HamError]]:
-        """Yield each file, in order, with its mask or the error."""
+    def segment_files(self, paths: Iterable[Path | str]) -> Iterator[tuple[Path, Served | HamError]]:
+        """Yield each file, in order, with the answer or the error."""
 
-        def segment(path: Path | str) -> tuple[Path, bytes | HamError]:
+        def segment(path: Path | str) -> tuple[Path, Served | HamError]:
             try:
-                return Path(path), self.segment(path)
+                return Path(path), self.request(path)
             except HamError as error:
                 return Path(path), error
 
@@ -111,14 +141,29 @@ def mask_path(folder: Path, image: Path) -> Path:
     return folder / f"{image.stem}_segmentation.png"
 
 
-def save_masks(results: Iterable[tuple[Path, bytes | HamError]], folder: Path, report: Callable[[str], Any]) -> int:
-    """Write <id>_segmentation.png for each file and report errors; returns how many files failed."""
+def save_masks(results: Iterable[tuple[Path, Served | HamError]], folder: Path, report: Callable[[str], Any]) -> int:
+    """Write <id>_segmentation.png for each file and report errors; returns how many files failed.
+
+    If the model assesses its masks, trust.csv gets a row for each; rows of other images that it has stay.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    failed, rows = 0, {}
     for path, result in results:
         if isinstance(result, HamError):
             failed += 1
             report(f"error: {result}")
             continue
-        save_bytes(mask_path(folder, path), result)
+        save_bytes(mask_path(folder, path), result.mask)
+        if result.assessed:
+            rows[path.stem] = {"image_id": path.stem, **result.assessed}
+    if rows:
+        save_csv(folder / TABLE, list((_known_rows(folder / TABLE, next(iter(rows.values()))) | rows).values()))
+        advised = sum(bool(row.get("review")) for row in rows.values())
+        report(f"{folder / TABLE}: a review is advised for {advised} of {len(rows)} masks")
     return failed
+
+
+def _known_rows(path: Path, like: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of an earlier table by image id; none if it has other columns."""
+    rows = load_csv(path) if path.exists() else []
+    return {row["image_id"]: dict(row) for row in rows} if rows and rows[0].keys() == like.keys() else {}

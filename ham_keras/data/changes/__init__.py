@@ -1,0 +1,1 @@
+"""Named changes of a photograph at five strengths, to measure what a network withstands."""
