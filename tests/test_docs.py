@@ -58,7 +58,7 @@ OUTPUTS = {
     "README.md": [
         "runs/sample/scores/test/summary.json",
         "audit/contact_sheet.png",
-        "runs/base/reports/test/report.html",
+        "runs/best/reports/test/report.html",
         "runs/quick/scores/val/summary.json",
     ],
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
