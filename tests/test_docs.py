@@ -145,14 +145,14 @@ def checkout(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (programs / "python").chmod(0o755)
     (programs / "activate").touch()
-    (place / ".venv" / ".installed").touch()
+    for stamp in (".base", ".dev"):
+        (place / ".venv" / stamp).touch()
     (place / "data").mkdir()
     (place / "path" / "to").mkdir(parents=True)
     shutil.copytree(phantoms, place / "path" / "to" / "ham10000")
     draw_phantoms(place / "path" / "to" / "other", 4, 8, width_px=96, height_px=64)
     shutil.copytree(place / "path" / "to" / "other" / "images", place / "photos")
     shutil.copytree(phantoms, place / "data" / "phantoms", copy_function=shutil.copyfile)
-    (place / "data" / "phantoms").touch()  # newer than its prerequisites in the Makefile
     return place
 
 
