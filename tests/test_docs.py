@@ -91,7 +91,13 @@ OUTPUTS = {
     "docs/how-to/report.md": ["runs/base/reports/elsewhere/report.html", "runs/focal/reports/test-vs-base/report.html"],
     "docs/how-to/download.md": [],
     "docs/how-to/app.md": [],
-    "docs/how-to/serve.md": ["export/base-onnx/1/base.onnx", "export/base-openvino/1/base.bin", "masks"],
+    "docs/how-to/serve.md": [
+        "export/base-onnx/1/base.onnx",
+        "export/base-openvino/1/base.bin",
+        "export/base-openvino-int8/1/base.bin",
+        "export/base-litert-int8/1/base.tflite",
+        "masks",
+    ],
     "docs/how-to/tune.md": ["runs/tune-best/scores/test/summary.json", "runs/shared/best_config.json"],
 }
 SMALL: dict[str, dict[str, Any]] = {
