@@ -1,4 +1,5 @@
-# Each target first installs what it needs into .venv, which is created with the interpreter PYTHON.
+# Each target first installs what it needs into .venv, which is created with the interpreter PYTHON: the package, which
+# is enough to train, or the package with the extra `dev`, which is for tests.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -6,21 +7,32 @@ RUN := $(VENV)/bin/python
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: install sample test test-slow test-benchmarks lint clean
+.NOTPARALLEL:  # two installations at once would damage .venv
 
-install: $(VENV)/.installed
+install: $(VENV)/.dev
 
-# Install exactly the tested versions.
-$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
-	@$(RUN) -m pip --version >/dev/null 2>&1 || command -v $(PYTHON) >/dev/null || \
-	    { echo "error: $(PYTHON) not found; make PYTHON=/path/to/python3.11"; exit 1; }
-	$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+# Install exactly the tested versions, with the extras $(1).
+define pip_install
+@$(RUN) -m pip --version >/dev/null 2>&1 || command -v $(PYTHON) >/dev/null || \
+    { echo "error: $(PYTHON) not found; make PYTHON=/path/to/python3.11"; exit 1; }
+$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".$(1)"
+endef
+
+$(VENV)/.base: setup.cfg pyproject.toml constraints.txt
+	$(call pip_install)
 	touch $@
 
-data/phantoms: $(VENV)/.installed
+# The package with `dev` is all of the package: nothing is left to install for `make sample`.
+$(VENV)/.dev: setup.cfg pyproject.toml constraints.txt
+	$(call pip_install,[dev])
+	touch $(VENV)/.base $@
+
+# The stamp says only that the package is there: a newer one is no reason to draw the images again.
+data/phantoms: | $(VENV)/.base
 	$(RUN) -m ham_keras.data.phantom $@ --count 400 --seed 0
 
-sample: data/phantoms
+sample: $(VENV)/.base data/phantoms
 	$(RUN) -m ham_keras.train configs/sample.json
 
 test: install

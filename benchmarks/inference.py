@@ -5,9 +5,9 @@
 From float32 images in memory to float32 probabilities: the latency of one image, p50 and p99 over all calls, and the
 throughput in batches of 16. All use as many threads as there are cores. Ours are the files that `export` writes and
 Keras' own `predict`; ours normalise the image, the peer receives it normalised. OpenVINO as it is uses bfloat16 where
-the CPU supports it: such rows give the largest difference of probabilities to float32, which is much larger in this
-untrained network on noise than in a trained one on photographs. Prints one table and writes
-benchmarks/results/inference.json.
+the CPU supports it, and OpenVINO int8 is quantised: such rows give the largest difference of probabilities to float32,
+which is much larger in this untrained network on noise than in a trained one on photographs. Prints one table and
+writes benchmarks/results/inference.json.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ CALLS = {1: 10, BATCH: 2}  # per round, by batch size
 WARM_UP = 3
 TOLERANCE = 1e-4  # between our float32 formats
 FLOAT32 = ("SavedModel", "Keras predict", "ONNX Runtime", "OpenVINO float32")
-OURS = (*FLOAT32, "OpenVINO as it is")
+OURS = (*FLOAT32, "OpenVINO as it is", "OpenVINO int8")
+INSTEAD = (("SavedModel", "Keras predict", None), ("OpenVINO int8", "OpenVINO float32", 2.0))  # of ours, and goals
+CALIBRATION_IMAGES = 32  # of noise: they change the accuracy, not the speed
 PEERS = ("as it is", "compiled", "in ONNX Runtime", "in bfloat16")
 PAIRS = (  # ours, peer, goal of p50 and of throughput
     ("SavedModel", "as it is", 1.0),
     ("ONNX Runtime", "as it is", 1.5),
     ("OpenVINO float32", "as it is", 1.5),
     ("OpenVINO as it is", "as it is", 1.5),
+    ("OpenVINO int8", "in ONNX Runtime", 1.5),
     ("SavedModel", "compiled", None),
     ("ONNX Runtime", "in ONNX Runtime", None),
     ("OpenVINO as it is", "in bfloat16", None),
@@ -47,7 +50,7 @@ def draw_images(batch: int, size_px: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 1, (batch, size_px, size_px, 3)).astype(np.float32)
 
 
-def build(size_px: int) -> tuple[Any, Any]:
+def build(size_px: int, backbone: str = "resnet34") -> tuple[Any, Any]:
     """Build the network, always with the same weights, and its config.
 
     BatchNormalization gets the statistics of a batch, as after training. With the initial statistics, activations and
@@ -58,7 +61,10 @@ def build(size_px: int) -> tuple[Any, Any]:
     from ham_keras.config import parse_config
     from ham_keras.models.build import build_model
 
-    settings = {"data": {"image_size": size_px}, "model": {"encoder_weights": None, "batchnorm_momentum": 0.0}}
+    settings = {
+        "data": {"image_size": size_px},
+        "model": {"backbone": backbone, "encoder_weights": None, "batchnorm_momentum": 0.0},
+    }
     config = parse_config(settings, "benchmark")
     keras.utils.set_random_seed(0)
     model = build_model(config.model)
@@ -81,11 +87,14 @@ def build_peer(size_px: int) -> Any:
 
 
 def export_ours(folder: Path, size_px: int) -> None:
-    from ham_keras.serving.formats import WRITERS
+    from ham_keras.serving.formats import write_onnx, write_openvino, write_saved_model
 
     model, config = build(size_px)
-    for name, write in WRITERS.items():
+    writers = {"saved_model": write_saved_model, "onnx": write_onnx, "openvino": write_openvino}
+    for name, write in writers.items():
         write([(model, config.data)], config.outline, folder / name, NAME)
+    noise = (255 * draw_images(CALIBRATION_IMAGES, size_px)).astype(np.uint8)
+    write_openvino([(model, config.data)], config.outline, folder / "openvino_int8", NAME, images=noise)
 
 
 def export_peer(folder: Path, size_px: int) -> None:
@@ -104,7 +113,9 @@ def ours(kind: str, folder: Path, batch: int, size_px: int, threads: int) -> Wor
     if kind == "ONNX Runtime":
         return in_onnxruntime(folder / "onnx" / f"{NAME}.onnx", images, threads)
     if kind.startswith("OpenVINO"):
-        compiled = compile_openvino(folder, threads, *["f32"] * kind.endswith("float32"))
+        place = folder / ("openvino_int8" if kind.endswith("int8") else "openvino")
+        hints = ["f32"] * kind.endswith("float32")
+        compiled = compile_openvino(place, threads, *hints, shape=images.shape if kind.endswith("int8") else None)
         return lambda: compiled(images)[0]
     import tensorflow as tf
 
@@ -127,18 +138,23 @@ def in_onnxruntime(path: Path, images: np.ndarray, threads: int) -> Work:
     return lambda: session.run(None, feeds)[0]
 
 
-def compile_openvino(folder: Path, threads: int, *precision: str) -> Any:
+def compile_openvino(folder: Path, threads: int, *precision: str, shape: tuple[int, ...] | None = None) -> Any:
     import openvino
+
+    core = openvino.Core()
+    model = core.read_model(folder / f"{NAME}.xml")
+    if shape:
+        model.reshape(shape)
 
     options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads}
     if precision:
         options["INFERENCE_PRECISION_HINT"] = precision[0]
-    return openvino.Core().compile_model(str(folder / "openvino" / f"{NAME}.xml"), "CPU", options)
+    return core.compile_model(model, "CPU", options)
 
 
 def openvino_precision(folder: Path, threads: int) -> str:
     """Return OpenVINO's default precision."""
-    name = compile_openvino(folder, threads).get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    name = compile_openvino(folder / "openvino", threads).get_property("INFERENCE_PRECISION_HINT").get_type_name()
     return {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[name]
 
 
@@ -193,7 +209,7 @@ def tabulate(seconds: Mapping[int, Mapping[str, Seconds]], largest: Mapping[str,
     for ours_kind, peer_kind, goal in pairs:
         title = ours_kind.replace("as it is", f"as it is ({precision})")
         others: dict[str, Any] = {}
-        if ours_kind == "OpenVINO as it is":
+        if ours_kind.startswith("OpenVINO") and ours_kind not in FLOAT32:
             others["largest_difference"] = largest[f"ours {ours_kind}"]
         if peer_kind == "in bfloat16":
             others["peer_largest_difference"] = largest[f"peer {peer_kind}"]
@@ -205,9 +221,10 @@ def tabulate(seconds: Mapping[int, Mapping[str, Seconds]], largest: Mapping[str,
             else:
                 value = show(np.percentile(mine, how.get("percentile", 50)), how["unit"], how.get("images", 1))
                 rows.append(measured(f"{title}: {figure}", value, goal=None, unit=how["unit"], **others))
-    for figure, batch, _, how in figures(None, seconds):
-        ours_both = (seconds[batch][f"ours {kind}"] for kind in ("SavedModel", "Keras predict"))
-        rows.append(compare(f"SavedModel, instead of Keras predict: {figure}", *ours_both, goal=None, **how))
+    for kind, other, goal in INSTEAD:
+        for figure, batch, aim, how in figures(goal, seconds):
+            ours_both = (seconds[batch][f"ours {each}"] for each in (kind, other))
+            rows.append(compare(f"{kind}, instead of {other}: {figure}", *ours_both, goal=aim, **how))
     return rows
 
 

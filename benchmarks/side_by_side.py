@@ -22,7 +22,9 @@ from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
 
 RESULTS = Path("benchmarks/results")
-PEER_PACKAGES = ("segmentation-models-pytorch", "lightning", "torch", "onnxruntime", "openvino", "ray")
+PEER_PACKAGES = (
+    "segmentation-models-pytorch", "lightning", "torch", "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ray",
+)  # fmt: skip
 
 Seconds = npt.NDArray[np.float64]  # [rounds, calls per round]
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ to the last one's end. Each worker is pinned to a core, so that the second bring
 a single worker with two cores uses both.
 
 Rows for 1 and 100 million images are extrapolated from one image: processor seconds and bytes on disk of the local
-engine, the peak_mb of a Ray worker on one core, and the table row, which `predict` holds in memory until the end. 1 GB
+engine, the peak_mb of a Ray worker on one core, and what `predict` holds in memory of a table row until the end. 1 GB
 is 10**9 bytes, 1 MB 2**20. Prints one table and writes benchmarks/results/workers.json.
 """
 
@@ -85,10 +85,13 @@ def watch_prediction(run: str, images: Sequence[Path], *, workers: int | None, c
 
 
 def held_bytes(rows: Sequence[dict[str, Any]]) -> int:
-    """Return the memory of one table row in a dictionary by image id."""
+    """Return the memory that `predict` holds for one table row."""
+    from ham_keras.prediction.rows import Rows
+
     lines = [json.dumps(row) for row in rows]
     tracemalloc.start()
-    held = {row["image_id"]: row for row in map(json.loads, lines)}
+    held = Rows()
+    held.update((row["image_id"], row) for row in map(json.loads, lines))
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return round(size / len(held))

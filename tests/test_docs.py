@@ -98,7 +98,13 @@ OUTPUTS = {
     "docs/how-to/report.md": ["runs/base/reports/elsewhere/report.html", "runs/focal/reports/test-vs-base/report.html"],
     "docs/how-to/download.md": [],
     "docs/how-to/app.md": [],
-    "docs/how-to/serve.md": ["export/base-onnx/1/base.onnx", "export/base-openvino/1/base.bin", "masks"],
+    "docs/how-to/serve.md": [
+        "export/base-onnx/1/base.onnx",
+        "export/base-openvino/1/base.bin",
+        "export/base-openvino-int8/1/base.bin",
+        "export/base-litert-int8/1/base.tflite",
+        "masks",
+    ],
     "docs/how-to/tune.md": ["runs/tune-best/scores/test/summary.json", "runs/shared/best_config.json"],
 }
 SMALL: dict[str, dict[str, Any]] = {
@@ -152,14 +158,14 @@ def checkout(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (programs / "python").chmod(0o755)
     (programs / "activate").touch()
-    (place / ".venv" / ".installed").touch()
+    for stamp in (".base", ".dev"):
+        (place / ".venv" / stamp).touch()
     (place / "data").mkdir()
     (place / "path" / "to").mkdir(parents=True)
     shutil.copytree(phantoms, place / "path" / "to" / "ham10000")
     draw_phantoms(place / "path" / "to" / "other", 4, 8, width_px=96, height_px=64)
     shutil.copytree(place / "path" / "to" / "other" / "images", place / "photos")
     shutil.copytree(phantoms, place / "data" / "phantoms", copy_function=shutil.copyfile)
-    (place / "data" / "phantoms").touch()  # newer than its prerequisites in the Makefile
     return place
 
 

@@ -348,7 +348,7 @@ def test_missing_packages_of_a_format_are_named(trained: Run, tmp_path: Path, mo
 def test_versions_are_counted_and_never_overwritten(
     exported: Path, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def empty(ensemble: Ensemble, part: Path, form: str) -> None:
+    def empty(ensemble: Ensemble, part: Path, form: str, precision: str) -> None:
         save_json(part / "assets.extra" / "metadata.json", describe_export(ensemble, form))
 
     monkeypatch.setattr(export_module, "_write", empty)
@@ -356,7 +356,7 @@ def test_versions_are_counted_and_never_overwritten(
     assert [export(trained.folder, target).name for _ in range(2)] == ["1", "2"]
     assert export(trained.folder, target, version=10).name == "10"
     assert main([str(trained.folder), "--output", str(target)]) == 0
-    assert f"{target}/11: saved_model, serving_default" in capsys.readouterr().out
+    assert f"{target}/11: saved_model, float32, serving_default" in capsys.readouterr().out
     assert main([str(trained.folder), "outline.tta=true", "--output", str(target), "--format", "onnx"]) == 0
     printed = capsys.readouterr().out
     assert "left to the caller: preprocessing, tta, resize bilinearly to the image, threshold" in printed
@@ -366,7 +366,7 @@ def test_versions_are_counted_and_never_overwritten(
 
 
 def test_failed_export_leaves_no_files(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(ensemble: Ensemble, part: Path, form: str) -> None:
+    def broken(ensemble: Ensemble, part: Path, form: str, precision: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export_module, "_write", broken)

@@ -234,10 +234,10 @@ def placeholder_cells(cells: Iterable[str]) -> frozenset[str]:
         if match := NUMBERED.fullmatch(cell):
             numbers.setdefault(match[1].casefold(), {})[cell] = int(match[2])
     for same in numbers.values():
+        known = set(same.values())
         for cell, number in same.items():
-            others = [other for other in same.values() if other != number]
             is_nines = number > 9 and set(str(number)) == {"9"}
-            if (number == 0 and 1 not in others) or (is_nines and 2 * max(others, default=0) < number):
+            if (number == 0 and 1 not in known) or (is_nines and 2 * max(known - {number}, default=0) < number):
                 found.add(cell)
     words = {cell for cell in ids if not any(character.isdigit() for character in cell)}
     if len(words) == 1 and len(ids) > OTHER_IDS:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ham_keras.data.masks import StoredMask
 from ham_keras.data.records import Record
@@ -11,8 +12,8 @@ from ham_keras.data.repair import (
     MIN_MASKS,
     evenly_spaced,
     inverted_by_both_signs,
-    inverted_by_shape,
     map_threads,
+    shape_sign,
 )
 from ham_keras.data.truth import check_alignment, stored_mask_or_none
 from ham_keras.errors import shown
@@ -49,11 +50,27 @@ def mask_warnings(records: Sequence[Record]) -> list[str]:
         for what, found in kinds
         if found
     ]
-    return (
-        lines
-        + _ring_warnings(records)
-        + _inversion_warnings([record for record in records if not record.mask_inverted])
-    )
+    upright = [record for record in records if not record.mask_inverted]
+    samples = evenly_spaced(records, SAMPLE_SIZE), evenly_spaced(upright, SAMPLE_SIZE)
+    sampled = list({record.image_id: record for sample in samples for record in sample}.values())
+    looks = map_threads(_look, sampled)  # the samples mostly overlap, and each mask is read once
+    of = {record.image_id: look for record, look in zip(sampled, looks, strict=True)}
+    return lines + _ring_warnings(samples[0], of) + _inversion_warnings(samples[1], of)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Of a mask as stored: whether it has a ring, and looks inverted by its shape; false if it cannot be read."""
+
+    ring: bool
+    inverted: bool
+
+
+def _look(record: Record) -> Look:
+    stored = stored_mask_or_none(record)
+    if stored is None:
+        return Look(False, False)
+    return Look(stored.ring, bool(shape_sign(stored.lesion)))
 
 
 def _value_kinds(chosen: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
@@ -74,10 +91,8 @@ def _read_values(stored: StoredMask | None) -> tuple[bool, bool]:
     return (False, False) if stored is None else (not stored.lesion.any(), stored.blurred)
 
 
-def _ring_warnings(records: Sequence[Record]) -> list[str]:
-    sample = evenly_spaced(records, SAMPLE_SIZE)
-    rings = map_threads(lambda record: (stored := stored_mask_or_none(record)) is not None and stored.ring, sample)
-    found = [record for record, ring in zip(sample, rings, strict=True) if ring]
+def _ring_warnings(sample: Sequence[Record], looks: Mapping[str, Look]) -> list[str]:
+    found = [record for record in sample if looks[record.image_id].ring]
     if not found:
         return []
     return [
@@ -87,9 +102,8 @@ def _ring_warnings(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _inversion_warnings(records: Sequence[Record]) -> list[str]:
-    sample = evenly_spaced(records, SAMPLE_SIZE)
-    by_shape = [record for record, found in zip(sample, map_threads(inverted_by_shape, sample), strict=True) if found]
+def _inversion_warnings(sample: Sequence[Record], looks: Mapping[str, Look]) -> list[str]:
+    by_shape = [record for record in sample if looks[record.image_id].inverted]
     agrees = map_threads(inverted_by_both_signs, by_shape)
     suspects = [record for record, found in zip(by_shape, agrees, strict=True) if found]
     what = "may be inverted"

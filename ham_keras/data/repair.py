@@ -102,21 +102,17 @@ def read_signs(record: Record) -> Signs:
     """Both signs for the mask of a record, as stored."""
     lesion = stored_or_none(record)
     middle = lesion is not None and leaves_out_the_middle(lesion)
-    return Signs(_shape_sign(lesion), _photograph_sign(record, lesion), middle)
+    return Signs(shape_sign(lesion), _photograph_sign(record, lesion), middle)
 
 
 def inverted_by_both_signs(record: Record) -> bool:
     """Whether both signs call the mask of a record inverted, as stored."""
     lesion = stored_or_none(record)
-    return bool(_shape_sign(lesion) and _photograph_sign(record, lesion))
+    return bool(shape_sign(lesion) and _photograph_sign(record, lesion))
 
 
-def inverted_by_shape(record: Record) -> bool | None:
-    """Whether the shape of the mask of a record, as stored, looks inverted; None if that is undecidable."""
-    return _shape_sign(stored_or_none(record))
-
-
-def _shape_sign(lesion: Lesion | None) -> bool | None:
+def shape_sign(lesion: Lesion | None) -> bool | None:
+    """Whether a mask, as stored, looks inverted by its shape; None if that is undecidable."""
     if lesion is None or lesion.min() == lesion.max():
         return None
     inside, frame_px = strip_frame(lesion)
@@ -212,7 +208,7 @@ def _has_reversed_id(record: Record) -> bool:
 
 
 def _shapes(records: Sequence[Record]) -> list[bool | None]:
-    return map_threads(lambda record: _shape_sign(stored_or_none(record)), records)
+    return map_threads(lambda record: shape_sign(stored_or_none(record)), records)
 
 
 def _known(signs: Iterable[bool | None]) -> list[bool]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ham_keras.files.locks import LOCK, locked
 from ham_keras.files.temporary import part_of, remove_parts
 
 __all__ = [
-    "LOCK", "MovedAside", "creating_folder", "load_csv", "load_json", "locked", "naming",
+    "LOCK", "MovedAside", "creating_folder", "iterate_csv", "load_csv", "load_json", "locked", "naming",
     "part_of", "remove_parts", "replacing", "replacing_folder", "save_bytes", "save_csv", "save_json", "save_text",
 ]  # fmt: skip
 
@@ -126,16 +125,23 @@ def load_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def save_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as a CSV with a header, atomically."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    save_text(path, text.getvalue())
+def save_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows, at least one, with the same keys as a CSV with a header, atomically; one row at a time."""
+    waiting = iter(rows)
+    first = next(waiting)
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(first), lineterminator="\n")
+        writer.writeheader()
+        writer.writerow(first)
+        writer.writerows(waiting)
 
 
 def load_csv(path: Path) -> list[dict[str, str]]:
     """Read the rows of a CSV with a header."""
+    return list(iterate_csv(path))
+
+
+def iterate_csv(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV with a header, one at a time."""
     with open(path, encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
-        return list(csv.DictReader(file))
+        yield from csv.DictReader(file)

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ham_keras.errors import HamError
-from ham_keras.files import load_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
+from ham_keras.files import iterate_csv, load_json, locked, save_bytes, save_csv, save_json, save_text
 from ham_keras.prediction.measurements import measure_mask
 from ham_keras.prediction.pictures import draw_overlay, encode
 from ham_keras.prediction.postprocessing import grey_levels
+from ham_keras.prediction.rows import Row, Rows
 from ham_keras.trust.columns import trust_columns
 
 if TYPE_CHECKING:
     from ham_keras.prediction.predictor import Prediction
 
 BESIDE_MASKS = {"overlays": ".jpg", "probabilities": ".png"}  # subfolders and their file suffixes
-Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PredictionFolder:
 
     folder: Path
     probability_bits: int | None = None
-    rows: dict[str, Row] = dataclasses.field(default_factory=dict)
+    rows: Rows = dataclasses.field(default_factory=Rows)
     begun: set[str] = dataclasses.field(default_factory=set)
     kept: set[str] = dataclasses.field(default_factory=set)
     ids: dict[Path, str] = dataclasses.field(default_factory=dict)
@@ -155,9 +155,10 @@ class PredictionFolder:
             HamError: another process uses the folder, or its table is damaged.
         """
         with locked(self.folder, instead="choose another -o"):
+            self.rows.folder = self.folder
             try:
                 if self.table.exists():
-                    self.rows.update({row["image_id"]: row for row in load_csv(self.table)})
+                    self.rows.update((row["image_id"], row) for row in iterate_csv(self.table))
                 if self.journal.exists():
                     self._read_journal()
             except (ValueError, KeyError) as error:
@@ -170,13 +171,14 @@ class PredictionFolder:
             self.journal.unlink(missing_ok=True)
 
     def _read_journal(self) -> None:
-        *lines, _ = self.journal.read_text(encoding="utf-8").split("\n")  # the last line may be incomplete
-        for line in map(json.loads, lines):
-            if "begun" in line:
-                self.begun.update(line["begun"])
-                self.kept.update(line.get("kept", ()))
-            else:
-                self.rows[line["image_id"]] = line
+        with open(self.journal, encoding="utf-8", newline="\n") as file:
+            whole = (text for text in file if text.endswith("\n"))  # the last line may be incomplete
+            for line in map(json.loads, whole):
+                if "begun" in line:
+                    self.begun.update(line["begun"])
+                    self.kept.update(line.get("kept", ()))
+                else:
+                    self.rows[line["image_id"]] = line
 
     def check_settings(self, made_with: Mapping[str, Any], paths: Sequence[Path], *, overwrite: bool) -> bool:
         """Whether the rows were made with these settings. If not, all of them must be predicted again.
@@ -238,6 +240,6 @@ class PredictionFolder:
 
     def _save_table(self) -> None:
         if self.rows:
-            save_csv(self.table, [self.rows[image_id] for image_id in sorted(self.rows)])
+            save_csv(self.table, (self.rows[image_id] for image_id in sorted(self.rows)))
         else:
             self.table.unlink(missing_ok=True)

@@ -66,7 +66,8 @@ def find_inputs(inputs: Sequence[Path | str], output: PredictionFolder) -> Input
         links = {path: None for path in everything if is_broken_link(path)}
         files = [path for path in everything if path not in links]
         images = [path for path in files if not _is_other_kind(path, given) and not output.is_output(path)]
-        others = [path for path in files if is_unread(path) and path not in images]
+        read = set(images)
+        others = [path for path in files if path not in read and is_unread(path)]
         if not images:
             line = f"{given}: no image found; expected files, folders or globs of {', '.join(sorted(SUFFIXES))}"
             skipped = [describe_unread(others)] if others else []

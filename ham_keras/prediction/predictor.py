@@ -75,6 +75,8 @@ class Prediction:
     @property
     def network_probability(self) -> np.ndarray:
         """Probabilities at the network's size, float32 [h, w, 1]."""
+        if len(self.shares) == 1:  # its size is the network's
+            return self.shares[0]
         return resize_to_image(self.shares, *self.network_size)[..., None]
 
 
@@ -98,6 +100,7 @@ class Predictor:
         self.outline = outline
         encoder = None if observe is None else with_encoding(members[0][0])
         self._branches = build_branches(members, encoder)
+        self._steps = [_compile_steps(branch) for branch in self._branches]
         self._run = _compile(self._branches, observe, tta=outline.tta)
 
     def predict(self, image: np.ndarray) -> Prediction:
@@ -160,13 +163,18 @@ class Predictor:
         ]
 
     def _preprocess(self, image: np.ndarray) -> list[np.ndarray]:
-        return [branch.steps(image).numpy() for branch in self._branches]
+        return [steps(image).numpy() for steps in self._steps]
 
     def _postprocess(self, image: np.ndarray, answer: Answer) -> Prediction:
         probability = resize_to_image(answer.shares, *image.shape[:2])
         mask = postprocess(probability, self.outline)
         size = common_size(self._branches)
         return Prediction(image, answer.shares, size, probability, mask, answer.observed)
+
+
+def _compile_steps(branch: Branch) -> Callable[[np.ndarray], tf.Tensor]:
+    """Return the preprocessing of one image as a graph: its threads then wait less for each other in Python."""
+    return tf.function(branch.steps, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
 
 
 def _compile(branches: Sequence[Branch], observe: Observe | None, *, tta: bool) -> Callable[..., Any]:

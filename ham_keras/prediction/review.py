@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from ham_keras.errors import HamError, warn
 from ham_keras.files import save_bytes, save_csv
 from ham_keras.prediction.ensemble import Ensemble
-from ham_keras.prediction.folder import PredictionFolder, Row
+from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.pictures import encode
+from ham_keras.prediction.rows import Row
 from ham_keras.settings import Outline
 from ham_keras.trust.columns import COLUMNS
 

@@ -1,10 +1,11 @@
-"""Write an exported network: as a SavedModel, for ONNX Runtime or for OpenVINO."""
+"""Write an exported network: as a SavedModel, for ONNX Runtime, for OpenVINO or for LiteRT."""
 
 from __future__ import annotations
 
 import errno
-import importlib
+import importlib.util
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,10 @@ import keras
 import tensorflow as tf
 
 from ham_keras.errors import HamError
-from ham_keras.prediction.branches import build_branches, common_size
+from ham_keras.prediction.branches import Branch, build_branches, common_size
+from ham_keras.serving.int8 import quantize_openvino
+from ham_keras.serving.litert import write_flatbuffer
+from ham_keras.serving.representative import Images
 from ham_keras.serving.signatures import build_signatures
 from ham_keras.serving.warmup import save_warmup_requests
 from ham_keras.settings import Data, Outline
@@ -24,7 +28,7 @@ from ham_keras.trust.file import Trust
 LARGEST_BYTES = 2**31 - 2**26  # of the weights in a SavedModel: protocol buffers hold 2 GiB, the rest is for the graph
 
 Members = Sequence[tuple[keras.Model, Data]]
-Writer = Callable[[Members, Outline, Path, str, Trust | None], None]
+Writer = Callable[..., None]  # as `write_saved_model`
 
 
 def write_saved_model(members: Members, outline: Outline, folder: Path, name: str, trust: Trust | None = None) -> None:
@@ -57,43 +61,94 @@ def write_onnx(members: Members, outline: Outline, folder: Path, name: str, trus
     Raises:
         HamError: tf2onnx is not installed, or the networks' preprocessing differs.
     """
-    _require("tf2onnx", "onnx", "onnx tf2onnx")
+    require_packages("onnx", "float32")
     _keras_export(members, folder / f"{name}.onnx", "onnx")
 
 
-def write_openvino(members: Members, outline: Outline, folder: Path, name: str, trust: Trust | None = None) -> None:
+def write_openvino(
+    members: Members,
+    outline: Outline,
+    folder: Path,
+    name: str,
+    trust: Trust | None = None,
+    *,
+    images: Images | None = None,
+) -> None:
     """Write `<name>.xml` and `<name>.bin`, OpenVINO's IR, with Keras' export: the network alone, as `write_onnx`.
 
+    Args:
+        images: quantises the network to int8, calibrated on these, uint8 RGB [N, h, w, 3] at the network's size.
+
     Raises:
-        HamError: openvino is not installed, or the networks' preprocessing differs.
+        HamError: openvino or nncf is not installed, or the networks' preprocessing differs.
     """
-    _require("openvino", "openvino", "openvino")
-    _keras_export(members, folder / f"{name}.xml", "openvino")
+    require_packages("openvino", "int8" if images is not None else "float32")
+    if images is None:
+        _keras_export(members, folder / f"{name}.xml", "openvino")
+        return
+    with tempfile.TemporaryDirectory() as part:
+        whole = Path(part) / f"{name}.xml"
+        _keras_export(members, whole, "openvino")
+        quantize_openvino(whole, folder / f"{name}.xml", images)
+
+
+def write_litert(
+    members: Members,
+    outline: Outline,
+    folder: Path,
+    name: str,
+    trust: Trust | None = None,
+    *,
+    precision: str = "float32",
+    images: Images | None = None,
+) -> None:
+    """Write `<name>.tflite`: the network alone, for one image at a time; see `litert.write_flatbuffer`.
+
+    Raises:
+        HamError: the networks' preprocessing differs.
+    """
+    write_flatbuffer(folder / f"{name}.tflite", _only_branch(members, "litert"), precision, images)
 
 
 WRITERS: dict[str, Writer] = {
     "saved_model": write_saved_model,
     "onnx": write_onnx,
     "openvino": write_openvino,
+    "litert": write_litert,
 }
 
 
-def _require(module: str, form: str, packages: str) -> None:
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        raise HamError(f"--format {form}: {module} is not installed; pip install {packages}") from None
+def require_packages(form: str, precision: str) -> None:
+    """Check that the packages of a format are installed.
+
+    Raises:
+        HamError: one is not.
+    """
+    needed = {"onnx": ("tf2onnx", "onnx tf2onnx"), "openvino": ("openvino", "openvino")}
+    pairs = [(f"--format {form}", *needed[form])] if form in needed else []
+    if (form, precision) == ("openvino", "int8"):
+        pairs.append((f"--precision {precision}", "nncf", "nncf"))
+    for option, module, packages in pairs:
+        try:
+            importlib.util.find_spec(module) or importlib.import_module(module)
+        except ImportError:
+            raise HamError(f"{option}: {module} is not installed; pip install {packages}") from None
 
 
-def _keras_export(members: Members, path: Path, form: str) -> None:
+def _only_branch(members: Members, form: str) -> Branch:
     branches = build_branches(members)
     if len(branches) > 1:
         raise HamError(
             f"--format {form}: the runs' preprocessing differs, e.g. in data.image_size, so that no image fits all "
             f"networks; only saved_model supports that"
         )
+    return branches[0]
+
+
+def _keras_export(members: Members, path: Path, form: str) -> None:
+    size = _only_branch(members, form).size
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = keras.InputSpec(shape=(None, *branches[0].size, 3), dtype="float32", name="images")
+    images = keras.InputSpec(shape=(None, *size, 3), dtype="float32", name="images")
     options: dict[str, Any] = {"format": form, "input_signature": [images], "verbose": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras accesses np.object, for tf2onnx

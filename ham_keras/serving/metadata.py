@@ -31,8 +31,12 @@ LICENCE = (
 )
 
 
-def describe_export(ensemble: Ensemble, form: str = "saved_model") -> dict[str, Any]:
+def describe_export(
+    ensemble: Ensemble, form: str = "saved_model", precision: str = "float32", calibration: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the content of metadata.json: inputs and outputs, how the networks were trained, and their scores.
+
+    `scores` are those of the run in float32. `calibration` says what an int8 network was calibrated on.
 
     Absolute paths are shortened to their last part, since exports are passed on.
 
@@ -52,13 +56,14 @@ def describe_export(ensemble: Ensemble, form: str = "saved_model") -> dict[str, 
         "format": form,
         "signatures": _signatures(outline, size, alike, trust is not None)
         if form == "saved_model"
-        else _network_signature(outline, size),
+        else _network_signature(outline, size, form, precision),
         "trust": _describe_trust(trust, form),
         "preprocessing": members[0]["preprocessing"] if alike else None,
         "outline": outline.model_dump(),
         "threshold": outline.threshold,
-        "precision": "float32",
-        "exported": describe_environment("CPU", "float32"),
+        "precision": precision,
+        "calibration": calibration,
+        "exported": describe_environment("CPU", precision),
         "scores": _test_scores(ensemble.home),
     }
     content = {**members[0], **described} if len(members) == 1 else {**described, "members": members}
@@ -115,17 +120,18 @@ def _signatures(outline: Outline, size: list[int], alike: bool, trusted: bool) -
     return signatures
 
 
-def _network_signature(outline: Outline, size: list[int]) -> dict[str, Any]:
+def _network_signature(outline: Outline, size: list[int], form: str, precision: str) -> dict[str, Any]:
     """The only signature of formats that contain just the network."""
-    output = {**PROBABILITY, "shape": ["N", *size, 1], "name": "the first output"}
+    count = 1 if form == "litert" or precision == "int8" else "N"
+    output = {**PROBABILITY, "shape": [count, *size, 1]}
+    name, inputs = "network", {"images": {**_network_input(size), "shape": [count, *size, 3]}}
+    if form == "litert":
+        name, inputs = "serving_default", {"image": {**inputs["images"], "dtype": "uint8"}}
+    else:
+        output["name"] = "the first output"
     mirrors = ["tta"] if outline.tta else []
-    return {
-        "network": {
-            "inputs": {"images": _network_input(size)},
-            "outputs": {"probability": output},
-            "left_to_the_caller": ["preprocessing", *mirrors, *_postprocessing_steps(outline)],
-        }
-    }
+    left = ["preprocessing", *mirrors, *_postprocessing_steps(outline)]
+    return {name: {"inputs": inputs, "outputs": {"probability": output}, "left_to_the_caller": left}}
 
 
 def _network_input(size: list[int]) -> dict[str, Any]:

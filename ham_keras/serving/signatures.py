@@ -49,14 +49,16 @@ def build_signatures(
     return signatures
 
 
-def freeze(branch: Branch, *, tta: bool) -> Network:
+def freeze(branch: Branch, *, tta: bool, batch: int | None = None) -> Network:
     """Turn the weights into constants, so that BatchNormalization is folded into the convolutions.
+
+    With `batch`, the function takes this number of images N only.
 
     Returns a function from float32 RGB [N, h, w, 3], 0..255, at the branch's size to its share of the probabilities,
     float32 [N, h, w, 1], with `tta` the mean over mirror images; and to the encodings, if it has an encoder.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *branch.size, 3], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([batch, *branch.size, 3], tf.float32)])
     def traced(images: tf.Tensor) -> list[tf.Tensor]:
         return [output for output in branch.share_and_encoding(images, tta=tta) if output is not None]
 
