@@ -20,6 +20,7 @@ from ham_keras.data.splits import load_split, select
 from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.runs import with_data_root
+from ham_keras.runs.named import check_is_run
 from ham_keras.scores.quality import format_quality
 
 
@@ -38,6 +39,7 @@ def calibrate(folder: Path | str, *, data_root: Path | str | None = None, visibl
     """
     ensemble = load_ensemble(folder)
     assert ensemble.trust is not None
+    check_is_run(ensemble.trust.parent, "calibrate")
     table = ensemble.trust.with_name("trust.csv")
     # Imports TensorFlow.
     from ham_keras.experiments.calibration import calibrate_folds, calibrate_run, recalibrate

@@ -10,6 +10,7 @@ from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import load_run
+from ham_keras.runs.named import check_is_run
 from ham_keras.scores.bootstrap import interval_over, show_interval
 from ham_keras.scores.pairing import read_scores
 
@@ -23,6 +24,7 @@ def row_of_run(folder: Path | str, split: str | None = None) -> Row:
         HamError: the folder is not a run, or the run is not finished.
     """
     run, config = load_run(folder)
+    check_is_run(run.folder, "a row of results")
     if not run.finished:
         raise HamError(f"{folder}: not finished yet; finish training first")
     environment, summary = load_json(run.environment), load_json(run.summary("test"))
