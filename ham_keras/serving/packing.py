@@ -69,7 +69,7 @@ def _config(member: Member) -> Any:
     """The run's config without its folders, which are of no use to others."""
     config = member.config
     data = config.data.model_copy(update={"root": None, "split_file": None})
-    excluded = {"schema_": True, "run": True, "data": {"cache_dir"}}
+    excluded: Any = {"schema_": True, "run": True, "data": {"cache_dir"}}
     return without_paths(config.model_copy(update={"data": data}).model_dump(by_alias=True, exclude=excluded))
 
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from ham_keras.data.phantoms import photograph
-from ham_keras.data.phantoms.artefacts import add_hairs
+from ham_keras.data.phantoms.hairs import add_hairs
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.preprocessing.hairs import fill, find_hairs, inpaint_hairs
 
