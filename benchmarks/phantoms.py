@@ -3,11 +3,11 @@
     python benchmarks/phantoms.py path/to/ham10000 [--split-file split.json] [--images 600]
 
 Measures as many phantoms as images, all at 256x192 pixels: colours of skin and lesion in CIELAB, contrast, which share
-of it is reached at the outline and 9 to 12 pixels inside it, size, place and shape, and the deviation in four octaves of
-detail. Gradient-boosted trees learn from these measures to tell phantoms from images; their area under the ROC curve,
-out of fold, is 0.5 if they cannot. Prints for each measure the quantiles of both, and its own area under the curve;
-writes only these aggregate numbers to benchmarks/results/phantoms.json. With --split-file, the images are those of its
-train and val sides.
+of it is reached at the outline and 9 to 12 pixels inside it, size, place and shape, and the deviation in four octaves
+of detail. Gradient-boosted trees learn from these to tell phantoms from images; their area under the ROC curve, out of
+fold, is 0.5 if they cannot. Prints for each measure the quantiles of both, and its own area under the curve; writes
+only these aggregate numbers to benchmarks/results/phantoms.json. With --split-file, the images are those of its train
+and val sides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ham_keras.data.records import find_records
 from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import load_split
 from ham_keras.data.truth import read_truth
-from ham_keras.environment import describe_environment
+from ham_keras.environment import describe_environment, without_paths
 from ham_keras.files import save_json
 
 SIZE = (256, 192)  # width, height
@@ -186,7 +186,8 @@ def main() -> None:
         both = "  ".join("".join(f"{value:9.3g}" for value in row[key]) for key in ("images", "phantoms"))
         print(f"{name:22}{row['auc']:6.3f}  {both}")
     print(f"phantoms version {VERSION}: area under the curve {result['auc']:.3f} on {len(order)} images and phantoms")
-    save_json(args.output, result | {"measures": table, "environment": describe_environment("CPU", "float32")})
+    environment = without_paths(describe_environment("CPU", "float32"))
+    save_json(args.output, result | {"measures": table, "environment": environment})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ham_keras.data.phantoms.tiles import REFERENCE_WIDTH_PX, Plane, Size
 INKS = ((70, 60, 150), (90, 50, 130), (60, 80, 170), (40, 40, 60))
 STICKERS = ((250, 200, 40), (40, 160, 90), (60, 110, 210), (230, 120, 150), (250, 250, 250))
 UNEVENNESS = (0.018, 0.024, 0.036)  # of the light in red, green and blue
-SHARPNESS = (0.7, 3.2)  # reference pixels of blur
+SHARPNESS = (0.5, 2.4)  # reference pixels of blur
 
 
 def draw_light(rng: np.random.Generator, size: Size) -> Plane:

@@ -113,7 +113,7 @@ def draw_lesion(lesion: Lesion, size: Size, zoom: float, turn: float, shift: Aff
     core = sigmoid((amounts["core"] + 0.22 * mixed - depth) / amounts["core_edge"])
     radial = 1 + amounts["centre"] * (0.6 - np.minimum(depth, 1.2))
     body = presence * (amounts["halo"] + (1 - amounts["halo"]) * core)
-    body *= np.clip(radial * (1 + amounts["patchiness"] * (mixed + 0.12 * grain)), 0.3, 2.2)
+    body *= np.clip(radial * (1 + amounts["patchiness"] * (mixed + 0.22 * grain)), 0.3, 2.2)
     inside = presence * ramp(1.15 - depth, 0.0, 0.5)
     cells = whole(tiles["cells"], CELL_PX / amounts["cell_px"])
     low, high = PATTERNS[lesion.pattern]
