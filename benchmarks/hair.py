@@ -24,7 +24,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from ham_keras.data.dark_hairs import find_hairs
-from ham_keras.data.phantoms import artefacts as phantom_artefacts
+from ham_keras.data.phantoms import hairs as phantom_hairs
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
@@ -49,7 +49,7 @@ def measure_phantoms(seed: int, count: int) -> dict[str, np.ndarray]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured, every = zip(*pool.map(one, range(count)), strict=True)
         # The light hairs are drawn last, so the dark ones are the same without them.
-        with mock.patch.object(phantom_artefacts, "HAIRS", phantom_artefacts.HAIRS[:-1]):
+        with mock.patch.object(phantom_hairs, "HAIRS", phantom_hairs.HAIRS[:-1]):
             dark_fraction = list(pool.map(dark, range(count)))
     return {"measured": np.array(measured), "all": np.array(every), "dark": np.array(dark_fraction)}
 

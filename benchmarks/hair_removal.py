@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from ham_keras.data.phantoms import photograph
-from ham_keras.data.phantoms.artefacts import add_hairs
+from ham_keras.data.phantoms.hairs import add_hairs
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json

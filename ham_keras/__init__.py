@@ -1,7 +1,7 @@
 """Lesion segmentation in dermoscopy photographs: train, score, predict, diagnose and serve.
 
-`load` opens a trained run; `train`, `evaluate`, `predict`, `diagnose`, `export` and `report` run the commands of the
-same names.
+`load` opens a trained run or a model by its name, `models` lists these; `train`, `evaluate`, `predict`, `diagnose`,
+`export`, `pack` and `report` run the commands of the same names.
 Heavy dependencies are imported when one of them is called.
 """
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ham_keras.diagnose import diagnose as diagnose
     from ham_keras.evaluate import evaluate as evaluate
     from ham_keras.export import export as export
+    from ham_keras.models import models as models
+    from ham_keras.pack import pack as pack
     from ham_keras.predict import predict as predict
     from ham_keras.prediction.ensemble import Folders
     from ham_keras.prediction.trained_run import TrainedEnsemble, TrainedRun
@@ -34,19 +36,23 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["HamError", "__version__", "diagnose", "evaluate", "export", "load", "predict", "report", "train"]
+__all__ = [
+    "HamError", "__version__", "diagnose", "evaluate", "export", "load", "models", "pack", "predict", "report", "train",
+]  # fmt: skip
 
-COMMANDS = {"train", "evaluate", "predict", "diagnose", "export", "report"}
+# Modules that are also callable, as the function of the same name in them.
+CALLABLE = {"train", "evaluate", "predict", "diagnose", "export", "models", "pack", "report"}
 
 
 def load(run: Folders) -> TrainedRun | TrainedEnsemble:
     """Load a trained run to segment images, or several, whose probabilities are averaged.
 
-    A cross-validation counts as its folds. A single run also has its `config` and `model`. A diagnosis run, a
-    `TrainedDiagnosis`, also diagnoses.
+    A run is a folder or the name of a model, see `models`. A cross-validation counts as its folds. A single run also
+    has its `config` and `model`. A diagnosis run, a `TrainedDiagnosis`, also diagnoses.
 
     >>> run = ham_keras.load("runs/base")
     >>> run.segment("photo.jpg").mask
+    >>> ham_keras.load("phantom").segment("photo.jpg").mask
     >>> ham_keras.load(["runs/base", "runs/other"]).segment("photo.jpg").mask
     >>> ham_keras.load("runs/diagnosis").diagnose("photo.jpg").probabilities
 
@@ -64,8 +70,8 @@ def load(run: Folders) -> TrainedRun | TrainedEnsemble:
     return load_trained(run)
 
 
-class _Command(ModuleType):
-    """A command's module that is also callable as the command's function, e.g. `ham_keras.train`."""
+class _Callable(ModuleType):
+    """A module that is also callable as its function of the same name, e.g. `ham_keras.train`."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._function(*args, **options)
@@ -82,11 +88,11 @@ class _Command(ModuleType):
 
 
 class _Package(ModuleType):
-    """Makes a command's module callable when Python binds it to the package, in any order of imports."""
+    """Makes the modules of `CALLABLE` callable when Python binds it to the package, in any order of imports."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in COMMANDS and isinstance(value, ModuleType):
-            value.__class__ = _Command
+        if name in CALLABLE and isinstance(value, ModuleType):
+            value.__class__ = _Callable
         super().__setattr__(name, value)
 
 
@@ -94,7 +100,7 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
-    if name in COMMANDS:
+    if name in CALLABLE:
         return importlib.import_module(f"{__name__}.{name}")
     if name == "__version__":
         from importlib import metadata

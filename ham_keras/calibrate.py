@@ -21,6 +21,7 @@ from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError, program, run_command, warn
 from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.runs import with_data_root
+from ham_keras.runs.named import check_is_run
 from ham_keras.scores.quality import format_quality
 
 
@@ -48,6 +49,7 @@ def calibrate(
     ensemble = load_ensemble(folder)
     fold_table = None if folds is None else _fold_table(Path(folds), ensemble)
     assert ensemble.trust is not None
+    check_is_run(ensemble.trust.parent, "calibrate")
     table = ensemble.trust.with_name("trust.csv")
     # Imports TensorFlow.
     from ham_keras.experiments.calibration import calibrate_own, calibrate_run, recalibrate, unseen_sides

@@ -3,6 +3,7 @@
 python -m ham_keras.evaluate runs/base --split val
 python -m ham_keras.evaluate runs/base --data PH2
 python -m ham_keras.evaluate runs/base outline.tta=true outline.fill_holes=true --name tta
+python -m ham_keras.evaluate phantom --data PH2    # a model by its name: writes evaluations/phantom
 python -m ham_keras.evaluate runs/base runs/other --output ensembles/two    # the mean of their probabilities
 """
 
@@ -20,8 +21,10 @@ from ham_keras.prediction.arguments import add_runs_argument, split_overrides
 from ham_keras.prediction.ensemble import Ensemble, Folders, is_run_folder, load_ensemble
 from ham_keras.prediction.scored_images import MASK_KEYS, choose_images
 from ham_keras.runs import Run, check_overrides
+from ham_keras.runs.named import is_named
 from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
+EVALUATIONS = Path("evaluations")  # of named models, whose folders are not written to
 SETTABLE = ("outline", "score", "data.root", *(f"data.{key}" for key in MASK_KEYS))
 
 
@@ -38,8 +41,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a run, or the mean of several, in float32 and write scores/<name>/per_image.csv and summary.json.
 
-    `folder` is a run, whose folder takes the scores; a cross-validation, whose folds are averaged, with the scores in
-    its folder's ensemble/; or several of these, with the scores in `output`.
+    `folder` is a run, whose folder takes the scores; a named model, with the scores in evaluations/<name>; a
+    cross-validation, whose folds are averaged, with the scores in its folder's ensemble/; or several of these, with the
+    scores in `output`.
 
     Scores the images of `split`, by default "test", of the first folder; no other run may have been trained on them.
     With `data_root`, scores the images in that folder: those of `split`, or all if it is None. `name` defaults to
@@ -61,6 +65,9 @@ def evaluate(
         raise HamError(f"split: expected one of {', '.join(NAMES)}, got {split!r}")
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise HamError(f"--name {name}: expected a name without slashes and without a leading dot")
+    without_split = next((each for each in ensemble.members if is_named(each.run.folder)), None)
+    if without_split is not None and (data_root is None or split is not None):
+        raise HamError(f"{without_split.name}: a model, without a split of its own; give --data ROOT and no --split")
     root = Path(data_root or str(config.data.root)).resolve()
     records = choose_images(ensemble, root, split, own_data=data_root is None)
     split = split or ("test" if data_root is None else None)
@@ -82,10 +89,12 @@ def evaluate(
 def _home(ensemble: Ensemble, output: Path | str | None) -> Run:
     """The folder that the scores are written to."""
     if output is None:
+        if ensemble.home is not None and is_named(ensemble.home.folder):
+            return Run(EVALUATIONS / ensemble.name)
         if ensemble.home is None:
             raise HamError(f"--output DIR: missing; it takes the scores of the {len(ensemble.members)} runs")
         return ensemble.home
-    if len(ensemble.members) == 1:
+    if ensemble.home is not None and len(ensemble.members) == 1 and not is_named(ensemble.home.folder):
         raise HamError(f"--output {output}: only for several runs; the scores of one are written to its folder")
     if is_run_folder(output):
         raise HamError(f"--output {output}: is a run; choose another folder for the scores of several")

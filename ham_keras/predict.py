@@ -1,6 +1,7 @@
 """Segment lesions in image files: write a mask, an overlay and measurements for each.
 
 python -m ham_keras.predict runs/base photos/ -o predictions
+python -m ham_keras.predict phantom photos/ -o predictions    # a model by its name; --list shows them
 python -m ham_keras.predict runs/base a.jpg 'clinic/**/*.tif' -o predictions --tta --keep largest --fill-holes
 python -m ham_keras.predict runs/base photos/ -o predictions --review-first --margin    # after calibrate
 python -m ham_keras.predict runs/base runs/other photos/ -o predictions    # the mean of their probabilities

@@ -20,6 +20,7 @@ from ham_keras.prediction.arguments import split_overrides
 from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.prediction.scored_images import MASK_KEYS, choose_images
 from ham_keras.runs import Run, check_overrides
+from ham_keras.runs.named import check_is_run
 
 SETTABLE = ("outline", "score", "data.root", *(f"data.{key}" for key in MASK_KEYS))
 NONE = "none"
@@ -73,6 +74,8 @@ def robustness(
     if name is not None and (Path(name).name != name or name.startswith(".") or name == "conditions"):
         raise HamError(f"--name {name}: expected a name without slashes and without a leading dot")
     ensemble = load_ensemble(folder, check_overrides(overrides, SETTABLE))
+    for member in ensemble.members:
+        check_is_run(member.run.folder, "robustness")
     assert ensemble.home is not None
     root = Path(data_root or str(ensemble.config.data.root)).resolve()
     records = choose_images(ensemble, root, split, own_data=data_root is None)

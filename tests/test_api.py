@@ -15,7 +15,7 @@ import pytest
 import ham_keras
 from ham_keras.errors import HamError
 
-FUNCTIONS = ("train", "evaluate", "predict", "diagnose", "export", "report")
+FUNCTIONS = ("train", "evaluate", "predict", "diagnose", "export", "models", "pack", "report")
 
 
 def run_code(code: str) -> str:

@@ -6,8 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from benchmarking import run_benchmark
+from benchmarking import load, run_benchmark
+
+from ham_keras.files import load_json
 
 pytestmark = pytest.mark.benchmark
 
@@ -50,3 +53,31 @@ def test_startup(tmp_path: Path) -> None:
     imported = set(rows[-1]["imported"])
     assert {"tensorflow", "keras", "pydantic"} <= imported
     assert not {"albumentations", "ray", "gradio", "keras_tuner"} & imported
+
+
+def test_phantoms_are_measured_and_told_apart(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = load("phantoms")
+    output = tmp_path / "phantoms.json"
+    monkeypatch.setattr("sys.argv", ["phantoms.py", str(phantoms), "--images", "20", "--output", str(output)])
+    benchmark.main()
+    found = load_json(output)
+    assert found["images"] == 20 and 0 <= found["auc"] <= 1
+    assert all(0.5 <= row["auc"] <= 1 and len(row["phantoms"]) == 3 for row in found["measures"].values())
+
+
+def test_measures_of_a_drawn_disc() -> None:
+    """A dark disc of radius 40 in the middle of pale skin: no texture, all of the contrast at the edge."""
+    benchmark = load("phantoms")
+    y, x = np.ogrid[:192, :256]
+    disc = (x - 127.5) ** 2 + (y - 95.5) ** 2 <= 40**2
+    image = np.where(disc[..., None], np.uint8(60), np.uint8(200)).repeat(3, axis=2)
+    found = benchmark.measure(image, disc)
+    assert found["area"] == pytest.approx(np.pi * 40**2 / (192 * 256), rel=0.01)
+    assert found["contrast_L"] == pytest.approx(found["edge_3"] * -1, rel=1e-4)
+    assert found["off_centre"] < 0.005 and found["elongation"] == pytest.approx(1, abs=0.01)
+    assert found["solidity"] > 0.97 and found["at_border"] == found["dark_lines"] == 0
+    assert found["contrast_at_outline"] == pytest.approx(0, abs=1e-5)
+    assert found["contrast_inside"] == pytest.approx(1, abs=1e-5)
+    rows = np.random.default_rng(0).normal(0, 1, (200, 3))
+    assert 0.3 < benchmark.separate(rows[:100], rows[100:]) < 0.7
+    assert benchmark.separate(rows[:100], rows[100:] + 9) == 1

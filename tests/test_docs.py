@@ -34,6 +34,7 @@ ORDER = [
     "robustness",
     "diagnose",
     "ensembles",
+    "models",
     "predict-on-ray",
     "report",
     "app",
@@ -83,6 +84,7 @@ OUTPUTS = {
         "export/two/1/saved_model.pb",
         "export/folds/1/saved_model.pb",
     ],
+    "docs/how-to/models.md": ["by-name/predictions.csv", "models/clinic/README.md", "export/clinic/1/saved_model.pb"],
     "docs/how-to/trust.md": [
         "runs/base/trust.json",
         "sorted/review.jpg",

@@ -18,6 +18,7 @@ from ham_keras.files import load_csv, load_json
 
 ROOT = Path.cwd()
 SOURCES = ("ham_keras", "configs", "setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+MODEL = "ham_keras/shipped/named/scores/test/summary.json"
 TINY = (
     "train.epochs=1", "train.batch_size=4", "train.schedule.warmup_epochs=0", "train.precision=float32",
     "data.image_size=32", "score.bootstrap_resamples=100",
@@ -35,6 +36,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, place / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, place / "source")
+    (place / "source" / MODEL).parent.mkdir(parents=True)
+    (place / "source" / MODEL).write_text("{}")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     built = ["wheel", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", str(place), "./source"]
     subprocess.run([*pip, *built], check=True, cwd=place, capture_output=True)
@@ -66,7 +69,8 @@ def test_wheel_contains_all_package_files(site: Path) -> None:
         return {str(path) for path in found if "__pycache__" not in path.parts}
 
     configs = {f"configs/{name}" for name in files(ROOT / "configs")}
-    assert files(site / "ham_keras") == files(ROOT / "ham_keras") | configs
+    model = MODEL.removeprefix("ham_keras/")  # stands for one that ships
+    assert files(site / "ham_keras") == files(ROOT / "ham_keras") | configs | {model}
     assert "py.typed" in files(site / "ham_keras")
 
 
@@ -85,6 +89,11 @@ def test_sample_is_trained_predicted_and_reported(site: Path, run: Any) -> None:
     mask = np.asarray(Image.open(run.folder / "predictions" / f"{rows[0]['image_id']}_segmentation.png"))
     code = f"import ham_keras; print(ham_keras.load('runs/sample').segment({rows[0]['image']!r}).mask.sum())"
     assert int(run(sys.executable, "-c", code)) == (mask == 255).sum()
+    run("ham-keras", "pack", "runs/sample", "-o", "models/own", "--licence", "CC0")
+    code = code.replace("runs/sample", "own").replace(
+        "import ", "import os; os.environ['HAM_KERAS_MODELS'] = 'models'; import "
+    )
+    assert abs(int(run(sys.executable, "-c", code)) - (mask == 255).sum()) < 0.05 * mask.size
     page = left / "reports" / "test" / "report.html"
     page.unlink()
     run("ham-keras", "report", "runs/sample")
@@ -95,7 +104,7 @@ def test_shipped_configs_are_found_by_name(run: Any) -> None:
     assert "hyperband" in run("ham-keras", "tune", "tune", "--dry-run").lower()
     assert run("ham-keras", "train", "nosuch", status=2) == (
         "error: nosuch: no such config file; expected a file, or a shipped config's name: base, diagnosis, "
-        "diagnosis-sample, full, mfsnet, sample, tune\n"
+        "diagnosis-sample, full, mfsnet, phantom, sample, tune\n"
     )
     shutil.copy(ROOT / "configs" / "sample.json", run.folder / "base")
     assert '"resnet18"' in run("ham-keras", "config", "base")

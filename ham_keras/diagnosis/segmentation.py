@@ -16,6 +16,7 @@ from ham_keras.diagnosis.config import OWN_ENCODER, DiagnosisConfig, Features
 from ham_keras.diagnosis.crops import Mask, ReadMask
 from ham_keras.errors import SettingError
 from ham_keras.runs import Run, load_run
+from ham_keras.runs.named import check_is_run, find_run
 from ham_keras.trust.file import file_digest
 
 
@@ -34,7 +35,8 @@ def find_segmentation(config: DiagnosisConfig) -> SegmentationRun:
     Raises:
         HamError: no such folder, or it has no weights yet.
     """
-    folder = Path(config.segmentation).expanduser()
+    folder = find_run(config.segmentation)
+    check_is_run(folder, "diagnose")
     crossval = CrossvalFolder(folder)
     is_crossval = crossval.config.exists()
     if not (is_crossval or Run(folder).config.exists()):

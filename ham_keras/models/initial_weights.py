@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ham_keras.errors import HamError, SettingError
 from ham_keras.runs import AnyConfig, Run, load_run
+from ham_keras.runs.named import find_run
 from ham_keras.settings import Model
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def with_initial_weights(config: AnyConfig, *, overwrite: bool = False) -> AnyCo
     """
     if config.model.initial_weights is None:
         return config
-    source = Path(config.model.initial_weights).expanduser().resolve()
+    source = find_run(config.model.initial_weights).resolve()
     run = Run(Path(config.run.dir) / str(config.run.name))
     if run.folder.resolve() in (source, *source.parents):
         raise SettingError(KEY, f"{config.model.initial_weights}: is this run itself; choose run.name=NAME")
@@ -45,7 +46,7 @@ def find_weights(source: Path, settings: Model) -> Path:
             raise SettingError(KEY, f"{source}: expected a run folder or a .weights.h5 file")
         return source
     if not source.is_dir():
-        raise SettingError(KEY, f"{source}: no such run folder or .weights.h5 file")
+        raise SettingError(KEY, f"{source}: no such run folder, .weights.h5 file or model")
     try:
         run, config = load_run(source)
     except HamError as error:
@@ -65,7 +66,7 @@ def load_initial_weights(model: keras.Model, settings: Model) -> None:
     Raises:
         HamError: see `find_weights`; also if the file is damaged or belongs to another network.
     """
-    path = find_weights(Path(str(settings.initial_weights)).expanduser(), settings)
+    path = find_weights(find_run(str(settings.initial_weights)), settings)
     try:
         model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:

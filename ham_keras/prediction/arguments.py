@@ -6,9 +6,11 @@ import argparse
 import contextlib
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import Any
 
 from ham_keras.errors import HamError
 from ham_keras.prediction.ensemble import is_run_folder
+from ham_keras.runs.named import list_models
 from ham_keras.settings import Outline
 
 
@@ -16,9 +18,16 @@ def add_runs_argument(parser: argparse.ArgumentParser) -> None:
     """Add the positional arguments `runs`, one or more."""
     parser.add_argument(
         "runs", metavar="RUN", nargs="+",
-        help="a run folder, e.g. runs/base; the probabilities of several runs, or of a cross-validation's folds, are "
-             "averaged",
+        help="a run folder, e.g. runs/base, or a model's name; the probabilities of several runs, or of a "
+             "cross-validation's folds, are averaged",
     )  # fmt: skip
+    parser.add_argument("--list", action=_ListModels, nargs=0, help="list the models that have a name, and exit")
+
+
+class _ListModels(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(list_models())
+        parser.exit()
 
 
 def split_inputs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

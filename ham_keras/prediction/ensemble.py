@@ -11,6 +11,7 @@ from ham_keras.config import Config
 from ham_keras.crossval_folder import CrossvalFolder
 from ham_keras.errors import HamError, warn
 from ham_keras.runs import Run, load_trained_run
+from ham_keras.runs.named import find_run
 from ham_keras.settings import Outline
 from ham_keras.trust.file import Trust, file_digest, load_trust
 
@@ -84,12 +85,14 @@ def single_run(run: Run, config: Config) -> Ensemble:
 def load_ensemble(folders: Folders, overrides: Sequence[str] = ()) -> Ensemble:
     """Find the runs of an ensemble: `folders` are runs, and cross-validations, which count as their folds.
 
+    A run can also be the name of a model, see `runs.named.find_run`.
+
     `overrides` are applied to the config of each run.
 
     Raises:
         HamError: a folder is neither, a run is given twice or has no weights yet, or an override is invalid.
     """
-    given = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
+    given = [find_run(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
     if not given:
         raise HamError("expected at least one run folder, e.g. runs/base")
     members = tuple(member for folder in given for member in _members(folder, overrides))
@@ -108,8 +111,9 @@ def load_ensemble(folders: Folders, overrides: Sequence[str] = ()) -> Ensemble:
 
 
 def is_run_folder(path: Path | str) -> bool:
-    """Whether a path is the folder of a run or of a cross-validation."""
-    folders = Run(Path(path)), CrossvalFolder(Path(path))
+    """Whether a path is the folder of a run or of a cross-validation, or the name of a model."""
+    folder = find_run(path)
+    folders = Run(folder), CrossvalFolder(folder)
     return any(folder.config.exists() and folder.has_valid_config() for folder in folders)
 
 

@@ -11,6 +11,7 @@ from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import load_split, select
 from ham_keras.errors import HamError, warn
 from ham_keras.prediction.ensemble import Ensemble, Member
+from ham_keras.runs.named import is_named
 
 MASK_KEYS = ("repair_masks", "lesion_values")  # keys of the data section that control how masks are read
 
@@ -38,7 +39,7 @@ def choose_images(ensemble: Ensemble, root: Path, split: str | None, *, own_data
         for member in ensemble.members if len(ensemble.members) > 1 else ():
             check_unseen(member, split, records, known)
     else:
-        sides = [load_split(member.run.split) for member in ensemble.members]
+        sides = [load_split(member.run.split) for member in ensemble.members if not is_named(member.run.folder)]
         warn_about_leakage(records, {image_id for each in sides for image_id in (*each["train"], *each["val"])})
     for line in mask_warnings(records):
         warn(line)

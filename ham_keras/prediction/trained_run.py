@@ -139,7 +139,7 @@ class TrainedEnsemble:
 
 
 class TrainedRun(TrainedEnsemble):
-    """A run folder with weights, as returned by `ham_keras.load`: an ensemble of one.
+    """A run folder with weights, or a named model, as returned by `ham_keras.load`: an ensemble of one.
 
     Attributes:
         run: the paths of the run folder.

@@ -12,6 +12,7 @@ from typing import Any
 from ham_keras.config import Config
 from ham_keras.errors import HamError
 from ham_keras.files import save_json
+from ham_keras.runs.named import find_run, unknown_run
 from ham_keras.runs.work import AnyConfig, WorkFolder, differences
 from ham_keras.settings.versions import RENAMED
 
@@ -154,15 +155,15 @@ def open_run(config: Config, *, overwrite: bool = False) -> AbstractContextManag
 
 
 def load_run(folder: Path | str, overrides: Sequence[str] = ()) -> tuple[Run, Config]:
-    """Load an existing run and its config, with `section.key=value` overrides applied.
+    """Load an existing run, or a named model, and its config, with `section.key=value` overrides applied.
 
     Raises:
         HamError: the folder is not a run, or an override is invalid.
     """
-    run = Run(Path(folder))
+    run = Run(find_run(folder))
     run.recover()
     if not run.config.exists():
-        raise HamError(f"{folder}: not a run folder (no config.json); expected e.g. runs/base")
+        raise HamError(unknown_run(folder))
     return run, run.load(overrides)
 
 

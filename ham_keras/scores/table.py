@@ -14,6 +14,7 @@ from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import load_run
+from ham_keras.runs.named import check_is_run
 from ham_keras.scores.bootstrap import interval_over, show_interval
 from ham_keras.scores.pairing import read_scores
 from ham_keras.scores.scores import THRESHOLD
@@ -34,6 +35,7 @@ def row_of_run(folder: Path | str, split: str | None = None, scored_set: str = "
     crossval = CrossvalFolder(Path(folder))
     is_crossval = crossval.config.exists()
     runs = crossval.folds if is_crossval else [load_run(folder)[0]]
+    check_is_run(runs[0].folder, "a row of results")
     if not all(run.finished for run in runs):
         raise HamError(f"{folder}: not finished yet; finish training first")
     scored = crossval.ensemble if is_crossval else runs[0]

@@ -8,6 +8,7 @@ from ham_keras.environment import describe_environment, without_paths
 from ham_keras.files import load_json
 from ham_keras.prediction.ensemble import Ensemble, Member
 from ham_keras.runs import Run
+from ham_keras.runs.named import is_named, load_named
 from ham_keras.settings import Outline
 from ham_keras.trust.file import Trust
 
@@ -52,7 +53,7 @@ def describe_export(
     described = {
         "name": ensemble.name,
         "intended_use": INTENDED_USE,
-        "licence": LICENCE,
+        "licence": _licence(ensemble),
         "format": form,
         "signatures": _signatures(outline, size, alike, trust is not None)
         if form == "saved_model"
@@ -80,6 +81,13 @@ def _describe_member(member: Member) -> dict[str, Any]:
         "trained": load_json(member.run.environment),
         "scores": _test_scores(member.run),
     }
+
+
+def _licence(ensemble: Ensemble) -> str:
+    """That of the weights: what named models say, else that of HAM10000's."""
+    folders = [member.run.folder for member in ensemble.members]
+    stated = [f"{folder.name}: {load_named(folder).about.licence}" for folder in folders if is_named(folder)]
+    return "; ".join([*([LICENCE] if len(stated) < len(folders) else []), *stated])
 
 
 def _test_scores(run: Run | None) -> dict[str, Any] | None:

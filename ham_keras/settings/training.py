@@ -17,7 +17,7 @@ class Model(Section):
     )
     initial_weights: Text | None = Field(
         None,
-        description="Run folder or .weights.h5 file with the initial weights of encoder and decoder; "
+        description="Run folder, .weights.h5 file or name of a model with the initial weights of encoder and decoder; "
         "`encoder_weights` is then not loaded. Size, data and everything in `train` may differ from that run's.",
     )
     encoder_freeze: bool = Field(

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from ham_keras.data.dark_hairs import find_hairs
-from ham_keras.data.phantoms import artefacts as phantom_artefacts
+from ham_keras.data.phantoms import hairs as phantom_hairs
 from ham_keras.data.phantoms.photograph import draw_phantom
 
 
@@ -49,7 +49,7 @@ def test_hair_fraction_of_phantoms_follows_their_true_dark_hairs() -> None:
     seed, size = 6, (600, 450)
     drawn = [draw_phantom(seed, number, number, size)[0] for number in range(48)]
     # Light hairs are drawn last, so omitting them leaves the dark ones unchanged.
-    with mock.patch.object(phantom_artefacts, "HAIRS", phantom_artefacts.HAIRS[:-1]):
+    with mock.patch.object(phantom_hairs, "HAIRS", phantom_hairs.HAIRS[:-1]):
         true = np.array([draw_phantom(seed, number, number, size)[2].mean() for number in range(48)])
     measured = np.array([find_hairs(image).mean() for image in drawn])
     assert 5 <= (true > 0.01).sum() <= 30

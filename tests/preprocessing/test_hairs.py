@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from ham_keras.data.phantoms import photograph
-from ham_keras.data.phantoms.artefacts import add_hairs
+from ham_keras.data.phantoms.hairs import add_hairs
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.preprocessing.hairs import fill, find_hairs, inpaint_hairs
 
@@ -37,7 +37,7 @@ def test_found_pixels_are_those_of_opencv_at_any_size(width: int, height: int, c
 
 def test_fill_is_near_opencvs_and_nearer_to_the_phantom_without_hairs() -> None:
     size, errors = (300, 225), []
-    for number in (0, 5, 9):
+    for number in (5, 10, 19, 30, 33):  # they have dark hairs
         image, _, hairs, _ = draw_phantom(3, number, number, size)
         with mock.patch.object(photograph, "add_hairs", lambda rng, image: add_hairs(rng, image.copy())):
             hairless = draw_phantom(3, number, number, size)[0].astype(int)
@@ -47,7 +47,7 @@ def test_fill_is_near_opencvs_and_nearer_to_the_phantom_without_hairs() -> None:
         assert np.abs(filled[mask] - expected[mask].astype(int)).mean() < 3
         errors.append([np.abs(each.astype(int) - hairless)[hairs & mask].mean() for each in (image, filled, expected)])
     before, ours, opencvs = np.mean(errors, axis=0)
-    assert ours < 0.5 * before and ours < 1.1 * opencvs
+    assert ours < 0.3 * before and ours < 1.3 * opencvs
 
 
 def test_holes_are_filled_from_their_rims_with_the_mean_of_known_neighbours() -> None:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ham_keras.data.phantoms.artefacts import add_hairs
-from ham_keras.data.phantoms.drawing import Plane
+from ham_keras.data.phantoms.hairs import add_hairs
+from ham_keras.data.phantoms.tiles import Plane
 from ham_keras.environment import cpu_threads
 from ham_keras.settings import Augment
 

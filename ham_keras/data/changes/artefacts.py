@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ham_keras.data.changes.quality import Pixels, reference_unit
-from ham_keras.data.phantoms.artefacts import HAIRS, add_bubbles, add_hairs_of_kind, add_line, add_ruler
-from ham_keras.data.phantoms.drawing import Plane
+from ham_keras.data.phantoms.artefacts import add_bubbles, add_ruler
+from ham_keras.data.phantoms.hairs import HAIRS, add_hairs_of_kind, add_line
+from ham_keras.data.phantoms.tiles import Plane
 
 DARK_HAIRS = HAIRS[1]  # the longest and thickest
 SOFTNESS = 0.02  # of the edge of the round field, relative to half the longer side

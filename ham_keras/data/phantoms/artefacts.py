@@ -1,70 +1,41 @@
-"""Artefacts of a dermoscopy photograph: uneven light, hairs, bubbles in the contact gel, a ruler."""
+"""Artefacts of a dermoscopy photograph: uneven light, gel, reflections, a ruler, ink, stickers, the camera."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from ham_keras.data.phantoms.drawing import REFERENCE_WIDTH_PX, Mask, Plane, Size
+from ham_keras.data.phantoms.hairs import add_line
+from ham_keras.data.phantoms.tiles import REFERENCE_WIDTH_PX, Plane, Size
 
-HairKind = tuple[float, int, tuple[float, float], tuple[float, float], tuple[float, float], float]
-# Frequency, maximum number of hairs, their lengths and widths in reference pixels, brightness, opacity.
-HAIRS: tuple[HairKind, ...] = (
-    (0.28, 12, (120, 520), (1.0, 2.2), (20, 120), 0.85),
-    (0.07, 34, (150, 700), (1.2, 3.0), (10, 90), 0.9),
-    (0.12, 45, (8, 35), (1.0, 2.2), (30, 110), 0.7),  # stubble
-    (0.45, 26, (40, 200), (1.0, 1.5), (225, 255), 0.4),  # vellus
-)
+INKS = ((70, 60, 150), (90, 50, 130), (60, 80, 170), (40, 40, 60))
+STICKERS = ((250, 200, 40), (40, 160, 90), (60, 110, 210), (230, 120, 150), (250, 250, 250))
+UNEVENNESS = (0.018, 0.024, 0.036)  # of the light in red, green and blue
+SHARPNESS = (0.5, 2.4)  # reference pixels of blur
 
 
 def draw_light(rng: np.random.Generator, size: Size) -> Plane:
-    """Uneven illumination, float32 [H, W], to multiply an image with; sometimes the round field of a dermatoscope."""
+    """Uneven illumination, float32 [H, W, 3], to multiply an image with; sometimes the round field of a dermatoscope.
+
+    Its colour is uneven too: real skin varies more in blue than in red across an image.
+    """
     xs = np.linspace(-1, 1, size[0], dtype=np.float32)
     ys = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None] * np.float32(size[1] / size[0])
-    slope, middle = rng.normal(0, 0.05, 2), rng.normal(0, 0.25, 2)
-    squared = (xs - middle[0]) ** 2 + (ys - middle[1]) ** 2
-    light = 1 + slope[0] * xs + slope[1] * ys + rng.uniform(0.0, 0.22) * (0.35 - squared)
+    middle = rng.normal(0, 0.25, 2)
+    squared = (xs - middle[0]) ** 2 + (ys - middle[1]) ** 2 - np.float32(0.35)
+    bowl = rng.uniform(0.0, 0.14)
+    planes = []
+    for unevenness in UNEVENNESS:
+        slope, curve = rng.normal(0, unevenness, 2), bowl + rng.normal(0, unevenness)
+        planes.append(1 + slope[0] * xs + slope[1] * ys - curve * squared)
+    light = cv2.merge(planes)
     if rng.random() < 0.2:  # a round field, black outside
-        radius, softness = rng.uniform(0.85, 1.2), rng.uniform(0.005, 0.04)
+        radius, softness = rng.uniform(0.85, 1.25), rng.uniform(0.005, 0.06)
         off = np.hypot(xs - rng.normal(0, 0.04), ys - rng.normal(0, 0.04))
-        light *= (1 - np.clip(0.12 * off**4, 0, 0.4)) * (0.5 + 0.5 * np.tanh((radius - off) / (2 * softness)))
-    return np.asarray(np.clip(light, 0, 1.25), np.float32)
-
-
-def add_hairs(rng: np.random.Generator, image: Plane) -> Mask:
-    """Draw hairs on an image [H, W, 3] in place; returns their mask [H, W], the pixels covered by at least 1/4."""
-    covered = np.zeros(image.shape[:2], bool)
-    for kind in HAIRS:
-        if rng.random() < kind[0]:
-            covered |= add_hairs_of_kind(rng, image, kind)
-    return covered
-
-
-def add_hairs_of_kind(rng: np.random.Generator, image: Plane, kind: HairKind, count: int | None = None) -> Mask:
-    """Draw `count` hairs of an entry of `HAIRS`, by default a random number; as `add_hairs`."""
-    _, most, lengths, widths, levels, opacity = kind
-    size, unit = np.array(image.shape[1::-1]), image.shape[1] / REFERENCE_WIDTH_PX
-    steps = np.linspace(0, 1, 24)
-    coverage = np.zeros(image.shape[:2], np.uint8)
-    direction, spread = rng.uniform(0, np.pi), rng.uniform(0.15, 1.2)
-    for _ in range(int(1 + most * rng.random() ** 2) if count is None else count):
-        bend = rng.normal(0, 0.5, 2)
-        angles = direction + rng.normal(0, spread) + bend[0] * steps + bend[1] * steps**2
-        way = np.cumsum(np.stack([np.cos(angles), np.sin(angles)], 1), 0) * rng.uniform(*lengths) * unit / 24
-        path, width = rng.uniform(-0.1, 1.1, 2) * size + way, rng.uniform(*widths) * unit
-        for part, taper in ((path[:15], 1.0), (path[14:20], 0.7), (path[19:], 0.4)):
-            add_line(coverage, part, width * taper)
-    tone = np.array((1.0, 0.88, 0.8), np.float32) * np.float32(rng.uniform(*levels))
-    touched = coverage > 0
-    image[touched] += coverage[touched, None] * np.float32(opacity / 255) * (tone - image[touched])
-    return coverage > 63
-
-
-def add_line(coverage: npt.NDArray[np.uint8], path: npt.NDArray[np.float64], width: float) -> None:
-    """Draw a path [n, 2] of (x, y) in pixels on a plane, with 255 where the line covers a pixel."""
-    sixteenths = np.round(path * 16).astype(np.int32)
-    cv2.polylines(coverage, [sixteenths], False, 255, max(round(width), 1), cv2.LINE_AA, 4)
+        light *= ((1 - np.clip(0.12 * off**4, 0, 0.4)) * (0.5 + 0.5 * np.tanh((radius - off) / (2 * softness))))[
+            ..., None
+        ]
+    return np.asarray(np.clip(light, 0, 1.3), np.float32)
 
 
 def add_bubbles(rng: np.random.Generator, image: Plane, count: int | None = None) -> None:
@@ -83,6 +54,18 @@ def add_bubbles(rng: np.random.Generator, image: Plane, count: int | None = None
     image += light[..., None]
 
 
+def add_reflections(rng: np.random.Generator, image: Plane) -> None:
+    """Draw small bright spots of reflected light on an image in place, near one place."""
+    spots = np.zeros(image.shape[:2], np.uint8)
+    unit, middle = image.shape[1] / REFERENCE_WIDTH_PX, rng.uniform(0.15, 0.85, 2)
+    for _ in range(rng.integers(3, 60)):
+        x, y = ((middle + rng.normal(0, 0.16, 2)) * image.shape[1::-1] * 16).astype(int).tolist()
+        axes = (16 * unit * rng.uniform(0.8, 4, 2)).astype(int) + 4
+        cv2.ellipse(spots, (x, y), axes.tolist(), rng.uniform(0, 180), 0, 360, int(rng.integers(60, 255)), -1,
+                    cv2.LINE_AA, 4)  # fmt: skip
+    image += spots[..., None] * np.float32(rng.uniform(0.2, 0.6))
+
+
 def add_ruler(rng: np.random.Generator, image: Plane, place: float | None = None) -> None:
     """Draw the ruler of a dermatoscope along an edge or across a corner of an image, in place.
 
@@ -98,3 +81,50 @@ def add_ruler(rng: np.random.Generator, image: Plane, place: float | None = None
         foot = start + gap * number
         add_line(coverage, np.array([foot, foot + tick * (1.7 if number % 5 == 0 else 1)]), 1.6 * unit)
     image *= 1 - coverage[..., None] * np.float32(rng.uniform(0.6, 0.95) / 255)
+
+
+def add_ink(rng: np.random.Generator, image: Plane) -> None:
+    """Draw strokes of a marker pen near the border of an image, in place."""
+    size, unit = np.array(image.shape[1::-1]), image.shape[1] / REFERENCE_WIDTH_PX
+    coverage = np.zeros(image.shape[:2], np.uint8)
+    for _ in range(rng.integers(1, 4)):
+        angle = rng.uniform(0, 2 * np.pi)
+        place = size * (0.5 + 0.45 * np.array([np.cos(angle), np.sin(angle)]))
+        bend = rng.uniform(0, 2 * np.pi) + rng.normal(0, 1.5) * np.linspace(0, 1, 12)
+        path = place + np.cumsum(np.stack([np.cos(bend), np.sin(bend)], 1), 0) * rng.uniform(4, 16) * unit
+        add_line(coverage, path, rng.uniform(6, 22) * unit)
+    soft = cv2.GaussianBlur(coverage, (0, 0), max(2 * unit, 0.5)).astype(np.float32) / 255
+    ink = np.array(INKS[rng.integers(len(INKS))], np.float32) / 255
+    image *= 1 - soft[..., None] * np.float32(rng.uniform(0.35, 0.9)) * (1 - ink)
+
+
+def add_sticker(rng: np.random.Generator, image: Plane) -> None:
+    """Draw a coloured sticker that reaches into a corner or an edge of an image, in place."""
+    size = np.array(image.shape[1::-1])
+    angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.4) * size[0]
+    reach = np.abs([np.cos(angle), np.sin(angle)]) @ size / 2
+    middle = size / 2 + (reach + radius * rng.uniform(0.2, 0.8)) * np.array([np.cos(angle), np.sin(angle)])
+    coverage = np.zeros(image.shape[:2], np.uint8)
+    place = np.round(16 * middle).astype(int).tolist()
+    cv2.circle(coverage, place, int(16 * radius), 255, -1, cv2.LINE_AA, 4)
+    colour = np.array(STICKERS[rng.integers(len(STICKERS))], np.float32) * np.float32(rng.uniform(0.6, 1))
+    image += (coverage[..., None] / np.float32(255)) * (colour - image)
+
+
+def develop(rng: np.random.Generator, image: Plane) -> Plane:
+    """What a camera does to an image, float32 [H, W, 3] in 0..255: focus, sharpening, colour, contrast, noise."""
+    unit = image.shape[1] / REFERENCE_WIDTH_PX
+    blur = SHARPNESS[0] * (SHARPNESS[1] / SHARPNESS[0]) ** rng.random() * unit
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), max(blur, 0.2)))
+    sharper = rng.uniform(0, 0.6) * (rng.random() < 0.4)
+    if sharper:
+        image += np.float32(sharper) * (image - cv2.GaussianBlur(image, (0, 0), max(2.5 * unit, 0.5)))
+    grey = image.mean(2, keepdims=True)
+    image = grey + np.float32(np.exp(rng.normal(0, 0.08))) * (image - grey)
+    gamma = float(np.exp(rng.normal(0, 0.05)))
+    image = cv2.pow(np.clip(image, 1, 255), gamma) * np.float32(255 ** (1 - gamma))
+    height, width = image.shape[:2]
+    blotches = rng.standard_normal(((height + 1) // 2, (width + 1) // 2, 3), dtype=np.float32)
+    image += cv2.resize(blotches, (width, height)) * np.float32(rng.uniform(0.4, 1.6))  # as JPEG leaves in the colours
+    grain = rng.standard_normal((height, width, 1), dtype=np.float32)
+    return np.asarray(image + grain * np.float32(rng.uniform(0.2, 1.4)), np.float32)

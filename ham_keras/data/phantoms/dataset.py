@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ham_keras.data.phantoms.drawing import Size
 from ham_keras.data.phantoms.photograph import VIEWS, draw_phantom
+from ham_keras.data.phantoms.tiles import Size
 from ham_keras.environment import cpu_threads
 from ham_keras.errors import HamError
 from ham_keras.files import creating_folder, remove_parts
 
-VERSION = 2  # of the images: increment it with every change to their bytes
+VERSION = 3  # of the images: increment it with every change to their bytes
 RECORD = "phantoms.json"
 VIEW_SHARES = (0.74, 0.19, 0.06, 0.01)  # of lesions with 1, 2, 3, 4 images
 ONE_HOT = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
@@ -95,7 +95,7 @@ def _draw_files(root: Path, seed: int, size: Size, planned: tuple[int, int, str]
     saved = Image.fromarray((mask if storage == "plain" else ~mask).astype(np.uint8) * 255)
     if storage == "palette":  # as in HAM10000: index 255 is black, so only the raw indices are inverted
         saved.putpalette([255 - index for index in range(256) for _ in "RGB"])
-    Image.fromarray(image).save(root / "images" / f"{image_id}.jpg", quality=85)
+    Image.fromarray(image).save(root / "images" / f"{image_id}.jpg", quality=facts.pop("jpeg_quality"))
     saved.save(root / "masks" / f"{image_id}_segmentation.png")
     Image.fromarray(hairs.astype(np.uint8) * 255).save(root / "hairs" / f"{image_id}_hair.png")
     return {"image_id": image_id, "lesion_id": f"PHL_{lesion + 1:07d}", "mask": storage} | facts

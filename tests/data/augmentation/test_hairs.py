@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ham_keras.data.augmentation.batch import augment_batch
 from ham_keras.data.augmentation.hairs import LAYERS, draw_hairs, hair_bank
-from ham_keras.data.phantoms.artefacts import add_hairs
+from ham_keras.data.phantoms.hairs import add_hairs
 from ham_keras.settings import Augment
 
 SIDE = 32

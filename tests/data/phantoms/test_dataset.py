@@ -16,8 +16,8 @@ from PIL import Image
 from ham_keras.data import phantom
 from ham_keras.data.masks import read_mask
 from ham_keras.data.phantoms import dataset
-from ham_keras.data.phantoms.artefacts import add_hairs
 from ham_keras.data.phantoms.dataset import draw_phantoms
+from ham_keras.data.phantoms.hairs import add_hairs
 from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
@@ -172,9 +172,9 @@ def test_hairs_match_their_mask() -> None:
         image = flat.copy()
         hairs = add_hairs(np.random.default_rng(seed), image)
         changed = np.abs(image - flat).max(2)
-        # The soft edge of a hair is within two pixels of its mask.
+        # Beyond the soft edge of a hair are only its shadow and hairs that cover less than a quarter of their pixels.
         near = cv2.dilate(hairs.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        assert not changed[~near].any()
+        assert changed[~near].max() < 0.25 * 150 + 1
         with_hairs += hairs.any()
         if hairs.any():
             # Hairs are darker than 110 or lighter than 180, at an opacity of 0.4 or more; crossings may cancel.
