@@ -47,7 +47,7 @@ def test_path_becomes_absolute(trained: Run, tiny: Any, monkeypatch: pytest.Monk
     [
         ({"backbone": "resnet34"}, "its model.backbone is resnet18, here it is resnet34; they must be the same"),
         ({"architecture": "fpn"}, "its model.architecture is unet, here it is fpn; they must be the same"),
-        ({"initial_weights": "gone"}, "gone: no such run folder or .weights.h5 file"),
+        ({"initial_weights": "gone"}, "gone: no such run folder, .weights.h5 file or model"),
         ({"initial_weights": "docs"}, "docs: not a run folder"),
         ({"initial_weights": "setup.cfg"}, "setup.cfg: expected a run folder or a .weights.h5 file"),
     ],
