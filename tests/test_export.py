@@ -198,7 +198,7 @@ def test_metadata_lists_what_is_left_to_the_caller(cleaned: Path, exported: Path
     assert left(plain)["serve_network"] == ["preprocessing", *after]
     ensemble = load_ensemble(trained.folder, OVERRIDES)
     assert left(describe_export(ensemble, "onnx")) == {"network": ["preprocessing", "tta", *after, *both]}
-    with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: expected only outline, data.root for a trained run"):
+    with pytest.raises(HamError, match=r"score\.bootstrap_resamples=100: expected only outline, data\.root for a"):
         export(trained.folder, overrides=["score.bootstrap_resamples=100"])
 
 
