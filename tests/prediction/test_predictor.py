@@ -46,7 +46,7 @@ def test_prediction_does_not_depend_on_the_batch(trained: Run, paths: list[Path]
     for index in (0, 15, 23):
         np.testing.assert_allclose(probabilities(predictor, [paths[index]])[0], batched[index], atol=1e-5)
         image = np.asarray(Image.open(paths[index]))
-        assert np.abs(predictor.predict(image).probability - batched[index]).max() < 0.05  # different JPEG decoder
+        assert np.abs(predictor.predict(image).probability - batched[index]).max() < 0.1  # different JPEG decoder
 
 
 def test_tta_mirrors_outputs_back_and_averages_them(trained: Run, paths: list[Path]) -> None:
