@@ -66,8 +66,7 @@ def score_sets(ensemble: Ensemble, sets: dict[str, list[Record]]) -> None:
 
 def recalibrate_sets(ensemble: Ensemble, sets: dict[str, list[Record]], masks: int, repeats: int) -> None:
     """Coverage of both bounds after a calibration with few masks, on the other images of the set."""
-    assert ensemble.trust is not None
-    former = read_answers(ensemble.trust.with_name("trust.csv"))
+    former = read_answers(ensemble.trust_table)
     print(f"\n| calibrated with {masks} lesions, {repeats} draws | at least holds | margin holds |\n|---|---|---|")
     for name, records in sets.items():
         answers = observe_images(ensemble.members[0], records).answers

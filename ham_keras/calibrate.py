@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.crossval_folder import CrossvalFolder
-from ham_keras.data.records import Record, find_records
-from ham_keras.data.repair import decide_masks
+from ham_keras.data.records import Record
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import load_split
 from ham_keras.errors import HamError, program, run_command, warn
@@ -50,7 +49,7 @@ def calibrate(
     fold_table = None if folds is None else _fold_table(Path(folds), ensemble)
     assert ensemble.trust is not None
     check_is_run(ensemble.trust.parent, "calibrate")
-    table = ensemble.trust.with_name("trust.csv")
+    table = ensemble.trust_table
     # Imports TensorFlow.
     from ham_keras.experiments.calibration import calibrate_own, calibrate_run, recalibrate, unseen_sides
     from ham_keras.trust.fitting import has_enough
@@ -85,11 +84,7 @@ def _fold_table(folder: Path, ensemble: Ensemble) -> Path:
 
 
 def _own_records(root: Path, ensemble: Ensemble) -> list[Record]:
-    pairing = find_records(root)
-    for line in pairing.warnings():
-        warn(line)
-    settings = ensemble.config.data
-    records = decide_masks(pairing.records, settings.repair_masks, settings.lesion_values)
+    records = read_records(ensemble.config.data.model_copy(update={"root": str(root)}))
     trained = {image_id for member in ensemble.members for image_id in load_split(member.run.split)["train"]}
     lesions = {record.lesion_id for record in records if record.image_id in trained}
     unseen = [record for record in records if record.lesion_id not in lesions]

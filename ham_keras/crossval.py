@@ -17,7 +17,7 @@ from ham_keras.config import Config, Overrides, as_config, load_config
 from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import choose_split, select
-from ham_keras.errors import HamError, program, run_command, shown
+from ham_keras.errors import program, run_command, shown
 from ham_keras.experiments.crossval import (
     draw_folds,
     fold_config,
@@ -72,12 +72,9 @@ def crossval(
                 cache = cache or Examples(records, base.data, visible=visible)
                 train_and_score(config, run, sides, cache=cache, save_masks=True, visible=visible)
         if not folder.out_of_fold.exists():
-            from ham_keras.experiments.calibration import calibrate_own
+            from ham_keras.experiments.calibration import calibrate_if_possible
 
-            try:
-                calibrate_own(load_ensemble(folder.folder), records, visible=visible)
-            except HamError as error:
-                print(f"no {shown(folder.trust)}: {error}")
+            calibrate_if_possible(load_ensemble(folder.folder), records, visible=visible)
         summary = save_out_of_fold(base, folder)
     print(f"\n{format_summary(summary, f'{shown(folder.folder)}: out of fold')}")
     spread = summary["folds"]

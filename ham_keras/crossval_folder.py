@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ham_keras.config import Config
-from ham_keras.runs import Run, WorkFolder
+from ham_keras.runs import CalibratedFolder, Run
 
 
 class CrossvalConfig(Config):
@@ -19,7 +19,7 @@ class CrossvalConfig(Config):
 
 
 @dataclass(frozen=True)
-class CrossvalFolder(WorkFolder):
+class CrossvalFolder(CalibratedFolder):
     """The paths of a cross-validation folder; each fold is a run folder in it."""
 
     kind = "cross-validation"
@@ -34,14 +34,6 @@ class CrossvalFolder(WorkFolder):
     def out_of_fold(self) -> Path:
         """Out-of-fold scores and masks of all images; written last."""
         return self.folder / "oof"
-
-    @property
-    def trust(self) -> Path:
-        return self.folder / "trust.json"
-
-    @property
-    def trust_table(self) -> Path:
-        return self.folder / "trust.csv"
 
     def fold(self, number: int) -> Run:
         return Run(self.folder / f"fold_{number}")

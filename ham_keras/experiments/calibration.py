@@ -125,12 +125,19 @@ def calibrate_own(
     Raises:
         HamError: too few lesions, or a file cannot be read.
     """
-    assert ensemble.trust is not None
-    table, sides = ensemble.trust.with_name("trust.csv"), unseen_sides(ensemble, records)
+    table, sides = ensemble.trust_table, unseen_sides(ensemble, records)
     made_from = {"data": str(ensemble.config.data.root), "split": "val" if len(sides) == 1 else "test"}
     if len(sides) == 1:
         return calibrate_run(ensemble, *sides[0], table, made_from, folds=folds, visible=visible)
     return calibrate_folds(ensemble, sides, table, made_from, visible=visible)
+
+
+def calibrate_if_possible(ensemble: Ensemble, records: Sequence[Record], *, visible: bool = True) -> None:
+    """As `calibrate_own`, or say why there is no trust.json: a run is complete without it."""
+    try:
+        calibrate_own(ensemble, records, visible=visible)
+    except HamError as error:
+        print(f"no {ensemble.trust}: {error}; for others: python -m ham_keras.calibrate RUN --data ROOT")
 
 
 def _answers_about_others(table: Path, unseen: Sequence[Record]) -> Answers | None:

@@ -12,11 +12,11 @@ from ham_keras.data.pipeline import Examples
 from ham_keras.data.records import Record
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, shown, warn
-from ham_keras.experiments.calibration import calibrate_run
+from ham_keras.experiments.calibration import calibrate_if_possible
 from ham_keras.files import load_json, save_json
 from ham_keras.models.memory import explaining_memory
 from ham_keras.models.precision import choose_precision, describe_device
-from ham_keras.prediction.ensemble import Ensemble, single_run
+from ham_keras.prediction.ensemble import single_run
 from ham_keras.prediction.evaluation import evaluate_ensemble
 from ham_keras.reports.pictures import save_curves
 from ham_keras.reports.single import report_run
@@ -52,26 +52,15 @@ def train_and_score(
     with explaining_memory(ADVICE):
         progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)
-    ensemble, data = single_run(run, config), str(config.data.root)
-    _calibrate(ensemble, records, {"data": data, "split": "val"}, visible=visible)
-    made_from = describe_scoring(data, "test", config)
+    ensemble = single_run(run, config)
+    calibrate_if_possible(ensemble, [*records["train"], *records["val"]], visible=visible)
+    made_from = describe_scoring(str(config.data.root), "test", config)
     summary = evaluate_ensemble(
         ensemble, run, records["test"], "test", made_from, save_masks=save_masks, visible=visible
     )
     print(f"\n{format_summary(summary, f'{shown(run.folder)}: test split')}")
     run.resume_state.unlink()  # marks the run as finished, even if the report fails
     write_report(run, visible=visible)
-
-
-def _calibrate(
-    ensemble: Ensemble, records: Mapping[str, Sequence[Record]], made_from: dict[str, Any], *, visible: bool
-) -> None:
-    """Write trust.json, or say why there is none: the run is complete without it."""
-    (member,) = ensemble.members
-    try:
-        calibrate_run(ensemble, records["train"], records["val"], member.run.trust_table, made_from, visible=visible)
-    except HamError as error:
-        print(f"no {member.run.trust}: {error}; for others: python -m ham_keras.calibrate RUN --data ROOT")
 
 
 def write_report(run: Run, *, visible: bool = True) -> None:

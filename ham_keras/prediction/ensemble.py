@@ -53,6 +53,12 @@ class Ensemble:
     def names(self) -> list[str]:
         return [member.name for member in self.members]
 
+    @property
+    def trust_table(self) -> Path:
+        """The answers that `trust` was made from. Only of a run or a cross-validation."""
+        assert self.trust is not None
+        return self.trust.with_name("trust.csv")
+
     def weights_digest(self) -> str:
         """SHA-256 of the weights of each member, joined with "+"."""
         return "+".join(file_digest(member.run.weights) for member in self.members)

@@ -13,17 +13,17 @@ from ham_keras.config import Config
 from ham_keras.errors import HamError
 from ham_keras.files import save_json
 from ham_keras.runs.named import find_run, unknown_run
-from ham_keras.runs.work import AnyConfig, WorkFolder, differences
+from ham_keras.runs.work import AnyConfig, CalibratedFolder, WorkFolder, differences
 from ham_keras.settings.versions import RENAMED
 
 __all__ = [
-    "AnyConfig", "Run", "WorkFolder", "check_overrides", "differences", "find_data_root", "load_run",
-    "load_trained_run", "open_run", "with_data_root",
+    "AnyConfig", "CalibratedFolder", "Run", "WorkFolder", "check_overrides", "differences", "find_data_root",
+    "load_run", "load_trained_run", "open_run", "with_data_root",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Run(WorkFolder):
+class Run(CalibratedFolder):
     """The paths of a run folder."""
 
     @property
@@ -45,14 +45,6 @@ class Run(WorkFolder):
     @property
     def repaired(self) -> Path:
         return self.folder / "repaired.json"
-
-    @property
-    def trust(self) -> Path:
-        return self.folder / "trust.json"
-
-    @property
-    def trust_table(self) -> Path:
-        return self.folder / "trust.csv"
 
     @property
     def extension(self) -> Path:

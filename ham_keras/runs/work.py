@@ -184,3 +184,17 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = ""
         elif old.get(key) != new.get(key):
             found.append(place + key)
     return found
+
+
+@dataclass(frozen=True)
+class CalibratedFolder(WorkFolder):
+    """A folder with trained networks, which `calibrate` writes trust.json into."""
+
+    @property
+    def trust(self) -> Path:
+        return self.folder / "trust.json"
+
+    @property
+    def trust_table(self) -> Path:
+        """The answers that trust.json was made from."""
+        return self.folder / "trust.csv"
