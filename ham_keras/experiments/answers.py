@@ -21,8 +21,8 @@ from ham_keras.files import load_csv, save_csv
 from ham_keras.prediction.ensemble import Member, single_run
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Prediction, Predictor, load_members, resize_to_image
+from ham_keras.scores.distances import distance_to, find_outline, outline_distance
 from ham_keras.scores.scores import count, score
-from ham_keras.trust.distances import distance_to, find_outline, outline_distance
 from ham_keras.trust.feature_names import FEATURES
 from ham_keras.trust.features import measure
 from ham_keras.trust.fitting import Answers

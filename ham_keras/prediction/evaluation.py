@@ -22,12 +22,12 @@ from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Prediction, Predictor, load_predictor, resize_to_image
 from ham_keras.runs import Run
+from ham_keras.scores.distances import hausdorff95, outline_distance
 from ham_keras.scores.quality import quality_of_rows
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import summarise
 from ham_keras.settings import Outline
 from ham_keras.trust.columns import trust_columns
-from ham_keras.trust.distances import outline_distance
 
 UNCHANGED = Condition(CLEAN, 0)
 
@@ -123,6 +123,7 @@ def _score(
         "width_px": width_px,
         "lesion_fraction": round(float(lesion.mean()), 6),
         "mask_repaired": int(truth.repaired),
+        "hausdorff95_px": round(hausdorff95(lesion, native), 1),
     }
     scores = {
         "native": score(*count(lesion, native)),

@@ -65,11 +65,13 @@ def interval_over(
     return list(bootstrap_interval(values, lesions, resamples=resamples, seed=seed))
 
 
-def show_interval(interval: Sequence[float] | None, lesions: int | None = None, *, signed: bool = False) -> str:
+def show_interval(
+    interval: Sequence[float] | None, lesions: int | None = None, *, signed: bool = False, decimals: int = 4
+) -> str:
     """Format an interval: "one lesion only" if it is None; marked as "too few lesions" if it is over fewer than 10."""
     if not interval:
         return "one lesion only"
-    low, high = (f"{bound:{'+' if signed else ''}.4f}" for bound in interval)
+    low, high = (f"{bound:{'+' if signed else ''}.{decimals}f}" for bound in interval)
     few = lesions is not None and lesions < FEWEST_LESIONS
     return f"{low} to {high}" + (f", too few lesions ({lesions})" if few else "")
 

@@ -53,13 +53,14 @@ def size_group(lesion_fraction: float) -> str:
 def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Summarise per-image rows.
 
-    Each row has image_id, lesion_id, diagnosis, lesion_fraction and `<score>_native`,
+    Each row has image_id, lesion_id, diagnosis, lesion_fraction, hausdorff95_px and `<score>_native`,
     `<score>_network` for each of `SCORES`: at the mask's own size and at the network's.
 
     Returns:
         {"images", "lesions", "native": {score: {"mean", "median", "interval"}, ..., "below_0.65"},
-        "network": {...}, "by_diagnosis": {name: {...}}, "by_size": {name: {...}}}; groups have images,
-        lesions and the native Jaccard. Intervals are 95 % bootstraps over lesions, None if there is only one lesion.
+        "network": {...}, "hausdorff95_px": {"mean", "median", "interval"}, "by_diagnosis": {name: {...}},
+        "by_size": {name: {...}}}; groups have images, lesions and the native Jaccard. Intervals are 95 % bootstraps
+        over lesions, None if there is only one lesion.
     """
     lesions = [str(row["lesion_id"]) for row in rows]
     summary: dict[str, Any] = {"images": len(rows), "lesions": len(set(lesions))}
@@ -71,6 +72,9 @@ def summarise(rows: Sequence[Mapping[str, Any]], *, resamples: int = 2000, seed:
         jaccard = np.array([row[f"jaccard_{size}"] for row in rows], float)
         part["below_0.65"] = float(np.mean(jaccard < THRESHOLD))
         summary[size] = part
+    if all("hausdorff95_px" in row for row in rows):  # not in rows of earlier versions
+        distances = np.array([row["hausdorff95_px"] for row in rows], float)
+        summary["hausdorff95_px"] = spread(distances, lesions, resamples=resamples, seed=seed)
     by_diagnosis = sorted(rows, key=lambda row: str(row["diagnosis"]))
     by_size = sorted(rows, key=lambda row: float(row["lesion_fraction"]))
     summary["by_diagnosis"] = _by_group(by_diagnosis, lambda row: str(row["diagnosis"]), resamples, seed)
@@ -111,6 +115,9 @@ def format_summary(summary: Mapping[str, Any], title: str) -> str:
     if summary["lesions"] < FEWEST_LESIONS:
         lines.append(f"{'':20}intervals over {summary['lesions']} lesions: too few lesions")
     lines.append(f"{'share below 0.65':20}{summary['native']['below_0.65']:8.4f}")
+    if distance := summary.get("hausdorff95_px"):
+        interval = show_interval(distance["interval"], decimals=1)
+        lines.append(f"{'Hausdorff 95 (px)':20}{distance['mean']:8.1f}{distance['median']:8.1f}  {interval}")
     for kind in ("by_diagnosis", "by_size"):
         lines.append(f"\nJaccard {kind.replace('_', ' ')}")
         for name, group in summary[kind].items():

@@ -26,7 +26,8 @@ def test_size_groups(fraction: float, name: str) -> None:
 def row(lesion: str, diagnosis: str, fraction: float, native: float, network: float) -> dict[str, object]:
     names = ("jaccard", "dice", "sensitivity", "specificity", "accuracy", "threshold_jaccard")
     scores = {f"{name}_{size}": value for name in names for size, value in (("native", native), ("network", network))}
-    return {"lesion_id": lesion, "diagnosis": diagnosis, "lesion_fraction": fraction, **scores}
+    distance = {"hausdorff95_px": 100 * (1 - native)}
+    return {"lesion_id": lesion, "diagnosis": diagnosis, "lesion_fraction": fraction, **distance, **scores}
 
 
 def test_summary_worked_out_by_hand() -> None:
@@ -38,6 +39,8 @@ def test_summary_worked_out_by_hand() -> None:
     assert summary["native"]["jaccard"]["interval"] == pytest.approx([0.75, 0.9])
     assert summary["native"]["below_0.65"] == pytest.approx(1 / 3)
     assert summary["network"]["jaccard"]["mean"] == pytest.approx(0.7)
+    assert summary["hausdorff95_px"]["mean"] == pytest.approx(20)
+    assert "Hausdorff 95 (px)       20.0    10.0  10.0 to 25.0" in format_summary(summary, "run")
     assert summary["by_diagnosis"]["nv"]["jaccard"]["mean"] == pytest.approx(0.75)
     assert summary["by_diagnosis"]["mel"]["images"] == 1
     assert summary["by_diagnosis"]["mel"]["jaccard"]["interval"] is None  # there is no interval for a single lesion
