@@ -1,0 +1,130 @@
+"""Measure what MFSNet, its parts and the treatments of hair bring, beside the U-Net of the same encoder.
+
+    python benchmarks/mfsnet.py HAM10000 SPLIT.json [--imagenet FILE.weights.h5] [--ratings hair_ratings.csv]
+
+A screening: best.json's recipe without mirror images on 1,000 of the training images, 6 epochs, scored on the
+validation split at the masks' own size; 100 other training images choose the epoch. With --ratings, the images rated
+for hair are scored too, except those seen in training and those of the test split: heavy hair (a mean rating of 1.5 and
+more) against none (below 0.5) with the same mix of sizes and diagnoses. Differences are to the U-Net. Finished runs are
+not repeated. Writes benchmarks/results/mfsnet.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from variants import Row, Variant, describe, save_table, train_variant
+
+from ham_keras.data.records import Record
+from ham_keras.data.selection import read_records
+from ham_keras.data.splits import load_split
+from ham_keras.files import load_csv, save_json
+from ham_keras.prediction.ensemble import load_ensemble
+from ham_keras.prediction.evaluation import evaluate_ensemble
+from ham_keras.scores.bootstrap import bootstrap_statistic
+from ham_keras.scores.summary import size_group
+
+MFSNET = {"model.architecture": "mfsnet", "model.deep_supervision": True}
+WEIGHTED = {"train.loss": "boundary_jaccard_bce"}
+INPAINT, HAIRS = {"data.hair_removal": "inpaint"}, {"augment.hairs": 0.5}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "unet": {},
+    "unet-deep-supervision": {"model.deep_supervision": True},
+    "unet-weighted-loss": WEIGHTED,
+    "unet-inpaint": INPAINT,
+    "unet-hairs": HAIRS,
+    "mfsnet": MFSNET | WEIGHTED,
+    "mfsnet-image-loss": MFSNET,
+    "mfsnet-without-boundary": MFSNET | WEIGHTED | {"model.boundary_attention": False},
+    "mfsnet-without-reverse": MFSNET | WEIGHTED | {"model.reverse_attention": False},
+    "mfsnet-inpaint": MFSNET | WEIGHTED | INPAINT,
+    "mfsnet-hairs": MFSNET | WEIGHTED | HAIRS,
+}
+HEAVY, NONE = 1.5, 0.5  # mean ratings from and below which hair is heavy and none
+
+
+def screening_split(split: dict[str, list[str]], images: int) -> dict[str, list[str]]:
+    """Training images, 100 others to choose the epoch, and the validation split to score."""
+    shuffled = random.Random(0).sample(split["train"], len(split["train"]))
+    return {"train": shuffled[:images], "val": shuffled[images : images + 100], "test": split["val"]}
+
+
+def score_rated(variant: Variant, records: Sequence[Record], ratings: dict[str, float]) -> Row:
+    """Mean Jaccard under heavy hair and without hair, and their difference at the same mix of sizes and diagnoses."""
+    scores: dict[str, list[float]] = {record.image_id: [] for record in records}
+    for run in variant.runs:
+        if not run.summary("rated").exists():
+            evaluate_ensemble(load_ensemble(run.folder), run, records, "rated", {"data": "rated"})
+        rows = load_csv(run.scores("rated") / "per_image.csv")
+        for row in rows:
+            scores[row["image_id"]].append(float(row["jaccard_native"]))
+    chosen = [row for row in rows if ratings[row["image_id"]] >= HEAVY or ratings[row["image_id"]] < NONE]
+    heavy = np.array([ratings[row["image_id"]] >= HEAVY for row in chosen])
+    jaccard = np.array([np.mean(scores[row["image_id"]]) for row in chosen])
+    strata = np.array([f"{row['diagnosis']}, {size_group(float(row['lesion_fraction']))}" for row in chosen])
+
+    def difference(drawn: np.ndarray) -> float:
+        return loss_under_hair(jaccard[drawn], heavy[drawn], strata[drawn])
+
+    interval = bootstrap_statistic(difference, [row["lesion_id"] for row in chosen])
+    return {
+        "heavy_hair": {"images": int(heavy.sum()), "jaccard": float(jaccard[heavy].mean())},
+        "no_hair": {"images": int((~heavy).sum()), "jaccard": float(jaccard[~heavy].mean())},
+        "heavy_minus_none": {"mean": difference(np.arange(len(chosen))), "interval": interval},
+    }
+
+
+def loss_under_hair(jaccard: np.ndarray, heavy: np.ndarray, strata: np.ndarray) -> float:
+    """Mean over the hairy images whose stratum has hairless ones, of their Jaccard minus the mean of the latter."""
+    hairless = {name: jaccard[(strata == name) & ~heavy].mean() for name in set(strata[~heavy])}
+    known = [index for index in np.flatnonzero(heavy) if strata[index] in hairless]
+    return float(np.mean([jaccard[index] - hairless[strata[index]] for index in known])) if known else float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure what MFSNet, its parts and hair removal bring.")
+    parser.add_argument("root")
+    parser.add_argument("split", type=Path)
+    parser.add_argument("--imagenet", metavar="FILE", help="weights of a MobileNet encoder (default: random)")
+    parser.add_argument("--ratings", type=Path, metavar="FILE", help="a table of image_id and mean_rating of hair")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--runs", type=Path, default=Path("runs/mfsnet_screening"))
+    args = parser.parse_args()
+    fixed = load_split(args.split)
+    split = screening_split(fixed, args.images)
+    split_file = args.runs / "split.json"
+    split_file.parent.mkdir(parents=True, exist_ok=True)
+    save_json(split_file, split)
+    overrides = {
+        "data.root": args.root, "data.split_file": str(split_file), "data.image_size": args.size,
+        "model.encoder_weights": args.imagenet, "outline.tta": False,
+        "train.epochs": args.epochs, "train.ema_momentum": 0.99,
+    }  # fmt: skip
+    trained = {
+        name: train_variant(name, "best", overrides | VARIANTS[name], args.runs, args.seeds) for name in args.variants
+    }
+    rows = [describe(variant, trained.get("unet")) for variant in trained.values()]
+    if args.ratings:
+        rated = {row["image_id"]: float(row["mean_rating"]) for row in load_csv(args.ratings)}
+        kept_back = {*split["train"], *split["val"], *fixed["test"]}
+        data = next(iter(trained.values())).runs[0].load().data
+        records = [each for each in read_records(data) if each.image_id in rated.keys() - kept_back]
+        for row, variant in zip(rows, trained.values(), strict=True):
+            row |= score_rated(variant, records, rated)
+    setting = {"recipe": "best.json", "images": args.images, "epochs": args.epochs, "size": args.size}
+    save_table(
+        rows, setting | {"encoder": "ImageNet" if args.imagenet else "random"}, Path("benchmarks/results/mfsnet.json")
+    )
+
+
+if __name__ == "__main__":
+    main()
