@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,23 @@ def test_images_that_a_member_was_trained_on_are_not_scored(
     splits = [load_json(run.split) for run in (runs[0], other)]
     seen = {image_id for each in splits for side in ("train", "val") for image_id in each[side]}
     assert f"warning: {len(seen)} of these 24 images are" in capsys.readouterr().err
+
+
+def test_lesion_that_crosses_the_split_itself_is_scored(
+    runs: list[Run], make: Make, phantoms: Path, tmp_path: Path, unscored: list[dict[str, Any]]
+) -> None:
+    lesion_of = {record.image_id: record.lesion_id for record in find_records(phantoms).records}
+    split = load_json(runs[0].split)
+    several = next(name for name, images in Counter(lesion_of[each] for each in split["test"]).items() if images > 1)
+    crossing = next(image_id for image_id in split["test"] if lesion_of[image_id] == several)
+    sides = {**split, "val": [*split["val"], crossing], "test": [each for each in split["test"] if each != crossing]}
+    folders = [make(name, seed).folder for seed, name in enumerate(("one", "two"))]
+    for folder in folders:
+        save_json(folder / "split.json", sides)
+    # As a fold's, which has none of the test images.
+    save_json(folders[1] / "split.json", {**sides, "val": sides["val"][:-2] + [crossing], "test": sides["val"][-3:-1]})
+    evaluate(folders, output=tmp_path)
+    assert unscored[-1]["images"] == len(sides["test"])
 
 
 def test_invalid_scoring_raises(folders: list[Path], trained: Run, tmp_path: Path) -> None:

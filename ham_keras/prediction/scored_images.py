@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ham_keras.data.mask_warnings import mask_warnings
@@ -13,6 +13,7 @@ from ham_keras.errors import HamError, warn
 from ham_keras.prediction.ensemble import Ensemble, Member
 from ham_keras.runs.named import is_named
 
+BEFORE = {"train": (), "val": ("train",), "test": ("train", "val")}  # what was seen before a side is scored
 MASK_KEYS = ("repair_masks", "lesion_values")  # keys of the data section that control how masks are read
 
 
@@ -35,9 +36,12 @@ def choose_images(ensemble: Ensemble, root: Path, split: str | None, *, own_data
     records = decide_masks(pairing.records, **{key: getattr(config.data, key) for key in MASK_KEYS})
     if split is not None or own_data:
         split, known = split or "test", records
-        records = select(known, load_split(ensemble.split)[split], f"{ensemble.split}: {split}")
+        sides_of_first = load_split(ensemble.split)
+        records = select(known, sides_of_first[split], f"{ensemble.split}: {split}")
+        # Lesions that the split itself has on both sides; training has already reported them.
+        shared = _lesions_before(split, sides_of_first, known)
         for member in ensemble.members if len(ensemble.members) > 1 else ():
-            check_unseen(member, split, records, known)
+            check_unseen(member, split, records, known, shared)
     else:
         sides = [load_split(member.run.split) for member in ensemble.members if not is_named(member.run.folder)]
         warn_about_leakage(records, {image_id for each in sides for image_id in (*each["train"], *each["val"])})
@@ -46,25 +50,37 @@ def choose_images(ensemble: Ensemble, root: Path, split: str | None, *, own_data
     return records
 
 
-def check_unseen(member: Member, split: str, records: Sequence[Record], known: Sequence[Record]) -> None:
+def check_unseen(
+    member: Member, split: str, records: Sequence[Record], known: Sequence[Record], shared: Collection[str] = ()
+) -> None:
     """Check that a run was not trained on these images, which are `split` of another run.
 
     Images of its own `split` are accepted, as are all images to score "train". `known` are all records of the data.
+    Other images of the lesions in `shared` may have been trained on.
 
     Raises:
         HamError: some are images, or of lesions with images, that it was trained or, for "test", validated on.
     """
     sides = load_split(member.run.split)
-    before = {"train": (), "val": ("train",), "test": ("train", "val")}[split]
-    used = {image_id for side in before for image_id in sides[side]}
-    lesions = {record.lesion_id for record in known if record.image_id in used}
+    used = {image_id for side in BEFORE[split] for image_id in sides[side]}
+    lesions = _lesions_before(split, sides, known).difference(shared)
     own = set(sides[split])
-    seen = [record for record in records if record.lesion_id in lesions and record.image_id not in own]
+    seen = [
+        record
+        for record in records
+        if record.image_id not in own and (record.image_id in used or record.lesion_id in lesions)
+    ]
     if seen:
         raise HamError(
             f"{member.run.folder}: was trained or validated on {len(seen)} of these {len(records)} {split} images or "
             f"their lesions, the first: {seen[0].image_id}; train all runs with the same data.split_file"
         )
+
+
+def _lesions_before(split: str, sides: Mapping[str, Sequence[str]], known: Sequence[Record]) -> set[str]:
+    """The lesions of the images that a run has seen before it is scored on `split`."""
+    used = {image_id for side in BEFORE[split] for image_id in sides[side]}
+    return {record.lesion_id for record in known if record.image_id in used}
 
 
 def warn_about_leakage(records: Sequence[Record], image_ids: set[str]) -> None:
