@@ -19,7 +19,7 @@ from ham_keras.environment import cpu_threads
 from ham_keras.errors import HamError
 from ham_keras.files import creating_folder, remove_parts
 
-VERSION = 3  # of the images: increment it with every change to their bytes
+VERSION = 4  # of the images: increment it with every change to their bytes
 RECORD = "phantoms.json"
 VIEW_SHARES = (0.74, 0.19, 0.06, 0.01)  # of lesions with 1, 2, 3, 4 images
 ONE_HOT = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")

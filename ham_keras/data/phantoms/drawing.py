@@ -26,6 +26,7 @@ from ham_keras.data.phantoms.looks import (
     draw_amounts,
     draw_skin,
 )
+from ham_keras.data.phantoms.surroundings import Spot, draw_redness, draw_spots, spot_densities
 from ham_keras.data.phantoms.tiles import (
     CELL_PX,
     DOT_SCALE,
@@ -66,6 +67,8 @@ class Lesion:
     amounts: dict[str, float]  # of the lesion, see `looks.draw_amounts`
     skin: dict[str, float]
     tiles: dict[str, Plane]
+    spots: list[Spot]  # beside it
+    redness: tuple[float, float]  # of the skin around it, and how far it reaches
 
 
 def make_lesion(rng: np.random.Generator, diagnosis: str, aspect: float) -> Lesion:
@@ -83,7 +86,10 @@ def make_lesion(rng: np.random.Generator, diagnosis: str, aspect: float) -> Lesi
     )
     waves = np.arange(ANGLES) / ANGLES * 2 * np.pi * rng.integers(STREAKS // 3, STREAKS)
     streaks = ramp(np.asarray(np.cos(waves + 2 * np.log(outline)), np.float32), -0.2, 1)
-    lesion = Lesion(diagnosis, radius_px, outline, streaks, stretch, pattern, skin_type, amounts, skin, tiles)
+    spots, redness = draw_spots(rng, radius_px, aspect), draw_redness(rng)
+    lesion = Lesion(
+        diagnosis, radius_px, outline, streaks, stretch, pattern, skin_type, amounts, skin, tiles, spots, redness
+    )
     # The outline and the image border change the area, so the size is set from the visible fraction.
     size = (60, round(60 * aspect))
     shown = np.quantile(_depth(lesion, make_view(size), size)[0], fraction)
@@ -172,6 +178,10 @@ def _skin_densities(
         melanin += skin["folds"] * _fold(lesion, view, smooth(tiles["warp_x"], 0.15), blotches)
     if skin["pores"]:
         melanin -= skin["pores"] * whole(tiles["globules"], 0.6)
+    near_by = spot_densities(lesion.spots, view, depth, fine)
+    melanin += near_by[0]
+    amount, reach = lesion.redness
+    blood += near_by[1] + amount * ramp(1 + reach - depth + 0.5 * blotches, 0.0, 1.0) * ramp(blotches, -2.5, 1.5)
     tint = skin["tint"] * smooth(tiles["warp_y"], 0.4)
     return [melanin, blood, tint], [MOTTLE, BLOOD, TINT]
 
