@@ -58,6 +58,13 @@ def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[P
             f"them, name it",
             problems,
         )
+    if contents.by_pixels:
+        problems = [_of_file("by_pixels", path, "recognised by its pixels") for path in contents.by_pixels]
+        images, masks = contents.by_pixels[:2]
+        yield ProblemGroup(
+            f"{shown(images)} is read as the folder of images and {shown(masks)} as that of masks, by their pixels",
+            problems,
+        )
     if contents.named_like_masks:
         problems = [_of_file("named_like_mask", path, "a photograph") for path in contents.named_like_masks]
         one, many = "file is named like a mask but is a photograph", "files are named like masks but are photographs"
@@ -79,6 +86,10 @@ def table_problems(metadata: Metadata, ids: Mapping[str, str], images: Mapping[s
         for path, columns in metadata.without_lesions.items():
             problem = _of_file("no_lesion_column", path, f"no column of lesion ids among {', '.join(columns)}")
             yield ProblemGroup(f"{path}: {problem.detail}", [problem])
+    for path, (lesions, *others) in metadata.numbered_lesions.items():
+        detail = f"each number in its column {lesions!r} counts as one lesion"
+        advice = f"if each patient's lesions are numbered, name the column of patients patient_id: {', '.join(others)}"
+        yield ProblemGroup(f"{path}: {detail}; {advice}", [_of_file("numbered_lesions", path, detail)])
     for kind, cells, one, many in (
         (
             "placeholder_lesion_id",
