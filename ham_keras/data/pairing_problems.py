@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ham_keras.data.discovery import Contents
+from ham_keras.data.contents import Contents
 from ham_keras.data.folders import describe_broken_links, describe_unread
 from ham_keras.data.known_duplicates import SOURCE
 from ham_keras.data.problems import Problem, ProblemGroup

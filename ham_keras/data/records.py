@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from ham_keras.data.discovery import Contents, find_contents
+from ham_keras.data.contents import Contents
+from ham_keras.data.discovery import find_contents
 from ham_keras.data.folders import describe_unread, key
 from ham_keras.data.ids import are_copies, image_id, name_folders
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
