@@ -78,6 +78,11 @@ def is_mask_folder(name: str) -> bool:
     return _matches(name, [pattern for layout in LAYOUTS for pattern in layout.masks])
 
 
+def holds_masks(name: str) -> bool:
+    """Whether a folder is named as one of masks, by a known source or in general."""
+    return is_mask_folder(name) or without_subset(name) in generic_mask_folders()
+
+
 def is_table_folder(name: str) -> bool:
     """Whether a folder with this name holds tables."""
     return _matches(name, TABLE_FOLDERS)

@@ -13,6 +13,7 @@ from ham_keras.data.layouts import (
     PHOTOGRAPH_ENDING,
     bare_image_name,
     bare_mask_name,
+    holds_masks,
     without_mask_ending,
 )
 from ham_keras.environment import cpu_threads
@@ -64,15 +65,17 @@ def masks_of_others(files: Sequence[Path]) -> set[Path]:
 
 
 def _masks_of_the_same_name(files: Sequence[Path]) -> set[Path]:
-    """Of `a.jpg` and `a.png`, the one that alone looks like a mask."""
+    """Of `a.jpg` and `a.png`, or `images/a.png` and `masks/a.png`, the one that alone looks like a mask."""
     by_stem: dict[str, list[Path]] = {}
     for path in files:
         by_stem.setdefault(key(path.stem), []).append(path)
     masks: set[Path] = set()
     for same in by_stem.values():
-        if len({path.suffix.lower() for path in same}) > 1:
-            drawn = [path for path in same if looks_like_mask(path)]
-            masks.update(drawn if len(drawn) < len(same) else [])
+        differ = len({path.suffix.lower() for path in same}) > 1
+        drawn = [
+            path for path in same if (differ or any(map(holds_masks, path.parent.parts))) and looks_like_mask(path)
+        ]
+        masks.update(drawn if len(drawn) < len(same) else [])
     return masks
 
 
