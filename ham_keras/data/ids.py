@@ -25,12 +25,12 @@ SIDE_PX, SAME_LEVELS = 16, 3
 Folders = dict[Path, str]  # by file, with a slash at the end
 
 
-def name_folders(images: Sequence[Path], masks: Sequence[Path], root: Path) -> Folders:
+def name_folders(images: Sequence[Path], masks: Sequence[Path], root: Path, by_pixels: Sequence[Path] = ()) -> Folders:
     """The folders that the ids of the files below `root` begin with; empty if file names suffice.
 
     They are used if different images in different folders have the same name, as with one folder for each patient.
-    Folders that only hold images or masks, and folders around all files, are left out: `images/p1/a.jpg` and
-    `masks/p1/a.png` are `p1/a`.
+    Folders that only hold images or masks, by their names or among `by_pixels`, and folders around all files, are left
+    out: `images/p1/a.jpg` and `masks/p1/a.png` are `p1/a`.
 
     Raises:
         HamError: the images of one name are the same photographs, as in `256/a.jpg` and `512/a.jpg`.
@@ -42,7 +42,16 @@ def name_folders(images: Sequence[Path], masks: Sequence[Path], root: Path) -> F
     if not repeated:
         return {}
     files = [*images, *masks]
-    below = {path: [part for part in map(distinct_part, path.parent.relative_to(root).parts) if part] for path in files}
+    distinct = {
+        folder: [
+            part
+            for inner in reversed([folder, *folder.parents])
+            if inner not in by_pixels and inner != root and inner.is_relative_to(root)
+            if (part := distinct_part(inner.name))
+        ]
+        for folder in {path.parent for path in files}
+    }
+    below = {path: distinct[path.parent] for path in files}
     levels = zip(*([key(part) for part in parts] for parts in below.values()), strict=False)
     around = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
     folders = {path: "".join(f"{part}/" for part in below[path][around:]) for path in files}

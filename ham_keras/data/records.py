@@ -88,7 +88,7 @@ def find_records(root: Path | str) -> Pairing:
         raise HamError(f"{root}: its path is not UTF-8; rename the folder")
     contents = find_contents(root)
     copies: dict[Path, Path] = {}
-    folders = name_folders(contents.images, contents.masks, root)
+    folders = name_folders(contents.images, contents.masks, root, contents.by_pixels)
     images = _by_id(contents.images, lambda path: key(image_id(path, folders)), copies)
     masks = _by_id(contents.masks, lambda path: mask_key(path, images, folders.get(path, "")), copies)
     masks = _with_bare_names(masks, images)

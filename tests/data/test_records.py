@@ -426,6 +426,19 @@ def test_two_folders_of_other_names_are_recognised_by_their_pixels(tmp_path: Pat
         find_records(tmp_path)
 
 
+def test_names_that_repeat_in_folders_recognised_by_their_pixels(tmp_path: Path) -> None:
+    drawn = np.zeros((48, 64), np.uint8)
+    drawn[10:30, 20:40] = 255
+    for seed, subset in enumerate(("train", "val")):
+        lay(tmp_path, f"{subset}/img/a.png", f"{subset}/ann/a.png")
+        spots = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+        Image.fromarray(spots).resize((64, 48)).save(tmp_path / f"{subset}/img/a.png")
+        Image.fromarray(drawn).save(tmp_path / f"{subset}/ann/a.png")
+    pairing = find_records(tmp_path)
+    assert [record.image_id for record in pairing.records] == ["train/a", "val/a"]
+    assert pairing.problem_groups[0].warning.endswith("by their pixels; so are 2 further folders")
+
+
 def test_images_beside_the_only_data_folder_are_told(tmp_path: Path) -> None:
     lay(tmp_path, "p1/a.jpg", "p1/a_mask.png", "p1/more/b.jpg", "p2/c.jpg", "notes/d.txt")
     (group,) = find_records(tmp_path).problem_groups
