@@ -64,7 +64,7 @@ MASK_WORDS = "segmentations?|masks?|binary|seg|ground_?truth|gt|labels?|annotati
 MASK_ENDING = re.compile(rf"(?:^|[ _.-])\(?(?:{MASK_WORDS}|lesion)\)?$|(?<=\w)mask$")
 PHOTOGRAPH_ENDING = re.compile(r"(?:^|[ _.-])lesion$")
 MASK_BEGINNING = re.compile(r"^(?:segmentation|mask|seg|gt|label)[ _.-]")
-IMAGE_WORDS = "images?|img|photo|orig|original|rgb|lesion"  # and 0000 in nnU-Net, its number of the first channel
+IMAGE_WORDS = "images?|img|photo|orig|original|rgb"  # and 0000 in nnU-Net, its number of the first channel
 SUPERPIXELS = "_superpixels"  # in ISIC 2016 and 2017, next to the photographs
 
 

@@ -26,7 +26,8 @@ def folders_by_pixels(folders: Sequence[Path]) -> tuple[Path, Path] | None:
     samples: dict[Path, list[Path]] = {}
     for folder in folders:
         if files := list(image_files(folder)):
-            samples[folder] = files[:: -(-len(files) // SAMPLE_SIZE)]
+            # An odd step, so as not to meet only the photographs of a.jpg, a_mask.png, b.jpg, b_mask.png, ...
+            samples[folder] = files[:: -(-len(files) // SAMPLE_SIZE) | 1]
         if len(samples) > 2:
             return None
     looks = {folder: {looks_like_mask(path) for path in sample} - {None} for folder, sample in samples.items()}

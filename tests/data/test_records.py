@@ -384,6 +384,9 @@ def test_a_folder_for_each_patient_with_the_same_two_names(tmp_path: Path) -> No
 def test_a_mask_without_a_certain_image_is_not_paired(tmp_path: Path) -> None:
     lay(tmp_path, "images/a.jpg", "images/img_7.jpg", "images/7_orig.jpg", "masks/a.png", "masks/mask_7.png")
     assert ids(tmp_path) == ["a"]
+    # A close-up is another photograph than the one that was outlined.
+    lay(tmp_path, "images/b_lesion.jpg", "masks/b_mask.png")
+    assert ids(tmp_path) == ["a"]
 
 
 def test_copies_of_photographs_in_another_folder_are_an_error(tmp_path: Path) -> None:
