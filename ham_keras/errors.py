@@ -67,6 +67,14 @@ def counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
+def counted_of(count: int, total: int, text: str) -> str:
+    """A number of a total: `counted_of(1, 3, "mask{s} {are} empty")` is "1 of 3 masks is empty"; also {have}."""
+    one = count == 1
+    return f"{count} of {total} " + text.format(
+        s="" if total == 1 else "s", are="is" if one else "are", have="has" if one else "have"
+    )
+
+
 def warn(line: str) -> None:
     """Print a warning to standard error."""
     print(f"warning: {shown(line)}", file=sys.stderr)

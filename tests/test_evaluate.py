@@ -116,7 +116,7 @@ def test_masks_with_another_aspect_ratio_are_reported(
     evaluate(trained.folder, data_root=root, visible=False)
     printed = capsys.readouterr().err
     assert (
-        f"warning: 1 of 24 masks have another aspect ratio than their image and are stretched to it, the first: {path}"
+        f"warning: 1 of 24 masks has another aspect ratio than the image and is stretched to it, the first: {path}"
         in printed
     )
 

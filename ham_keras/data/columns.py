@@ -18,8 +18,11 @@ IMAGE_COLUMNS = (
     *("imageid", "isicid", "image", "imagename", "imgid", "img", "imgname", "imagefile", "imagefilename"),
     *("filename", "file", "imagepath", "imgpath", "filepath", "path", "photo", "photoid", "photograph", "id", "name"),
 )
-NUMBER_ENDINGS = ("number", "no", "nr", "num", "uid", "code", "key")
-LESION_COLUMNS = ("lesionid", "lesion", "lesionname", *(f"lesion{ending}" for ending in NUMBER_ENDINGS), "lesionindex")
+NUMBER_ENDINGS = ("number", "no", "nr", "num", "uid", "uuid", "identifier", "ref", "code", "key")
+LESION_COLUMNS = (
+    *("lesionid", "lesion", "lesionname", "lesionindex", *(f"lesion{ending}" for ending in NUMBER_ENDINGS)),
+    *(f"{what}id" for what in ("mole", "naevus", "nevus", "tumor", "tumour", "spot")),
+)
 PATIENT_COLUMNS = (
     *("patientid", "patient", "subjectid", "subject", "caseid"),
     *(f"{who}{ending}" for who in ("patient", "subject") for ending in NUMBER_ENDINGS),
@@ -28,7 +31,7 @@ PATIENT_COLUMNS = (
         for who in ("patienten", "pat", "pt", "subj", "person", "participant", "proband", "mrn")
         for ending in ("id", *NUMBER_ENDINGS)
     ),
-    *("mrn", "person", "participant", "proband"),
+    *("mrn", "pid", "person", "participant", "proband"),
 )
 # A case may be a patient, an image or a lesion: a patient only if its lesions are numbered 1, 2, ...
 CASE_COLUMNS = ("case", *(f"case{ending}" for ending in NUMBER_ENDINGS))
@@ -47,8 +50,9 @@ PLACEHOLDERS = frozenset(
 NUMBERED_PLACEHOLDERS = frozenset(
     {"nan", "none", "null", "nat", "unk", "missing", "undefined", "unspecified", "unassigned", "noid"}
 )
-# What databases and spreadsheets write for a missing date or number.
-MISSING_VALUES = re.compile(r"(?:1900-01-01|1970-01-01|9999-12-31)(?:[ t]00:00:00.*)?|2147483647(?:\.0*)?")
+# What databases and spreadsheets write for a missing date or number, and 1.23E+15, which stands for many long numbers.
+LOST = r"\d(?:\.\d+)?e\+\d+"
+MISSING_VALUES = re.compile(rf"{LOST}|(?:1900-01-01|1970-01-01|9999-12-31)(?:[ t]00:00:00.*)?|2147483647(?:\.0*)?")
 ZEROS = re.compile(r"0+(?:[-/.:]0+)*-0+")  # 0000-00-00, or an empty UUID
 NUMBERED = re.compile(r"(\D*?)(\d+)(?:\.0+)?")
 ABBREVIATIONS = frozenset({"n.n.", "k.a.", "\\n"})  # without the signs they may be ids

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from ham_keras.data.contents import Contents
 from ham_keras.data.folders import (
     describe_broken_links,
     describe_folder,
     describe_unread,
     image_files,
-    is_broken_link,
     is_image_file,
     is_unread,
     key,
@@ -34,73 +33,12 @@ from ham_keras.data.layouts import (
     plain_name,
     without_subset,
 )
-from ham_keras.data.separation import is_named_mask, separate_masks
-from ham_keras.data.tables import is_table, may_be_table
-from ham_keras.errors import HamError, is_utf8, shown
+from ham_keras.data.separation import folders_by_pixels, is_named_mask, separate_masks
+from ham_keras.data.tables import may_be_table
+from ham_keras.errors import HamError, shown
 
 MAX_LISTED = 3  # names in a message
 MAX_DEPTH = 3  # levels of folders around a dataset
-
-
-@dataclass
-class Contents:
-    """The files of a data folder by type. `misnamed` holds images and masks whose name is not UTF-8.
-
-    `unread_folders`: folders of images or masks that are not read because others are, with their numbers of files.
-    `loose`: images beside the folders that are read.
-    `named_like_masks`: photographs by their pixels, masks by their names.
-    `by_folder`: the folders that are read as one data folder, one for each patient for example.
-    `has_images` and `has_masks`: whether there is a place for them, even an empty one.
-    `flat`: whether no folder has a known name; masks are told from photographs by their names.
-    """
-
-    images: list[Path] = field(default_factory=list)
-    masks: list[Path] = field(default_factory=list)
-    tables: list[Path] = field(default_factory=list)
-    unread: list[Path] = field(default_factory=list)
-    misnamed: list[Path] = field(default_factory=list)
-    broken_links: list[Path] = field(default_factory=list)
-    named_like_masks: list[Path] = field(default_factory=list)
-    unread_folders: dict[Path, int] = field(default_factory=dict)
-    loose: list[Path] = field(default_factory=list)
-    by_folder: list[Path] = field(default_factory=list)
-    has_images: bool = False
-    has_masks: bool = False
-    flat: bool = False
-
-    def add(self, other: Contents) -> None:
-        """Add the contents of another folder."""
-        self.images += other.images
-        self.masks += other.masks
-        self.tables += other.tables
-        self.unread += other.unread
-        self.misnamed += other.misnamed
-        self.broken_links += other.broken_links
-        self.loose += other.loose
-        self.named_like_masks += other.named_like_masks
-        self.by_folder += other.by_folder
-        self.unread_folders |= other.unread_folders
-        self.has_images |= other.has_images
-        self.has_masks |= other.has_masks
-
-    def present(self, files: Iterable[Path]) -> list[Path]:
-        """Add links that lead nowhere; returns the other files."""
-        found: list[Path] = []
-        for path in files:
-            (self.broken_links if is_broken_link(path) else found).append(path)
-        return found
-
-    def sort(self, files: Iterable[Path]) -> list[Path]:
-        """Add tables, links that lead nowhere, unsupported and misnamed files; returns the other image files."""
-        images: list[Path] = []
-        for path in self.present(files):
-            if is_table(path):
-                self.tables.append(path)
-            elif is_unread(path):
-                self.unread.append(path)
-            elif is_image_file(path):
-                (images if is_utf8(path) else self.misnamed).append(path)
-        return images
 
 
 def find_contents(root: Path) -> Contents:
@@ -135,7 +73,7 @@ def _find(folder: Path, depth: int) -> Contents:
     everything = {child: _find(child, depth + 1) for child in reversed(children.values())}
     inside = {child: contents for child, contents in everything.items() if contents.has_images and contents.has_masks}
     others = [child for child in everything if child not in inside]
-    if len(inside) > 1 and not all(contents.flat for contents in inside.values()):
+    if len(inside) > 1 and not all(contents.generic for contents in inside.values()):
         listed = " and ".join([shown(child) for child in inside][:MAX_LISTED])
         more = f" and {len(inside) - MAX_LISTED} more" if len(inside) > MAX_LISTED else ""
         raise HamError(
@@ -145,6 +83,7 @@ def _find(folder: Path, depth: int) -> Contents:
     for contents in inside.values():
         found.add(contents)
     found.flat = bool(inside) and all(contents.flat for contents in inside.values())
+    found.generic = all(contents.generic for contents in inside.values())
     if len(inside) > 1:
         for child in others:
             found.images += found.sort(walk_files(child))
@@ -170,15 +109,16 @@ def _scan(folder: Path) -> Contents:
     image_folders += _first_named(children, generic_image_folders()) or _beside_masks(children)
     mask_folders = [child for child in children if is_mask_folder(child.name)]
     mask_folders += _first_named(children, generic_mask_folders())
+    found.generic = not any(is_image_folder(child.name) or is_mask_folder(child.name) for child in children)
+    if not (image_folders and mask_folders) and not any(map(is_image_file, files)):
+        found.by_pixels = list(folders_by_pixels(_without_companions(children)) or ())
+        if found.by_pixels:
+            image_folders, mask_folders = found.by_pixels[:1], found.by_pixels[1:]
     if image_folders:
         found.loose += filter(is_image_file, files)
     if image_folders or mask_folders:
         read = {*image_folders, *mask_folders}
-        found.unread_folders = _count_images(
-            child
-            for child in children
-            if child not in read and not is_subset_folder(child.name) and not is_companion_folder(child.name)
-        )
+        found.unread_folders = _count_images(child for child in _without_companions(children) if child not in read)
     photographs = [path for image_folder in image_folders for path in found.sort(walk_files(image_folder))]
     found.masks += [path for mask_folder in mask_folders for path in found.sort(walk_files(mask_folder))]
     found.has_masks = bool(mask_folders)
@@ -188,6 +128,7 @@ def _scan(folder: Path) -> Contents:
     elif mask_folders:
         found.images = found.sort(path for path in files if not may_be_table(path))
     elif _has_cases(children):
+        found.generic = False
         images = found.sort(walk_files(folder))
         found.images = [path for path in images if key(path.parent.name).endswith(CASE_IMAGES)]
         found.masks = [path for path in images if key(path.parent.name).endswith(CASE_MASKS)]
@@ -229,6 +170,11 @@ def _beside_masks(children: Sequence[Path]) -> list[Path]:
         and masks & {plain_name(child.name) + name for name in generic_mask_folders()}
         and any(map(is_image_file, visible_files(child)))
     ]
+
+
+def _without_companions(children: Iterable[Path]) -> list[Path]:
+    """The folders that are neither subsets nor of pictures that are not used."""
+    return [child for child in children if not is_subset_folder(child.name) and not is_companion_folder(child.name)]
 
 
 def _count_images(folders: Iterable[Path]) -> dict[Path, int]:

@@ -1,11 +1,12 @@
-"""Detect truncated and damaged JPEG and PNG files before decoding.
+"""Detect truncated and damaged files before decoding.
 
 TensorFlow (libjpeg, libpng) refuses a JPEG without its end and a PNG without its end or with a wrong checksum; Pillow
-fills in grey or ignores the error, and both fill the pixels that a PNG lacks. With this check every reader rejects the
-same files.
+fills in grey or ignores the error, and both fill the pixels that a PNG lacks. Of wrong bytes within a JPEG libjpeg only
+warns, on standard error, and decodes shifted or grey blocks; libwebp decodes zeros in place of pixels without a word.
+With this check every reader rejects the same files.
 
-Not detected: wrong bytes within the pixels of a JPEG that has its end. libjpeg decodes something for nearly any bytes;
-for some it prints a warning such as "premature end of data segment" to standard error, which no reader can catch.
+Not detected: zeros in place of the pixels of an uncompressed BMP or TIFF, which may as well be black, and wrong bytes
+that happen to be a valid code of a JPEG.
 """
 
 from __future__ import annotations
@@ -14,24 +15,35 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
+import simplejpeg
+
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", 0xDA
 # Ancillary chunks that change how pixels are interpreted: transparency and EXIF.
 MEANINGFUL = frozenset({b"tRNS", b"eXIf"})
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
 # The seven passes of an interlaced PNG: first column and row, and the steps between columns and rows.
+CORRUPT = ("Corrupt JPEG data", "Premature end")  # libjpeg's warnings that concern pixels
+WEBP_ZEROS = 256  # compressed pixels do not end in so many zeros
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def check_complete(data: bytes) -> None:
-    """Check that a JPEG or PNG is complete, and that a PNG has correct checksums and all its pixels; other files pass.
+    """Check that a JPEG, PNG or WebP is complete, that the pixels of a JPEG decode without a warning, and that a PNG
+    has correct checksums and all its pixels; other files pass.
 
     Raises:
         ValueError: the file is truncated or damaged.
     """
     if data.startswith(JPEG):
-        if data.find(END_OF_IMAGE, _first_scan(data)) < 0:
+        end = data.find(END_OF_IMAGE, _first_scan(data))
+        if end < 0:
             raise ValueError("truncated: the JPEG has no end")
+        if warning := _jpeg_warning(data):
+            # Some cameras write zeros before the end; libjpeg warns of them as of wrong bytes. FF 00 is a pixel's.
+            pixels_end = data[:end].rstrip(b"\0")
+            if _jpeg_warning(pixels_end + b"\0" * pixels_end.endswith(b"\xff") + END_OF_IMAGE):
+                raise ValueError(f"damaged: {warning}")
     elif data.startswith(PNG):
         kinds, header, pixels = [], b"", []
         for kind, content, checksum in png_chunks(data):
@@ -45,6 +57,8 @@ def check_complete(data: bytes) -> None:
         if kinds[-1:] != [b"IEND"]:
             raise ValueError("truncated: the PNG has no end")
         _check_pixels(header, pixels)
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP" and not any(data[-WEBP_ZEROS:]):
+        raise ValueError("truncated: the WebP ends in zeros")
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
@@ -101,6 +115,18 @@ def _pixel_bytes(header: bytes) -> int:
         if columns > 0 and rows > 0:
             size += rows * (1 + (columns * bits + 7) // 8)  # each row begins with the number of its filter
     return size
+
+
+def _jpeg_warning(data: bytes) -> str:
+    """What libjpeg warns of when it decodes the pixels; empty if nothing, or if it cannot decode this kind of JPEG."""
+    try:
+        colours = simplejpeg.decode_jpeg_header(data, strict=False)[2]
+        space = "CMYK" if colours in {"CMYK", "YCCK"} else "GRAY"
+        # The smallest size, because only the compressed bytes matter: half the time of decoding.
+        simplejpeg.decode_jpeg(data, space, fastdct=True, fastupsample=True, min_height=1, min_width=1, min_factor=8)
+    except ValueError as error:
+        return str(error) if str(error).startswith(CORRUPT) else ""
+    return ""
 
 
 def _first_scan(data: bytes) -> int:

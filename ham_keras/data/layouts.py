@@ -43,6 +43,8 @@ LAYOUTS = (
     Layout("ISIC 2017", ("isic-2017_*_data",), ("isic-2017_*_part1_groundtruth",)),
     Layout("ISIC 2018, task 1", ("isic2018_task1-2_*_input",), ("isic2018_task1_*_groundtruth",)),
     Layout("ISIC 2018, task 3", ("isic2018_task3_*_input", "isic2018_task3_*_images")),
+    Layout("Pascal VOC", ("jpegimages",), ("segmentationclass",)),
+    Layout("nnU-Net", ("imagestr", "imagests"), ("labelstr", "labelsts")),
     Layout("PAD-UFES-20, folders in parts", ("imgs_part_*", "images_part_*"), ("masks_part_*",)),
 )
 # PH2 has a folder per case, with IMD002_Dermoscopic_Image and IMD002_lesion in it.
@@ -58,9 +60,11 @@ TABLE_FOLDERS = ("isic*groundtruth*", "isic*metadata*", "isic*lesiongroupings*",
 COMPANION_FOLDERS = frozenset({"hairs"})
 
 # The end of a mask's name, after the id of its image. `lesion` may also end the name of a photograph.
-MASK_ENDING = re.compile(r"[ _.-](?:segmentations?|masks?|binary|seg|ground_?truth|gt|lesion)$")
-PHOTOGRAPH_ENDING = re.compile(r"[ _.-]lesion$")
-MASK_BEGINNING = re.compile(r"^(?:segmentation|mask|seg|gt)[ _.-]")
+MASK_WORDS = "segmentations?|masks?|binary|seg|ground_?truth|gt|labels?|annotations?|contour"
+MASK_ENDING = re.compile(rf"(?:^|[ _.-])\(?(?:{MASK_WORDS}|lesion)\)?$|(?<=\w)mask$")
+PHOTOGRAPH_ENDING = re.compile(r"(?:^|[ _.-])lesion$")
+MASK_BEGINNING = re.compile(r"^(?:segmentation|mask|seg|gt|label)[ _.-]")
+IMAGE_WORDS = "images?|img|photo|orig|original|rgb"  # and 0000 in nnU-Net, its number of the first channel
 SUPERPIXELS = "_superpixels"  # in ISIC 2016 and 2017, next to the photographs
 
 
@@ -72,6 +76,11 @@ def is_image_folder(name: str) -> bool:
 def is_mask_folder(name: str) -> bool:
     """Whether a known source names a mask folder like this."""
     return _matches(name, [pattern for layout in LAYOUTS for pattern in layout.masks])
+
+
+def holds_masks(name: str) -> bool:
+    """Whether a folder is named as one of masks, by a known source or in general."""
+    return is_mask_folder(name) or without_subset(name) in generic_mask_folders()
 
 
 def is_table_folder(name: str) -> bool:
@@ -131,6 +140,21 @@ def without_mask_ending(stem: str) -> str:
     Only one ending is removed: `a_lesion_mask.png` belongs to `a_lesion.jpg`, not to `a.jpg`.
     """
     return MASK_ENDING.sub("", stem)
+
+
+def bare_image_name(stem: str) -> str:
+    """The stem of an image, in lower case, without words such as `image` at either end: `img_7` is `7`."""
+    return _without_words(re.sub("_0000$", "", stem), IMAGE_WORDS)
+
+
+def bare_mask_name(stem: str) -> str:
+    """The stem of a mask, in lower case, without words such as `mask` at either end: `mask_7` is `7`."""
+    return _without_words(stem, f"{MASK_WORDS}|lesion")
+
+
+def _without_words(stem: str, words: str) -> str:
+    beginning = rf"^(?:{words})(?:[ _.-]+|(?=\d)|$)"
+    return re.sub(rf"(?:(?:^|[ _.-])\(?(?:{words})\)?)+$", "", re.sub(beginning, "", stem))
 
 
 def _matches(name: str, patterns: list[str] | tuple[str, ...]) -> bool:

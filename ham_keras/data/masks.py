@@ -40,6 +40,9 @@ FRAME_PX = 3  # the thickest frame of an annotation tool around a mask
 # of HAM10000 and ISIC 2018 none has more than 0.08.
 LINE_DEPTH_FRACTION, LINE_END_FRACTION = 0.2, 0.4
 LINE_END_SIDE_PX = 150  # a line ends within one pixel for each of these pixels of the shorter side
+# An outline covers less of its convex hull, and is thinner in relation to the hull's square root. Of the masks of
+# HAM10000 and ISIC 2018 none is.
+OUTLINE_FRACTION, OUTLINE_THICKNESS = 0.35, 0.1
 FILLED_FRACTION = 0.9  # of the pixels just inside the border are lesion if a lesion fills the image
 
 
@@ -165,6 +168,16 @@ def find_edge_line(lesion: Lesion) -> tuple[str, int] | None:
         if len(ends):
             return side, int(ends[-1]) + 1
     return None
+
+
+def is_outline(lesion: Lesion) -> bool:
+    """Whether a {0, 1} mask [H, W] is the drawn outline of a lesion, or its inverse, and not a filled area."""
+    line = lesion if lesion.mean() <= 0.5 else 1 - lesion
+    if not line.any():
+        return False
+    hull = cv2.contourArea(cv2.convexHull(cv2.findNonZero(line)))
+    thickness = 2 * float(cv2.distanceTransform(line, cv2.DIST_L2, cv2.DIST_MASK_3).max())
+    return bool(line.sum() < OUTLINE_FRACTION * hull and thickness < OUTLINE_THICKNESS * hull**0.5)
 
 
 def strip_frame(lesion: Lesion) -> tuple[Lesion, int]:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ham_keras.data.discovery import Contents
+from ham_keras.data.columns import LESION_COLUMNS, first_named
+from ham_keras.data.contents import Contents
 from ham_keras.data.folders import describe_broken_links, describe_unread
 from ham_keras.data.known_duplicates import SOURCE
 from ham_keras.data.problems import Problem, ProblemGroup
@@ -58,6 +59,15 @@ def file_problems(contents: Contents, copies: Mapping[Path, Path]) -> Iterable[P
             f"them, name it",
             problems,
         )
+    if contents.by_pixels:
+        problems = [_of_file("by_pixels", path, "recognised by its pixels") for path in contents.by_pixels]
+        images, masks, *others = contents.by_pixels
+        more = f"; so are {len(others)} further folders" if others else ""
+        yield ProblemGroup(
+            f"{shown(images)} is read as the folder of images and {shown(masks)} as that of masks, by their pixels"
+            f"{more}",
+            problems,
+        )
     if contents.named_like_masks:
         problems = [_of_file("named_like_mask", path, "a photograph") for path in contents.named_like_masks]
         one, many = "file is named like a mask but is a photograph", "files are named like masks but are photographs"
@@ -77,8 +87,15 @@ def table_problems(metadata: Metadata, ids: Mapping[str, str], images: Mapping[s
         yield ProblemGroup(f"{path}: not used: {reason}", [_of_file("unused_table", path, reason)])
     if not any(facts.lesion for facts in metadata.facts.values()):
         for path, columns in metadata.without_lesions.items():
-            problem = _of_file("no_lesion_column", path, f"no column of lesion ids among {', '.join(columns)}")
+            named = first_named(columns, LESION_COLUMNS)
+            missing = f"no column of lesion ids among {', '.join(columns)}"
+            detail = f"its column {named!r} holds no ids, but placeholders or classes" if named else missing
+            problem = _of_file("no_lesion_column", path, detail)
             yield ProblemGroup(f"{path}: {problem.detail}", [problem])
+    for path, (lesions, *others) in metadata.numbered_lesions.items():
+        detail = f"each number in its column {lesions!r} counts as one lesion"
+        advice = f"if each patient's lesions are numbered, name the column of patients patient_id: {', '.join(others)}"
+        yield ProblemGroup(f"{path}: {detail}; {advice}", [_of_file("numbered_lesions", path, detail)])
     for kind, cells, one, many in (
         (
             "placeholder_lesion_id",

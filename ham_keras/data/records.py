@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from ham_keras.data.discovery import Contents, find_contents
+from ham_keras.data.contents import Contents
+from ham_keras.data.discovery import find_contents
 from ham_keras.data.folders import describe_unread, key
 from ham_keras.data.ids import are_copies, image_id, name_folders
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
-from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, without_mask_ending
+from ham_keras.data.layouts import MASK_BEGINNING, SUFFIXES, bare_image_name, bare_mask_name, without_mask_ending
 from ham_keras.data.pairing_problems import file_problems, lesion_problems, table_problems
 from ham_keras.data.problems import ProblemGroup
 from ham_keras.data.tables import Facts, read_tables
-from ham_keras.errors import HamError, counted, is_utf8
+from ham_keras.errors import HamError, counted, counted_of, is_utf8
 
 UNKNOWN = "unknown"
 ISIC_ID = re.compile(r"isic_\d{7}(?!\d)")  # at the start of an image key
@@ -64,10 +65,8 @@ class Pairing:
                 f"skipped, the first: {self.masks_without_image[0]}"
             )
         if self.images_without_metadata:
-            lines.append(
-                f"{self.images_without_metadata} of {len(self.records)} images have no lesion_id in any "
-                f"table of {self.root}: each counts as a separate lesion"
-            )
+            what = counted_of(self.images_without_metadata, len(self.records), "image{s} {have} no lesion_id")
+            lines.append(f"{what} in any table of {self.root}: each counts as a separate lesion")
         return lines + [group.warning for group in self.problem_groups]
 
 
@@ -89,9 +88,10 @@ def find_records(root: Path | str) -> Pairing:
         raise HamError(f"{root}: its path is not UTF-8; rename the folder")
     contents = find_contents(root)
     copies: dict[Path, Path] = {}
-    folders = name_folders(contents.images, contents.masks, root)
+    folders = name_folders(contents.images, contents.masks, root, contents.by_pixels)
     images = _by_id(contents.images, lambda path: key(image_id(path, folders)), copies)
     masks = _by_id(contents.masks, lambda path: mask_key(path, images, folders.get(path, "")), copies)
+    masks = _with_bare_names(masks, images)
     paired = sorted(images.keys() & masks.keys())
     if not paired:
         raise HamError(_nothing_pairs(root, images, masks, contents))
@@ -134,6 +134,29 @@ def mask_key(path: Path, images: Mapping[str, Path], folder: str = "") -> str:
     candidates += [name[: -len(Path(name).suffix)] for name in candidates if Path(name).suffix in SUFFIXES]
     keys = [key(folder) + name for name in (*candidates, without_mask_ending(stem))]
     return next((name for name in keys if name in images), keys[-1])
+
+
+def _with_bare_names(masks: Mapping[str, Path], images: Iterable[str]) -> dict[str, Path]:
+    """Masks by key: those without an image get the key of the only image left with their bare name, if there is one.
+
+    `mask_7` belongs to `img_7`, and the mask `7` to `7_image`.
+    """
+    lone_images = _by_bare_name((name for name in images if name not in masks), bare_image_name)
+    lone_masks = _by_bare_name(masks.keys() - set(images), bare_mask_name)
+    renamed = {
+        names[0]: lone_images[bare][0]
+        for bare, names in lone_masks.items()
+        if len(names) == len(lone_images.get(bare, ())) == 1
+    }
+    return {renamed.get(name, name): path for name, path in masks.items()}
+
+
+def _by_bare_name(keys: Iterable[str], bare_name: Callable[[str], str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in keys:
+        folder, slash, stem = name.rpartition("/")
+        found.setdefault(folder + slash + bare_name(stem), []).append(name)
+    return found
 
 
 def merge_duplicate_lesions(lesion_ids: dict[str, str]) -> list[tuple[str, str]]:

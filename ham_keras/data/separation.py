@@ -7,9 +7,32 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ham_keras.data.encoded import BROKEN, open_image
-from ham_keras.data.folders import key, looks_like_mask
-from ham_keras.data.layouts import MASK_BEGINNING, PHOTOGRAPH_ENDING, without_mask_ending
+from ham_keras.data.folders import image_files, key, looks_like_mask
+from ham_keras.data.layouts import (
+    MASK_BEGINNING,
+    PHOTOGRAPH_ENDING,
+    bare_image_name,
+    bare_mask_name,
+    holds_masks,
+    without_mask_ending,
+)
 from ham_keras.environment import cpu_threads
+
+SAMPLE_SIZE = 8  # files of a folder whose pixels are looked at
+
+
+def folders_by_pixels(folders: Sequence[Path]) -> tuple[Path, Path] | None:
+    """The folder of photographs and that of masks, of exactly two folders with images, by the pixels of some files."""
+    samples: dict[Path, list[Path]] = {}
+    for folder in folders:
+        if files := list(image_files(folder)):
+            # An odd step, so as not to meet only the photographs of a.jpg, a_mask.png, b.jpg, b_mask.png, ...
+            samples[folder] = files[:: -(-len(files) // SAMPLE_SIZE) | 1]
+        if len(samples) > 2:
+            return None
+    looks = {folder: {looks_like_mask(path) for path in sample} - {None} for folder, sample in samples.items()}
+    photographs, masks = ([folder for folder in samples if looks[folder] == {is_mask}] for is_mask in (False, True))
+    return (photographs[0], masks[0]) if photographs and masks else None
 
 
 def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> tuple[list[Path], list[Path]]:
@@ -19,7 +42,7 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
     looks like a photograph. In that case `a_lesion.png` next to `a.jpg` is a mask too, unless `a` or `a_lesion` has
     another mask. Of `a.jpg` and `a.png`, one is a mask if only this one looks like a mask.
     """
-    stems = {key(path.stem) for path in files}
+    stems = _image_names(files)
     beside = [path for path in files if _mask_names(path) & stems]
     named = [path for path in (beside if masks_elsewhere else files) if is_named_mask(path)]
     with ThreadPoolExecutor(min(cpu_threads(), 16)) as threads:
@@ -37,28 +60,35 @@ def separate_masks(files: Sequence[Path], *, masks_elsewhere: bool = False) -> t
 
 def masks_of_others(files: Sequence[Path]) -> set[Path]:
     """The files that are masks of other files among them: named so, and not photographs by their pixels."""
-    stems = {key(path.stem) for path in files}
+    stems = _image_names(files)
     masks = {path for path in files if _mask_names(path) & stems and confirm_mask(path)}
     return masks | _masks_of_the_same_name([path for path in files if path not in masks])
 
 
 def _masks_of_the_same_name(files: Sequence[Path]) -> set[Path]:
-    """Of `a.jpg` and `a.png`, the one that alone looks like a mask."""
+    """Of `a.jpg` and `a.png`, or `images/a.png` and `masks/a.png`, the one that alone looks like a mask."""
     by_stem: dict[str, list[Path]] = {}
     for path in files:
         by_stem.setdefault(key(path.stem), []).append(path)
     masks: set[Path] = set()
     for same in by_stem.values():
-        if len({path.suffix.lower() for path in same}) > 1:
-            drawn = [path for path in same if looks_like_mask(path)]
-            masks.update(drawn if len(drawn) < len(same) else [])
+        differ = len({path.suffix.lower() for path in same}) > 1
+        drawn = [
+            path for path in same if (differ or any(map(holds_masks, path.parent.parts))) and looks_like_mask(path)
+        ]
+        masks.update(drawn if len(drawn) < len(same) else [])
     return masks
 
 
 def _mask_names(path: Path) -> set[str]:
     """The stems of the images that a file may be the mask of, by its name."""
     stem = key(path.stem)
-    return {without_mask_ending(stem), MASK_BEGINNING.sub("", stem)} - {stem}
+    return {without_mask_ending(stem), MASK_BEGINNING.sub("", stem), bare_mask_name(stem)} - {stem}
+
+
+def _image_names(files: Sequence[Path]) -> set[str]:
+    stems = {key(path.stem) for path in files}
+    return stems | {bare_image_name(stem) for stem in stems}
 
 
 def is_named_mask(path: Path) -> bool:

@@ -55,11 +55,15 @@ class Facts:
 
 @dataclass
 class Metadata:
-    """The facts by image key, and the problems of the tables."""
+    """The facts by image key, and the problems of the tables.
+
+    `numbered_lesions`: columns of tables whose lesions are numbered as if for each patient, that of the lesions first.
+    """
 
     facts: dict[str, Facts] = field(default_factory=dict)
     unused: dict[Path, str] = field(default_factory=dict)
     without_lesions: dict[Path, list[str]] = field(default_factory=dict)
+    numbered_lesions: dict[Path, list[str]] = field(default_factory=dict)
     placeholders: dict[str, str] = field(default_factory=dict)
     one_hot_names: set[str] = field(default_factory=set)
     other_diagnoses: dict[str, str] = field(default_factory=dict)
@@ -134,6 +138,8 @@ def _join(metadata: Metadata, path: Path, table: Table, known: ImageKeys) -> Non
         metadata.without_lesions[path] = table.columns
     elif patient_column is None and are_numbers_of_patients(row[lesions] for row in rows):
         patient_column = first_named(columns, CASE_COLUMNS)
+        if patient_column is None:
+            metadata.numbered_lesions[path] = [lesions, *(column for column in table.columns if column != lesions)]
     lesion_columns, diagnosis_columns = named_alike(columns, lesions), named_alike(columns, diagnosis_column)
     placeholders = {column: placeholder_cells(row[column] for row in rows) for column in lesion_columns}
     one_hot = {column: plain_name(column) for column in columns if plain_name(column) in ONE_HOT_COLUMNS}

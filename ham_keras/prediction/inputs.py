@@ -19,7 +19,7 @@ from ham_keras.data.folders import (
     key,
     walk_files,
 )
-from ham_keras.data.layouts import SUFFIXES
+from ham_keras.data.layouts import SUFFIXES, distinct_part
 from ham_keras.data.separation import masks_of_others
 from ham_keras.errors import HamError, counted
 from ham_keras.prediction.folder import BESIDE_MASKS, PredictionFolder
@@ -105,11 +105,18 @@ def _is_beside_masks(path: Path) -> bool:
     return any(PredictionFolder(parent.parent).settings.exists() for parent in parents)
 
 
+def _without_kinds(image_id: str) -> str:
+    """An id without folders that only say that images are in them, as in training: `p1/images/a` is `p1/a`."""
+    *folders, stem = image_id.split("/")
+    return "/".join([*filter(None, map(distinct_part, folders)), stem])
+
+
 def _name(images: Sequence[Path], below: Mapping[Path, str]) -> dict[Path, str]:
     """Return the shortest ids that are unique on any file system."""
     shared = os.path.commonpath([os.path.abspath(path.parent) for path in images]) if images else ""
     for ids in (
         {path: path.stem for path in images},
+        {path: _without_kinds(below[path]) for path in images},
         {path: below[path] for path in images},
         {path: Path(os.path.relpath(path.parent, shared), path.stem).as_posix() for path in images},
     ):

@@ -200,6 +200,24 @@ def test_frames_that_are_not_removed_are_found(folder: Folder) -> None:
     assert problem.detail == "a line of lesion along the top edge, up to 5 px inside"
 
 
+@pytest.mark.parametrize(("form", "side"), [("bmp", "top"), ("tif", "bottom"), ("png", None)])
+def test_images_that_lost_their_last_bytes_are_found(folder: Folder, form: str, side: str | None) -> None:
+    folder.add("lost")
+    path = folder.image("lost").with_suffix(f".{form}")
+    pixels = np.asarray(photograph(1)).copy()
+    pixels[:9] = pixels[-9:] = 0  # a band at both sides is padding
+    Image.fromarray(pixels if form == "png" else np.asarray(photograph(1))).save(path)
+    folder.image("lost").unlink()
+    if form != "png":
+        data = path.read_bytes()
+        with Image.open(path) as image:
+            start = 54 if form == "bmp" else image.tag_v2[273][0]  # the offset of the pixels
+        at = start + (HEIGHT_PX - 9) * 3 * WIDTH_PX
+        path.write_bytes(data[:at] + bytes(9 * 3 * WIDTH_PX) + data[at + 9 * 3 * WIDTH_PX :])
+    details = [problem.detail for problem in audit(folder.root).problems if problem.kind == "plain_rows"]
+    assert details == ([] if side is None else [f"9 of 72 rows at the {side} have one colour"])
+
+
 def test_problems_found_by_pairing_are_listed_with_an_example(
     folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,7 +285,7 @@ def test_uniform_images_are_not_near_identical(folder: Folder) -> None:
     for name, level in (("black", 0), ("grey", 90)):
         folder.add(name)
         Image.new("RGB", (WIDTH_PX, HEIGHT_PX), (level, level, level)).save(folder.image(name))
-    assert found(folder) == []
+    assert found(folder) == [("plain_rows", ("black",)), ("plain_rows", ("grey",))]
 
 
 def test_contact_sheet_outlines_repaired_lesions_and_shows_at_most_twelve(folder: Folder, tmp_path: Path) -> None:

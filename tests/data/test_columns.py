@@ -80,7 +80,7 @@ def test_words_for_many_images_are_ids_only_in_a_column_of_that_name(tmp_path: P
 PLACEHOLDERS = (
     "not recorded|not specified|Not given|not_assigned|no data|none given|No lesion|nd|"
     "n.d.|n/k|N.N.|empty|blank|pending|default|false|"
-    "-9|-99|-1.0|UNK001|unbekannt|k.A.|keine Angabe|inconnu|"
+    "-9|-99|-1.0|1.23457E+12|UNK001|unbekannt|k.A.|keine Angabe|inconnu|"
     "nan_1|none_0|unk-1|null0|2147483647|1900-01-01|1900-01-01 00:00:00|0000-00-00|"
     "00000000-0000-0000-0000-000000000000|"
     "\\N|#REF!|#VALUE!|#NAME?|lesion_unknown|IL_unknown|<NA>"
@@ -126,6 +126,26 @@ def test_lesions_numbered_for_each_patient(tmp_path: Path, column: str, lesions_
     images = [f"{number:02}" for number in range(24)]
     rows = [f"{image},K{number // 6},{number % 3 + 1}" for number, image in enumerate(images)]
     assert len(set(lesions(tmp_path, f"image,{column},lesion_no", rows, images))) == lesions_expected
+
+
+def test_lesions_numbered_without_a_column_of_patients_are_told(tmp_path: Path) -> None:
+    rows = [f"{number}.jpg,D{number % 3},{number % 2 + 1}" for number in range(1, 7)]
+    assert lesions(tmp_path, "image_id,donor,lesion_id", rows, list("123456")) == ["2", "1"] * 3
+    (line,) = find_records(tmp_path).warnings()
+    assert line.endswith(
+        "each number in its column 'lesion_id' counts as one lesion; if each patient's lesions are numbered, name the "
+        "column of patients patient_id: image_id, donor"
+    )
+    for column in ("pid", "patient_uuid", "Person Identifier"):
+        lesions(tmp_path, f"image_id,{column},mole_id", rows, list("123456"))
+        assert [record.lesion_id for record in find_records(tmp_path).records] == [
+            "D1_2",
+            "D2_1",
+            "D0_2",
+            "D1_1",
+            "D2_2",
+            "D0_1",
+        ]
 
 
 def test_a_case_column_does_not_split_lesions_with_ids_of_their_own(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 
 from ham_keras.data.inspection.pairs import read_pair
 from ham_keras.data.mask_warnings import mask_warnings
+from ham_keras.data.masks import is_outline
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.truth import check_alignment, read_truth
@@ -38,8 +40,8 @@ def test_unclear_rotations_are_counted_in_one_warning(tmp_path: Path) -> None:
     assert all(check_alignment(record).unclear_turn for record in (half, mirrored, quarter))
     (line,) = mask_warnings([fine, half, mirrored, quarter])
     assert line == (
-        "3 of 4 images or their masks are rotated by EXIF, and it is unclear whether both are; these masks are rotated "
-        f"as their own EXIF says, else read as stored, the first: {half.mask_path}"
+        "3 of 4 pairs have an image or a mask rotated by EXIF, and it is unclear whether both are; the mask is rotated "
+        f"as its own EXIF says, else read as stored, the first: {half.mask_path}"
     )
 
 
@@ -49,11 +51,14 @@ def test_other_aspect_ratios_and_repaired_masks_are_counted(tmp_path: Path) -> N
     repaired = dataclasses.replace(fine, mask_inverted=True)
     assert mask_warnings([fine, turned]) == []
     first, second, third = mask_warnings([repaired, turned, wide])
+    assert first == f"1 of 3 masks is inverted and repaired on reading (data.repair_masks), the first: {fine.mask_path}"
     assert (
-        first == f"1 of 3 masks are inverted and repaired on reading (data.repair_masks), the first: {fine.mask_path}"
+        second.startswith("1 of 3 masks has another aspect ratio than the image and is stretched")
+        and "8_mask" in second
     )
-    assert second.startswith("1 of 3 masks have another aspect ratio than their image") and "8_mask" in second
-    assert third.startswith("1 of 3 images or their masks are rotated by EXIF, and it is unclear") and "8_mask" in third
+    assert (
+        third.startswith("1 of 3 pairs has an image or a mask rotated by EXIF, and it is unclear") and "8_mask" in third
+    )
     np.testing.assert_array_equal(read_truth(repaired).lesion, 1 - STORED)
 
 
@@ -80,7 +85,7 @@ def test_masks_without_any_of_the_lesion_values_are_counted(tmp_path: Path) -> N
     Image.fromarray(STORED + 255 * (1 - STORED)).save(records[1].mask_path)
     (line,) = mask_warnings([dataclasses.replace(record, lesion_values=(1,)) for record in records])
     assert line == (
-        f"1 of 2 masks have none of data.lesion_values and are read as empty, the first: {records[0].mask_path}"
+        f"1 of 2 masks has none of data.lesion_values and is read as empty, the first: {records[0].mask_path}"
     )
 
 
@@ -99,10 +104,37 @@ def test_soft_and_lossy_masks_with_lesion_values_are_counted(tmp_path: Path) -> 
     assert ["blurred_values" in found for found in kinds] == [False, True, True, True]
 
 
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("thickness_px", [1, 3])
+def test_outlines_that_are_not_filled_are_told(tmp_path: Path, thickness_px: int, inverted: bool) -> None:
+    line = cv2.ellipse(np.zeros((240, 320), np.uint8), (150, 120), (90, 60), 20, 0, 360, 1, thickness_px)
+    drawn, filled = pair(tmp_path, 1), pair(tmp_path, 3)
+    Image.fromarray(255 * (1 - line if inverted else line)).save(drawn.mask_path)
+    assert is_outline(1 - line if inverted else line)
+    (told,) = [line for line in mask_warnings([drawn, filled]) if "drawn outline" in line]
+    assert told == (
+        "1 of 2 sampled masks has a drawn outline, of which only the line counts as lesion, and no filled area, the "
+        f"first: {drawn.mask_path}"
+    )
+    kinds = [[problem.kind for problem in read_pair(record).problems] for record in (drawn, filled)]
+    assert ["outline" in found for found in kinds] == [True, False]
+
+
+def test_frames_that_stay_are_told_and_do_not_look_inverted(tmp_path: Path) -> None:
+    framed = np.ones((60, 80), np.uint8)
+    framed[5:-5, 5:-5] = STORED[5:-5, 5:-5]
+    records = [pair(folder, 1, mask=framed) for number in range(6) if not (folder := tmp_path / str(number)).mkdir()]
+    (line,) = mask_warnings(records)
+    assert line == (
+        "6 of 6 sampled masks have a line of lesion along an edge, as of a frame, and are read as stored, the first: "
+        f"{records[0].mask_path}"
+    )
+
+
 def test_thin_third_level_is_told(tmp_path: Path) -> None:
     ringed = pair(tmp_path, 1)
     ring = cv2.dilate(STORED, np.ones((3, 3), np.uint8)) - STORED
     Image.fromarray(np.where(ring == 1, 128, 255 * STORED).astype(np.uint8)).save(ringed.mask_path)
     (line,) = mask_warnings([ringed])
-    assert line.startswith("1 of 1 sampled masks have three grey levels, the middle one thin")
+    assert line.startswith("1 of 1 sampled mask has three grey levels, the middle one thin")
     assert "thin_level" in [problem.kind for problem in read_pair(ringed).problems]

@@ -71,7 +71,7 @@ def test_isic_2018_layout_ignores_superpixels_and_text_files(tmp_path: Path) -> 
     ]
     assert pairing.images_without_mask == []
     assert pairing.warnings() == [
-        f"1 of 1 images have no lesion_id in any table of {tmp_path}: each counts as a separate lesion"
+        f"1 of 1 image has no lesion_id in any table of {tmp_path}: each counts as a separate lesion"
     ]
 
 
@@ -267,6 +267,34 @@ LAYOUTS = {
     ),
     "images and masks in the folder of images": (["images/a.jpg", "images/a_mask.png"], [("a.jpg", "a_mask.png")]),
     "images next to the mask folder": (["a.jpg", "b.jpg", "masks/a.png"], [("a.jpg", "a.png")]),
+    "Pascal VOC, with the objects of its second mask": (
+        [
+            *("VOC2012/JPEGImages/a.jpg", "VOC2012/SegmentationClass/a.png", "VOC2012/Annotations/a.xml"),
+            "VOC2012/ImageSets/Segmentation/train.txt",
+        ],
+        [("a.jpg", "a.png")],
+    ),
+    "nnU-Net": (
+        [
+            *("imagesTr/case_001_0000.png", "labelsTr/case_001.png", "dataset.json"),
+            *("imagesTs/case_10000_0000.png", "labelsTs/case_10000.png"),
+        ],
+        [("case_001_0000.png", "case_001.png"), ("case_10000_0000.png", "case_10000.png")],
+    ),
+    "images named so": (
+        [
+            *("images/img_1.jpg", "images/Image2.jpg", "images/3_orig.jpg", "images/4.jpg", "images/image_5.jpg"),
+            *("masks/mask_1.png", "masks/Mask2.png", "masks/3_contour.png", "masks/4 (mask).png", "masks/5.png"),
+        ],
+        [
+            *(("3_orig.jpg", "3_contour.png"), ("4.jpg", "4 (mask).png"), ("Image2.jpg", "Mask2.png")),
+            *(("image_5.jpg", "5.png"), ("img_1.jpg", "mask_1.png")),
+        ],
+    ),
+    "a flat folder of images named so": (
+        ["img_1.jpg", "mask_1.png", "2_image.jpg", "2_label.png", "A3.jpg", "A3mask.png"],
+        [("2_image.jpg", "2_label.png"), ("A3.jpg", "A3mask.png"), ("img_1.jpg", "mask_1.png")],
+    ),
     "names that others use": (
         ["imgs/a.jpg", "imgs/b.jpg", "Ground Truth/a.png", "Ground Truth/mask_b.png"],
         [("a.jpg", "a.png"), ("b.jpg", "mask_b.png")],
@@ -295,7 +323,8 @@ def test_ph2_found_from_each_parent_folder(tmp_path: Path, inside: str) -> None:
 
 
 def test_several_data_folders_are_an_error_that_names_them(tmp_path: Path) -> None:
-    lay(tmp_path, "ham/images/a.jpg", "ham/masks/a.png", "ph2/images/b.jpg", "ph2/masks/b.png")
+    lay(tmp_path, "ham/images/a.jpg", "ham/masks/a.png")
+    lay(tmp_path, "ph2/c/c_Dermoscopic_Image/c.bmp", "ph2/c/c_lesion/c_lesion.bmp")
     with pytest.raises(HamError, match=r"has several data folders in it, .*ham and .*ph2; name one of them"):
         find_records(tmp_path)
 
@@ -305,6 +334,7 @@ BY_PATIENT = {
     "folders of images and masks": ["images/{}/DSC1.jpg", "masks/{}/DSC1.png"],
     "masks in the tree of images": ["images/{}/DSC1.jpg", "images/{}/DSC1_mask.png"],
     "folders inside those of patients": ["images/{}/left/DSC1.jpg", "masks/{}/left/DSC1.png"],
+    "folders of images and masks for each patient": ["{}/images/DSC1.jpg", "{}/masks/DSC1_mask.png"],
     "visits": ["{}/left/DSC1.jpg", "{}/left/DSC1_mask.png"],
     "folders of cases": ["{}/DSC1_Dermoscopic_Image/DSC1.bmp", "{}/DSC1_lesion/DSC1_lesion.bmp"],
 }
@@ -344,6 +374,72 @@ def test_folders_of_patients_are_told(tmp_path: Path) -> None:
         f"2 folders of images and masks are read as one data folder: {tmp_path / 'p1'} to p2; to read only one of "
         f"them, name it"
     )
+
+
+def test_a_folder_for_each_patient_with_the_same_two_names(tmp_path: Path) -> None:
+    lay(tmp_path, *(f"{patient}/{name}" for patient in ("p1", "p2") for name in ("image.png", "mask.png")))
+    assert ids(tmp_path) == ["p1/image", "p2/image"]
+
+
+def test_a_mask_without_a_certain_image_is_not_paired(tmp_path: Path) -> None:
+    lay(tmp_path, "images/a.jpg", "images/img_7.jpg", "images/7_orig.jpg", "masks/a.png", "masks/mask_7.png")
+    assert ids(tmp_path) == ["a"]
+    # A close-up is another photograph than the one that was outlined.
+    lay(tmp_path, "images/b_lesion.jpg", "masks/b_mask.png")
+    assert ids(tmp_path) == ["a"]
+
+
+def test_copies_of_photographs_in_another_folder_are_an_error(tmp_path: Path) -> None:
+    for seed in range(3):
+        spots = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8))
+        for side in (256, 512):
+            lay(tmp_path, f"{side}/images/{seed}.jpg", f"{side}/masks/{seed}.png")
+            spots.resize((side, side), Image.Resampling.BICUBIC).save(tmp_path / f"{side}/images/{seed}.jpg")
+    with pytest.raises(HamError, match=r"256/images/0\.jpg and .*512/images/0\.jpg are the same photograph"):
+        find_records(tmp_path)
+    for seed in range(3):
+        (tmp_path / f"256/images/{seed}.jpg").replace(tmp_path / f"256/images/{(seed + 1) % 3}_.jpg")
+        (tmp_path / f"256/masks/{seed}.png").replace(tmp_path / f"256/masks/{(seed + 1) % 3}_.png")
+    for path in (tmp_path / "256").glob("*/*_.*"):
+        path.replace(path.with_stem(path.stem[:-1]))
+    assert len(find_records(tmp_path).records) == 6  # names that repeat for different photographs
+
+
+@pytest.mark.parametrize(
+    "folders", [("Bilder", "Masken"), ("x/train", "y/train"), ("images", "drawn"), ("rgb", "mask")]
+)
+def test_two_folders_of_other_names_are_recognised_by_their_pixels(tmp_path: Path, folders: tuple[str, str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    drawn = np.zeros((48, 64), np.uint8)
+    drawn[10:30, 20:40] = 255
+    for name in ("a", "b"):
+        lay(tmp_path, *(f"{folder}/{name}.png" for folder in folders))
+        Image.fromarray(noise + np.uint8(ord(name))).save(tmp_path / folders[0] / f"{name}.png")
+        Image.fromarray(drawn).save(tmp_path / folders[1] / f"{name}.png")
+    pairing = find_records(tmp_path)
+    assert [(record.image_id, record.mask_path.parent) for record in pairing.records] == [
+        ("a", tmp_path / folders[1]),
+        ("b", tmp_path / folders[1]),
+    ]
+    images, masks = (tmp_path / Path(folder).parts[0] for folder in folders)
+    (group,) = pairing.problem_groups
+    assert group.warning == f"{images} is read as the folder of images and {masks} as that of masks, by their pixels"
+    Image.fromarray(noise).save(tmp_path / folders[1] / "c.png")
+    with pytest.raises(HamError, match="no folder of"):
+        find_records(tmp_path)
+
+
+def test_names_that_repeat_in_folders_recognised_by_their_pixels(tmp_path: Path) -> None:
+    drawn = np.zeros((48, 64), np.uint8)
+    drawn[10:30, 20:40] = 255
+    for seed, subset in enumerate(("train", "val")):
+        lay(tmp_path, f"{subset}/img/a.png", f"{subset}/ann/a.png")
+        spots = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+        Image.fromarray(spots).resize((64, 48)).save(tmp_path / f"{subset}/img/a.png")
+        Image.fromarray(drawn).save(tmp_path / f"{subset}/ann/a.png")
+    pairing = find_records(tmp_path)
+    assert [record.image_id for record in pairing.records] == ["train/a", "val/a"]
+    assert pairing.problem_groups[0].warning.endswith("by their pixels; so are 2 further folders")
 
 
 def test_images_beside_the_only_data_folder_are_told(tmp_path: Path) -> None:

@@ -250,6 +250,11 @@ def test_unused_tables_are_reported_with_the_reason(root: Path) -> None:
 def test_table_without_lesions_is_reported_if_no_table_has_them(root: Path) -> None:
     (root / "a.csv").write_text("image_id,dx,age\nISIC_1,nv,40\n")
     assert f"{root / 'a.csv'}: no column of lesion ids among image_id, dx, age" in find_records(root).warnings()
+    (root / "a.csv").write_text("image_id,lesion_id\nISIC_1,nan\nISIC_2,nan\nISIC_3,nan\n")
+    assert (
+        f"{root / 'a.csv'}: its column 'lesion_id' holds no ids, but placeholders or classes"
+        in find_records(root).warnings()
+    )
     (root / "b.csv").write_text(text())
     assert find_records(root).warnings() == []
 

@@ -74,6 +74,17 @@ def test_ids_include_folders_if_names_repeat(
     assert names(find_inputs([".", "../p2/A.png"], out)) == ["p1/a", "p1/b", "p2/A"]
 
 
+def test_a_data_folder_with_folders_of_patients_has_the_ids_of_training(tmp_path: Path, out: PredictionFolder) -> None:
+    root = tmp_path / "in"
+    for patient in ("p1", "p2"):
+        for folder, mask in ("images", False), ("masks", True):
+            (root / patient / folder).mkdir(parents=True)
+            draw(root / patient / folder / "a.png", mask)
+    found = find_inputs([root], out)
+    assert names(found) == ["p1/a", "p2/a"]
+    assert found.masks == [root / "p1/masks/a.png", root / "p2/masks/a.png"]
+
+
 def draw(path: Path, mask: bool, mode: str = "RGB", **options: int) -> None:
     noise = np.random.default_rng(0).integers(60, 220, (48, 64, 3), np.uint8)
     noise[10:30, 20:40] //= 2
