@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -59,7 +60,9 @@ def train_and_score(
         features = {side: np.concatenate([features[side], answers[side]], 1) for side in features}
         names = [*names, *network_names(classes)]
     trees = _train(config, folder, features, labels, classes, names)
-    described = trees.describe() | {"weights_sha256": weights_digest(segmentation, config.features)}
+    digests = weights_digest(segmentation, config.features)
+    weights = {os.path.relpath(path, folder.folder.resolve()): digest for path, digest in digests.items()}
+    described = trees.describe() | {"weights_sha256": weights}
     save_json(folder.classifier / CLASSIFIER, described)
     rounds = ", ".join(map(str, described["rounds"]))
     print(f"trees: {rounds} rounds of {len(classes)} trees, the best on the validation side")

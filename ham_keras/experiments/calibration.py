@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from ham_keras.data.records import Record
 from ham_keras.data.splits import load_split, select
+from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.experiments.answers import (
     Observed,
@@ -21,6 +23,7 @@ from ham_keras.experiments.answers import (
     read_answers,
     save_answers,
 )
+from ham_keras.files import replacing
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.scores.quality import measure_quality
 from ham_keras.scores.scores import THRESHOLD
@@ -197,7 +200,7 @@ def _write(
     trust = Trust(
         version=VERSION,
         made_from={
-            **made_from,
+            **without_paths(made_from),
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "images": len(answers),
             "lesions": len(set(answers.lesions)),
@@ -217,7 +220,8 @@ def _write(
         blurred_below=-conformal_quantile(-answers.feature("focus").astype(float), answers.lesions, 1 - BLURRED_SHARE),
         temperature=temperature,
     )
-    save_trust(ensemble.trust, trust)
-    if table is not None:
-        save_answers(table, observed, quality.out_of_fold)
+    with ExitStack() as stack:  # both are there before the first replaces an old one
+        save_trust(stack.enter_context(replacing(ensemble.trust)), trust)
+        if table is not None:
+            save_answers(stack.enter_context(replacing(table)), observed, quality.out_of_fold)
     return measured

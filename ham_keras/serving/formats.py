@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from ham_keras.errors import HamError
 from ham_keras.prediction.branches import Branch, build_branches, common_size
 from ham_keras.serving.int8 import quantize_openvino
 from ham_keras.serving.litert import write_flatbuffer
 from ham_keras.serving.representative import Images
-from ham_keras.serving.signatures import build_signatures
+from ham_keras.serving.signatures import build_signatures, save_signatures
 from ham_keras.serving.warmup import save_warmup_requests
 from ham_keras.settings import Data, Outline
 from ham_keras.trust.assess import Assessor
@@ -46,11 +43,7 @@ def write_saved_model(members: Members, outline: Outline, folder: Path, name: st
             f"frozen ones are limited to {LARGEST_BYTES / 2**30:.1f} GiB; export fewer runs"
         )
     signatures = build_signatures(members, outline, None if trust is None else Assessor(trust))
-    try:
-        tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
-    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:  # a full disk, a file size limit
-        number = errno.ENOSPC if isinstance(error, tf.errors.ResourceExhaustedError) else errno.EFBIG
-        raise OSError(number, os.strerror(number)) from None
+    save_signatures(signatures, folder)
     requests = folder / "assets.extra" / "tf_serving_warmup_requests"
     save_warmup_requests(requests, name, signatures, common_size(build_branches(members)), outline.threshold)
 
@@ -86,7 +79,7 @@ def write_openvino(
     if images is None:
         _keras_export(members, folder / f"{name}.xml", "openvino")
         return
-    with tempfile.TemporaryDirectory() as part:
+    with tempfile.TemporaryDirectory(dir=folder) as part:  # so that a killed export leaves nothing elsewhere
         whole = Path(part) / f"{name}.xml"
         _keras_export(members, whole, "openvino")
         quantize_openvino(whole, folder / f"{name}.xml", images)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from ham_keras.environment import without_paths
-from ham_keras.files import creating_folder, load_json, save_json, save_text
+from ham_keras.files import creating_folder, load_json, remove_parts, save_json, save_text
 from ham_keras.prediction.ensemble import Member
 from ham_keras.runs import Run
 from ham_keras.runs.named import DESCRIPTION, About, NamedModel, describe_scores, load_named
@@ -30,6 +30,7 @@ def pack_run(member: Member, trust: Trust | None, about: About, folder: Path) ->
         OSError: the folder exists and is not empty, or cannot be written.
     """
     run = member.run
+    remove_parts(folder.parent)
     with creating_folder(folder) as part:
         packed = Run(part)
         halve_weights(run.weights, packed.weights)
