@@ -21,7 +21,7 @@ from ham_keras.diagnosis.segmentation import SegmentationRun, choose_masks, need
 from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, class_weights, import_xgboost, train_trees
 from ham_keras.environment import describe_environment
 from ham_keras.errors import shown
-from ham_keras.files import replacing, save_json
+from ham_keras.files import save_bytes, save_json
 from ham_keras.models.precision import describe_device
 from ham_keras.prediction.predictor import load_predictor
 
@@ -128,8 +128,7 @@ def _train(
             continue
         sides = [(features[side], labels[side]) for side in ("train", "val")]
         booster = train_trees(sides[0], sides[1], classes, names, settings, settings.seed + place)
-        with replacing(path) as part:
-            booster.save_model(part)
+        save_bytes(path, booster.save_raw("json"))
         boosters.append(booster)
     odds = class_weights(labels["train"], len(classes), settings.decision_power)
     return Trees(classes, names, boosters, odds.tolist())

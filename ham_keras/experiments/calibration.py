@@ -12,7 +12,6 @@ import numpy as np
 
 from ham_keras.data.records import Record
 from ham_keras.data.splits import load_split, select
-from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.experiments.answers import (
     Observed,
@@ -200,7 +199,7 @@ def _write(
     trust = Trust(
         version=VERSION,
         made_from={
-            **without_paths(made_from),
+            **made_from,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "images": len(answers),
             "lesions": len(set(answers.lesions)),

@@ -16,7 +16,7 @@ from ham_keras.data.images import read_image
 from ham_keras.data.properties import order_of, own_properties, read_properties
 from ham_keras.data.records import UNKNOWN, Record
 from ham_keras.data.truth import read_truth
-from ham_keras.environment import describe_environment, without_paths
+from ham_keras.environment import describe_environment
 from ham_keras.experiments.robustness_folder import RobustnessFolder, rows_path, save_rows
 from ham_keras.files import replacing, save_json
 from ham_keras.models.precision import describe_device
@@ -73,7 +73,7 @@ def measure_robustness(
         "run": ensemble.name,
         "weights_sha256": ensemble.weights_digest(),
         "trust_sha256": None if trust is None else file_digest(trust),
-        **without_paths(made_from),
+        **made_from,
         **describe_images(records),
     }
     paths = RobustnessFolder(folder)

@@ -167,12 +167,12 @@ def format_robustness(summary: Summary) -> str:
     heads = f"{'':16}{'Jaccard':>8}{'loss':>8}  {'95 % interval':20}{'strongest':>9}{'< 0.65':>8}"
     lines = [heads + (f"{'expected':>9}{'review':>8}" if "expected_jaccard" in clean else "")]
     lines.append(_line("unchanged", clean["jaccard"], None, clean))
-    if clean["lesions"] < FEWEST_LESIONS:
-        few = f"too few lesions ({clean['lesions']})" if clean["lesions"] > 1 else "one lesion only"
-        lines.append(f"{'':34}{few}")
     lines += [_line(each["title"], each["jaccard"], each["loss"], each["last"]) for each in rank_changes(summary)]
     if "mean" in summary:
         lines.append(_line("all changes", summary["mean"]["jaccard"], summary["mean"]["loss"], None))
+    if clean["lesions"] < FEWEST_LESIONS:
+        few = "too few lesions" if clean["lesions"] > 1 else "one lesion only"
+        lines.append(f"{'':16}intervals over {clean['lesions']} lesions: {few}")
     if "trust" in summary:
         trust = summary["trust"]
         pearson, auroc, means = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +85,8 @@ def write_openvino(
     with tempfile.TemporaryDirectory(dir=folder) as part:  # so that a killed export leaves nothing elsewhere
         whole = Path(part) / f"{name}.xml"
         _keras_export(members, whole, "openvino")
-        quantize_openvino(whole, folder / f"{name}.xml", images)
+        with explaining_full_disk():
+            quantize_openvino(whole, folder / f"{name}.xml", images)
 
 
 def write_litert(
@@ -145,7 +149,19 @@ def _keras_export(members: Members, path: Path, form: str) -> None:
     options: dict[str, Any] = {"format": form, "input_signature": [images], "verbose": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras accesses np.object, for tf2onnx
-        _average([network for network, _ in members]).export(str(path), **options)
+        with explaining_full_disk():
+            _average([network for network, _ in members]).export(str(path), **options)
+
+
+@contextmanager
+def explaining_full_disk() -> Iterator[None]:
+    """Raise the OSError of a full disk where OpenVINO raises a RuntimeError about its stream."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "iostream" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
 
 def _average(models: Sequence[keras.Model]) -> keras.Model:
