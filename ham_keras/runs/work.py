@@ -188,7 +188,9 @@ def _value(config: WorkConfig, key: str) -> Any:
 
 def _has_moved(old: str | None, new: str | None) -> bool:
     """Whether a path was adopted whose last part is that of a path that no longer exists."""
-    return bool(old and new) and Path(old).name == Path(new).name and not Path(old).exists()
+    if not old or not new:
+        return False
+    return Path(old).name == Path(new).name and not Path(old).exists()
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:
