@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ham_keras.errors import HamError, program, run_command, shown
 from ham_keras.prediction.arguments import parse_threshold
-from ham_keras.serving.client import Client, mask_path, save_masks
+from ham_keras.serving.client import Client, load_assessments, mask_path, save_masks
 
 
 def client(
@@ -39,8 +39,8 @@ def client(
     overrides the model's.
 
     Raises:
-        HamError: `url` is not a model's address, two images have the same name, or a mask exists and `overwrite` is not
-            set.
+        HamError: `url` is not a model's address, two images have the same name, a mask exists and `overwrite` is not
+            set, or `output`/trust.csv is another table.
     """
     names = Counter(path.stem for path in images)
     duplicate = next((path for path in images if names[path.stem] > 1), None)
@@ -51,6 +51,7 @@ def client(
         raise HamError(
             f"{existing}: exists; choose another -o, or --overwrite to replace it when its new mask is there"
         )
+    load_assessments(output)
     server = Client(url, threshold=threshold, timeout_seconds=timeout_seconds, retries=retries, threads=threads)
     results = tqdm(server.segment_files(images), total=len(images), unit=" images", disable=None)
     return save_masks(results, output, lambda line: tqdm.write(line, file=sys.stderr))

@@ -18,6 +18,7 @@ from typing import Any
 
 from ham_keras.config import Overrides, load_config_as
 from ham_keras.data.selection import read_records, select_subsets
+from ham_keras.data.splits import NAMES
 from ham_keras.diagnosis.config import DiagnosisConfig, replaced
 from ham_keras.diagnosis.folder import DiagnosisFolder, is_diagnosis, load_diagnosis, open_diagnosis
 from ham_keras.diagnosis.patients import find_photographs, with_known_records
@@ -26,7 +27,7 @@ from ham_keras.errors import HamError, program, run_command, shown
 from ham_keras.files import load_json
 from ham_keras.reference.schema import json_schema
 from ham_keras.reference.tables import settings_tables
-from ham_keras.runs import find_data_root
+from ham_keras.runs import check_name, find_data_root
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ def diagnose(
     config = replaced(config, **paths, data={"root": root, "split_file": str(split_file)})
     with open_diagnosis(config, overwrite=overwrite) as run:
         if run.finished:
+            run.adopt(config)
             print(f"{shown(run.folder)} is finished; --overwrite trains it again")
         else:
             data = data.model_copy(update={"root": root, "split_file": str(split_file)})
             sides = with_known_records(select_subsets(data, run.split, read_records(data)))
+            run.adopt(config)
             # Imports TensorFlow, which takes seconds; mistakes in config and data are reported before.
             from ham_keras.diagnosis.training import train_and_score
 
@@ -86,9 +89,14 @@ def score_folder(folder: Path | str, root: Path | str, name: str, *, visible: bo
         the content of scores/<name>/summary.json.
 
     Raises:
-        HamError: not a trained diagnosis run, no image with one of its diagnoses, or an image cannot be read.
+        HamError: not a trained diagnosis run, no image with one of its diagnoses, an image cannot be read, or
+            scores/<name> holds those of another folder.
     """
-    load_diagnosis(folder)
+    run, _ = load_diagnosis(folder)
+    check_name("--name", name, reserved=NAMES)
+    root = Path(root).resolve()
+    if run.summary(name).exists() and (known := load_json(run.summary(name))["data"]) != str(root):
+        raise HamError(f"{run.scores(name)}: holds scores of {known}; choose --name NAME")
     photographs = find_photographs(root)
     from ham_keras.diagnosis.elsewhere import score_photographs
 
@@ -111,7 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("target", nargs="?", metavar="CONFIG or RUN", help="configs/diagnosis.json, or runs/diagnosis")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the config's")
-    parser.add_argument("--overwrite", action="store_true", help="delete the run of this name and start over")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="start over; the run of this name is deleted after the first seed"
+    )
     parser.add_argument("--data", metavar="ROOT", type=Path, help="score RUN on this folder of images with diagnoses")
     parser.add_argument("--name", help="with --data: name of its scores (default: the folder's name)")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the config")

@@ -25,10 +25,10 @@ CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def describe_environment(device: str, precision: str) -> dict[str, Any]:
-    """Versions, machine, code revision and command, for environment.json."""
+    """Versions, machine, code revision and command without absolute paths, for environment.json."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "command": _without_paths(shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]])),
         "git_revision": _git_revision(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -42,7 +42,10 @@ def describe_environment(device: str, precision: str) -> dict[str, Any]:
 
 
 def without_paths(content: Any) -> Any:
-    """JSON content in which absolute paths are shortened to their last part, which names no user or folder."""
+    """JSON content in which absolute paths are shortened to their last part, which names no user or folder.
+
+    What is not JSON stays as it is.
+    """
     if isinstance(content, Mapping):
         return {key: without_paths(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -20,7 +20,7 @@ from ham_keras.files import load_json
 from ham_keras.prediction.arguments import add_runs_argument, split_overrides
 from ham_keras.prediction.ensemble import Ensemble, Folders, is_run_folder, load_ensemble
 from ham_keras.prediction.scored_images import MASK_KEYS, choose_images
-from ham_keras.runs import Run, check_overrides
+from ham_keras.runs import Run, check_name, check_overrides
 from ham_keras.runs.named import is_named
 from ham_keras.scores.summary import describe_scoring, format_summary, scored_outline
 
@@ -63,8 +63,6 @@ def evaluate(
     home, config = _home(ensemble, output), ensemble.config
     if split is not None and split not in NAMES:
         raise HamError(f"split: expected one of {', '.join(NAMES)}, got {split!r}")
-    if name is not None and (Path(name).name != name or name.startswith(".")):
-        raise HamError(f"--name {name}: expected a name without slashes and without a leading dot")
     without_split = next((each for each in ensemble.members if is_named(each.run.folder)), None)
     if without_split is not None and (data_root is None or split is not None):
         raise HamError(f"{without_split.name}: a model, without a split of its own; give --data ROOT and no --split")
@@ -72,8 +70,8 @@ def evaluate(
     records = choose_images(ensemble, root, split, own_data=data_root is None)
     split = split or ("test" if data_root is None else None)
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
-    if data_root is not None and name in NAMES:
-        raise HamError(f"{root}: {name!r} is the name of the run's own split; choose --name NAME")
+    own = set(NAMES) - ({split} if data_root is None else set())
+    check_name("--name", name, reserved=own)
     masks = {key: getattr(config.data, key) for key in MASK_KEYS}
     masks_overridden = any(override.startswith(f"data.{key}=") for override in overrides for key in MASK_KEYS)
     ensemble.agreed_outline()

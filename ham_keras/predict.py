@@ -34,6 +34,7 @@ from ham_keras.prediction.arguments import (
 from ham_keras.prediction.ensemble import Ensemble, Folders, describe_settings, load_ensemble
 from ham_keras.prediction.folder import PredictionFolder
 from ham_keras.prediction.inputs import find_inputs
+from ham_keras.prediction.replacement import finish_replacement, is_unfinished, place_for
 from ham_keras.prediction.review import check_trust, save_review
 from ham_keras.settings import Outline
 
@@ -71,8 +72,8 @@ def predict(
 
     Writes <id>_segmentation.png (0 and 255, at the image's own size), overlays/<id>.jpg, predictions.csv (see
     `prediction.measurements.measure_mask`) and, if files cannot be read, failures.csv. Images whose outputs exist are
-    skipped, even if the image file has changed since. With `overwrite`, all images are predicted again, and the
-    outputs of images that can no longer be read are deleted.
+    skipped, even if the image file has changed since. With `overwrite`, all images are predicted again; the old outputs
+    and rows stay until all new ones are there, and those of images that can no longer be read are deleted then.
 
     Args:
         folder: a run folder, or several, whose probabilities are averaged. A cross-validation counts as its folds.
@@ -105,33 +106,36 @@ def predict(
         _report_error(reason)
     paths = [path for path in found.ids if path not in failures]
     with predictions.opened():
+        finish_replacement(predictions)
         predictions.assign_ids(found.ids)
         made_with = describe_settings(ensemble, outline, probability_bits, margin=margin)
         if diagnosis is not None:
             made_with["diagnosis"] = describe_classifier(diagnosis)
+        overwrite = overwrite or is_unfinished(predictions, made_with)
         from_scratch = not predictions.check_settings(made_with, paths, overwrite=overwrite) or overwrite
         pending = [path for path in paths if from_scratch or not predictions.is_done(path)]
+        missing: list[Path] = []
         if pending:
-            results = _segment(ensemble, outline, pending, predictions, diagnosis, engine, workers)
-            predictions.start(made_with, pending)
-            with tqdm(total=len(pending), desc="predicting", unit=" images", disable=None if visible else True) as bar:
-                for path, result in results:
-                    if isinstance(result, HamError):
-                        failures[path] = str(result)
-                        predictions.discard(predictions.id_of(path))
-                        _report_error(str(result))
-                    else:
-                        predictions.add(result)
-                    bar.update()
+            with place_for(predictions, pending, made_with) as (place, missing):
+                results = _segment(ensemble, outline, missing, place, diagnosis, engine, workers)
+                place.start(made_with, missing)
+                hidden = None if visible else True
+                with tqdm(total=len(missing), desc="predicting", unit=" images", disable=hidden) as bar:
+                    for path, result in results:
+                        if isinstance(result, HamError):
+                            failures[path] = str(result)
+                            place.discard(place.id_of(path))
+                            _report_error(str(result))
+                        else:
+                            place.add(result)
+                        bar.update()
         if review_first:
             save_review(predictions)
         predictions.failures.unlink(missing_ok=True)
         if failures:
             save_csv(predictions.failures, [{"image": shown(path), "error": failures[path]} for path in failures])
-    failed = len(failures)
-    return Outcome(
-        len(found.ids), len(pending) + len(found.ids) - len(paths) - failed, len(paths) - len(pending), failures
-    )
+    readable, skipped = len(found.ids) - len(failures), len(paths) - len(missing)
+    return Outcome(len(found.ids), readable - skipped, skipped, failures)
 
 
 def _report_error(reason: str) -> None:

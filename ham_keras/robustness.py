@@ -19,7 +19,7 @@ from ham_keras.errors import HamError, program, run_command, shown
 from ham_keras.prediction.arguments import split_overrides
 from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.prediction.scored_images import MASK_KEYS, choose_images
-from ham_keras.runs import Run, check_overrides
+from ham_keras.runs import Run, check_name, check_overrides
 from ham_keras.runs.named import check_is_run
 
 SETTABLE = ("outline", "score", "data.root", *(f"data.{key}" for key in MASK_KEYS))
@@ -71,8 +71,6 @@ def robustness(
     list_conditions(chosen)
     if images is not None and images < 1:
         raise HamError(f"--images {images}: expected at least 1")
-    if name is not None and (Path(name).name != name or name.startswith(".") or name == "conditions"):
-        raise HamError(f"--name {name}: expected a name without slashes and without a leading dot")
     ensemble = load_ensemble(folder, check_overrides(overrides, SETTABLE))
     for member in ensemble.members:
         check_is_run(member.run.folder, "robustness")
@@ -81,8 +79,8 @@ def robustness(
     records = choose_images(ensemble, root, split, own_data=data_root is None)
     split = split or ("test" if data_root is None else None)
     name = name or "-".join(part for part in (data_root and root.name, split) if part)
-    if data_root is not None and name in NAMES:
-        raise HamError(f"{root}: {name!r} is the name of the run's own split; choose --name NAME")
+    own = set(NAMES) - ({split} if data_root is None else set()) | {"conditions"}
+    check_name("--name", name, reserved=own)
     ensemble.agreed_outline()
     masks = {key: getattr(ensemble.config.data, key) for key in MASK_KEYS}
     made_from = {"set": name, **describe_scoring(root, split, ensemble.config, masks), "subset": None}

@@ -139,6 +139,15 @@ def test_assessment_of_a_calibrated_run_is_written(tmp_path: Path, capsys: pytes
     assert [row["review"] for row in rows] == ["0", "0", "1", "1", "1"]
 
 
+def test_table_of_others_is_never_replaced(tmp_path: Path) -> None:
+    table = tmp_path / "out" / "trust.csv"
+    table.parent.mkdir()
+    table.write_text("image_id,lesion_id,jaccard\nimage 0,L1,0.8\n")  # as in a run's folder
+    with serve({"serve_bytes": Calibrated()}) as url, pytest.raises(HamError, match=r"trust\.csv: exists and was not"):
+        main([url, *map(str, images(tmp_path, 1)), "-o", str(table.parent), "--overwrite"])
+    assert [path.name for path in table.parent.iterdir()] == ["trust.csv"] and "L1" in table.read_text()
+
+
 class Other(Echo):
     """A model without masks."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,14 @@ def test_environment_names_versions_and_command() -> None:
     assert environment["packages"]["segmentation-models"] == "1.0.1"
     assert environment["command"].startswith("python")
     assert environment["cpu_threads"] >= 1
+
+
+def test_command_holds_no_absolute_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["python", "-m", "ham_keras.train", "configs/base.json", "data.root=/home/me/HAM10000", "run.name=a"]
+    monkeypatch.setattr("sys.orig_argv", command)
+    found = describe_environment("CPU", "float32")
+    assert found["command"].endswith("-m ham_keras.train configs/base.json data.root=HAM10000 run.name=a")
+    assert "/home" not in json.dumps(found) and socket.gethostname() not in json.dumps(found)
 
 
 def test_products_of_float32_are_not_rounded_and_this_is_recorded() -> None:

@@ -24,10 +24,12 @@ from ham_keras.predict import predict
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import load_predictor
 from ham_keras.prediction.scored_images import warn_about_leakage
+from ham_keras.report import report
 from ham_keras.reports.scored_set import load_scored_set
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import SCORES, count, score
 from ham_keras.scores.summary import outline_in_words
+from ham_keras.scores.table import row_of_run
 from ham_keras.settings import Outline
 
 
@@ -277,8 +279,10 @@ def test_mask_with_another_size_than_its_image_is_scored_at_its_own_size(
 
 def test_folder_named_like_a_split_raises(trained: Run, phantoms: Path, tmp_path: Path) -> None:
     shutil.copytree(phantoms, tmp_path / "test")
-    with pytest.raises(HamError, match="'test' is the name of the run's own split; choose --name NAME"):
+    with pytest.raises(HamError, match="'test' is a name of the run's own; choose --name NAME"):
         evaluate(trained.folder, data_root=tmp_path / "test", visible=False)
+    with pytest.raises(HamError, match="'val' is a name of the run's own"):
+        evaluate(trained.folder, "test", name="val", visible=False)
 
 
 def test_run_without_weights_raises(trained: Run, tmp_path: Path) -> None:
@@ -300,6 +304,10 @@ def test_command_prints_the_table(trained: Run, capsys: pytest.CaptureFixture[st
 def test_name_of_scores_is_not_a_path(trained: Run, name: str) -> None:
     with pytest.raises(HamError, match="expected a name without slashes"):
         evaluate(trained.folder, "val", name=name, visible=False)
+    with pytest.raises(HamError, match="expected a name without slashes"):
+        report(trained.folder, name=name)
+    with pytest.raises(HamError, match="expected a name without slashes"):
+        row_of_run(trained.folder, scored_set=name)
 
 
 def test_unknown_split_is_an_error(trained: Run) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from limits import largest_file
 
 import ham_keras
 from ham_keras.app import main as app
@@ -17,7 +18,7 @@ from ham_keras.data.images import read_image
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
 from ham_keras.export import export
-from ham_keras.files import load_csv, load_json
+from ham_keras.files import load_csv, load_json, part_of
 from ham_keras.models.initial_weights import with_initial_weights
 from ham_keras.pack import main as pack_main
 from ham_keras.pack import pack
@@ -91,6 +92,20 @@ def test_folder_holds_no_ids_and_no_absolute_paths(models: Path, trained: Run, p
     assert f"- mean Jaccard on test, 6 images: {mean:.4f} (" in card
 
 
+def test_killed_or_failed_pack_leaves_no_model(
+    trained: Run, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = part_of(tmp_path / "killed")
+    shutil.copytree(models / "clinic", part)
+    monkeypatch.setenv("HAM_KERAS_MODELS", str(tmp_path))
+    assert not [model for model in find_models() if not model.shipped]
+    with largest_file(100_000), pytest.raises(HamError, match="full: cannot be written: File too large"):
+        pack(trained.folder, tmp_path / "full")
+    monkeypatch.setattr("ham_keras.files.temporary.is_running", lambda pid: False)
+    pack(trained.folder, tmp_path / "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
 def test_trust_is_carried_over_to_the_rounded_weights(trained: Run, tmp_path: Path) -> None:
     size = len(FEATURES)
     split = Trees(roots=[0], depth=1, feature=[0], threshold=[0], left=[0], right=[0], values=[[0.5, 0.29, 0.2]])
@@ -117,6 +132,7 @@ def test_models_are_listed(models: Path, here: Path, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert str(model) in printed and "licence: CC0\n  not for: anything but tests" in printed
     assert "trained on: 12 phantoms\n  mean Jaccard on test, 6 images: 0." in printed
+    assert ", too few lesions), " in printed
 
 
 def test_first_folder_with_the_name_wins_and_damaged_models_are_skipped(

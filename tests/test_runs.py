@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ham_keras.config import parse_config
+from ham_keras.config import Config, parse_config
 from ham_keras.errors import DamagedFileError, HamError, NewerVersionError
 from ham_keras.files import load_json, save_json
 from ham_keras.runs import Run, load_run, open_run, with_data_root
@@ -213,6 +213,27 @@ def test_moved_split_file_continues_the_run_if_it_holds_the_same_split(tmp_path:
     refused = pytest.raises(HamError, match=r"differs in data\.split_file")
     with refused, open_run(config(tmp_path, data={"split_file": str(tmp_path / "moved.json")})):
         pass
+
+
+def test_moved_initial_weights_continue_the_run(tmp_path: Path) -> None:
+    """A run that has started no longer needs them; others under the same name are no move while the old ones exist."""
+
+    def opened(source: Path) -> Config:
+        config = Config(run={"name": "a", "dir": str(tmp_path)}, model={"initial_weights": str(source)})
+        with open_run(config) as run:
+            run.history.write_text("epoch\n1\n")
+            run.adopt(config)
+            return run.load()
+
+    old, new = tmp_path / "old" / "base", tmp_path / "new" / "base"
+    old.mkdir(parents=True)
+    opened(old)
+    with pytest.raises(HamError, match=r"differs in model\.initial_weights"):
+        opened(new)
+    old.rmdir()
+    with pytest.raises(HamError, match=r"differs in model\.initial_weights"):
+        opened(tmp_path / "new" / "other")
+    assert opened(new).model.initial_weights == str(new)
 
 
 def test_finished_run_with_more_epochs_is_no_longer_finished(tmp_path: Path) -> None:

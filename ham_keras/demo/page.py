@@ -17,8 +17,8 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_json
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.predictor import Predictor, count_pixels
-from ham_keras.scores.bootstrap import FEWEST_LESIONS, show_interval
-from ham_keras.settings import Outline
+from ham_keras.scores.bootstrap import show_interval
+from ham_keras.settings import FEWEST_LESIONS, Outline
 
 LARGEST_MB = 50  # of an uploaded file
 LARGEST_PIXELS = 80_000_000

@@ -21,6 +21,7 @@ class DiagnosisFolder(WorkFolder):
     kind = "diagnosis run"
     config_name = CONFIG
     config_type = DiagnosisConfig
+    movable = ("segmentation", "features.cross_validation")
 
     @property
     def features(self) -> Path:
@@ -52,6 +53,11 @@ class DiagnosisFolder(WorkFolder):
 
     def report(self, name: str) -> Path:
         return self.folder / "reports" / name
+
+    @property
+    def begun_well(self) -> bool:
+        """Whether a seed or a network has been trained."""
+        return any(self.classifier.glob("[!.]*"))
 
     @property
     def finished(self) -> bool:

@@ -21,9 +21,9 @@ from ham_keras.data.records import Record
 from ham_keras.diagnosis.config import NetworkSettings
 from ham_keras.diagnosis.encoders import build_pooled_encoder
 from ham_keras.diagnosis.trees import Floats, Labels, class_weights
-from ham_keras.files import replacing
 from ham_keras.models.precision import choose_precision, dtype_policy
 from ham_keras.runs import Run
+from ham_keras.training.checkpoint import save_all_weights
 
 BATCH_SIZE = 64  # of predictions
 LEAST_PROBABILITY = 1e-6
@@ -156,8 +156,7 @@ def _train(
 
     varied = tf.data.Dataset.zip(examples, seeds).map(vary, num_parallel_calls=1).prefetch(1)
     model.fit(varied, epochs=settings.epochs, verbose=2 if visible else 0)
-    with replacing(path) as part:
-        model.save_weights(part)
+    save_all_weights(model, path)
 
 
 def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ from ham_keras.diagnosis.trees import CLASSIFIER
 from ham_keras.files import load_csv, load_json
 from ham_keras.reports.facts import DIAGNOSES
 from ham_keras.reports.page import PAGE, new_report, save_page
-from ham_keras.scores.classification import MELANOMA, statistics_of
+from ham_keras.scores.classification import MELANOMA, lesions_of, statistics_of
 
 CROPS = {
     "lesion": "the lesion with a margin",
@@ -44,10 +44,10 @@ def report_diagnosis(folder: DiagnosisFolder, config: DiagnosisConfig, name: str
         )  # fmt: skip
         view = {
             "run": folder.folder.resolve().name,
-            "folder": folder.folder,
             "set": name,
             "summary": summary,
             "scores": list(statistics_of(classes)),
+            "lesions": {score: lesions_of(summary, score) for score in statistics_of(classes)},
             "melanoma": MELANOMA in classes,
             "answer": _answer(config),
             "facts": _facts(folder, config, summary),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +14,9 @@ from ham_keras.diagnosis.folder import DiagnosisFolder
 from ham_keras.diagnosis.patients import common_name
 from ham_keras.diagnosis.trees import Floats, Labels, Trees
 from ham_keras.errors import HamError, shown
-from ham_keras.files import load_csv, save_csv, save_json
+from ham_keras.files import load_csv, locked, replacing, save_csv, save_json
 from ham_keras.scores.bootstrap import show_interval
-from ham_keras.scores.classification import statistics_of, summarise_diagnoses
+from ham_keras.scores.classification import lesions_of, statistics_of, summarise_diagnoses
 
 DECIMALS = 6  # of probabilities in tables
 
@@ -73,16 +74,22 @@ def save_scores(
     made_from: Mapping[str, Any],
     config: DiagnosisConfig,
 ) -> dict[str, Any]:
-    """Write scores/<name>/per_image.csv and summary.json; returns the content of the latter."""
+    """Write scores/<name>/per_image.csv and summary.json; returns the content of the latter.
+
+    Raises:
+        HamError: another process is writing these scores.
+    """
     probabilities = trees.probabilities(features)
     labels = labels_of(images, trees.classes)
     rows = probability_rows(probabilities, images, trees)
-    save_csv(folder.scores(name) / "per_image.csv", rows)
     lesions = [image.lesion_id for image in images]
     summary = {"run": folder.folder.resolve().name, "set": name, **made_from} | summarise_diagnoses(
         probabilities, labels, trees.classes, lesions, odds=trees.odds, resamples=config.score.bootstrap_resamples
     )
-    save_json(folder.summary(name), summary)
+    with locked(folder.scores(name), instead="choose --name NAME"), ExitStack() as stack:
+        # Both are there before the first replaces an old one.
+        save_csv(stack.enter_context(replacing(folder.scores(name) / "per_image.csv")), rows)
+        save_json(stack.enter_context(replacing(folder.summary(name))), summary)
     print(f"\n{format_scores(summary, f'{shown(folder.folder)}: {name}')}")
     return summary
 
@@ -112,7 +119,7 @@ def format_scores(summary: Mapping[str, Any], title: str) -> str:
     for name in statistics_of(summary["classes"]):
         score = summary[name]
         if score["value"] is not None:
-            interval = show_interval(score["interval"]) if score["interval"] else "none"
+            interval = show_interval(score["interval"], lesions_of(summary, name))
             lines.append(f"{name.replace('_', ' '):32}{score['value']:8.4f}  {interval}")
     lines.append(f"\n{'':12}{'images':>8}{'AUC':>8}{'sens.':>8}{'spec.':>8}")
     for name, group in summary["by_diagnosis"].items():

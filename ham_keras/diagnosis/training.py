@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from ham_keras.diagnosis.segmentation import SegmentationRun, choose_masks, need
 from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, class_weights, import_xgboost, train_trees
 from ham_keras.environment import describe_environment
 from ham_keras.errors import shown
-from ham_keras.files import replacing, save_json
+from ham_keras.files import save_bytes, save_json
 from ham_keras.models.precision import describe_device
 from ham_keras.prediction.predictor import load_predictor
 
@@ -59,7 +60,9 @@ def train_and_score(
         features = {side: np.concatenate([features[side], answers[side]], 1) for side in features}
         names = [*names, *network_names(classes)]
     trees = _train(config, folder, features, labels, classes, names)
-    described = trees.describe() | {"weights_sha256": weights_digest(segmentation, config.features)}
+    digests = weights_digest(segmentation, config.features)
+    weights = {os.path.relpath(path, folder.folder.resolve()): digest for path, digest in digests.items()}
+    described = trees.describe() | {"weights_sha256": weights}
     save_json(folder.classifier / CLASSIFIER, described)
     rounds = ", ".join(map(str, described["rounds"]))
     print(f"trees: {rounds} rounds of {len(classes)} trees, the best on the validation side")
@@ -125,8 +128,7 @@ def _train(
             continue
         sides = [(features[side], labels[side]) for side in ("train", "val")]
         booster = train_trees(sides[0], sides[1], classes, names, settings, settings.seed + place)
-        with replacing(path) as part:
-            booster.save_model(part)
+        save_bytes(path, booster.save_raw("json"))
         boosters.append(booster)
     odds = class_weights(labels["train"], len(classes), settings.decision_power)
     return Trees(classes, names, boosters, odds.tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ham_keras.experiments.answers import (
     read_answers,
     save_answers,
 )
+from ham_keras.files import replacing
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.scores.quality import measure_quality
 from ham_keras.scores.scores import THRESHOLD
@@ -217,7 +219,8 @@ def _write(
         blurred_below=-conformal_quantile(-answers.feature("focus").astype(float), answers.lesions, 1 - BLURRED_SHARE),
         temperature=temperature,
     )
-    save_trust(ensemble.trust, trust)
-    if table is not None:
-        save_answers(table, observed, quality.out_of_fold)
+    with ExitStack() as stack:  # both are there before the first replaces an old one
+        save_trust(stack.enter_context(replacing(ensemble.trust)), trust)
+        if table is not None:
+            save_answers(stack.enter_context(replacing(table)), observed, quality.out_of_fold)
     return measured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,17 +33,19 @@ class PredictionFolder:
     With `probability_bits`, 8 or 16, probabilities are saved too. With `margin`, overlays show the run's margin.
 
     During a prediction, a journal of JSON lines records the ids it started with and each row. When it ends, even with
-    an error, the rows are written to the table. If it is killed, the next prediction reads the journal. Images in
-    `kept` have outputs of an earlier prediction, which stay until new ones replace them.
+    an error, the rows are written to the table. If it is killed, the next prediction reads the journal. Predictions
+    that replace others are made in a folder of their own, see `prediction.replacement`.
+
+    A row's `image` is a path relative to this folder, or to `final`, where it will be.
     """
 
     folder: Path
     probability_bits: int | None = None
     rows: Rows = dataclasses.field(default_factory=Rows)
     begun: set[str] = dataclasses.field(default_factory=set)
-    kept: set[str] = dataclasses.field(default_factory=set)
     ids: dict[Path, str] = dataclasses.field(default_factory=dict)
     margin: bool = False
+    final: Path | None = None
 
     @property
     def table(self) -> Path:
@@ -102,17 +105,21 @@ class PredictionFolder:
 
     def assign_ids(self, ids: Mapping[Path, str]) -> None:
         """Use these ids, except for a file that already has a row: it keeps that id, where its mask is."""
-        by_image = {row["image"]: image_id for image_id, row in self.rows.items()}
+        by_image = {self.image_of(row): image_id for image_id, row in self.rows.items()}
         taken = set(ids.values())
         for path, image_id in ids.items():
             real = path.resolve()
-            known = by_image.get(str(real), image_id)
+            known = by_image.get(real, image_id)
             is_its_name = f"/{real.with_suffix('').as_posix()}".endswith(f"/{known}")
             self.ids[path] = known if is_its_name and known not in taken else image_id
 
     def id_of(self, path: Path) -> str:
         """Return an image file's id: the assigned one, or the file name without suffix."""
         return self.ids.get(path, path.stem)
+
+    def image_of(self, row: Row) -> Path:
+        """The absolute path of a row's image."""
+        return Path(os.path.normpath((self.final or self.folder).resolve() / row["image"]))
 
     def is_done(self, path: Path) -> bool:
         """Whether the image's row and all its outputs exist.
@@ -124,8 +131,8 @@ class PredictionFolder:
         outputs = self.outputs(image_id) if self.probability_bits else self.outputs(image_id)[:2]
         if image_id not in self.rows or not all(path.exists() for path in outputs):
             return False
-        predicted = self.rows[image_id]["image"]
-        if predicted != str(path.resolve()):
+        predicted = self.image_of(self.rows[image_id])
+        if predicted != path.resolve():
             raise HamError(
                 f"{path}: {self.folder} holds the mask of {predicted}, another image of this name; choose another -o, "
                 f"or --overwrite"
@@ -145,7 +152,8 @@ class PredictionFolder:
         else:
             self.probability(image_id).unlink(missing_ok=True)
         measurements = measure_mask(prediction.mask, prediction.probability)
-        return {"image_id": image_id, "image": str(path.resolve()), **measurements, **trust}
+        image = os.path.relpath(path.resolve(), (self.final or self.folder).resolve())
+        return {"image_id": image_id, "image": image, **measurements, **trust}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -166,7 +174,7 @@ class PredictionFolder:
             try:
                 yield
             finally:
-                self._save_table()
+                self.save_table()
             # After an error it stays: masks may be there whose rows are not.
             self.journal.unlink(missing_ok=True)
 
@@ -176,7 +184,6 @@ class PredictionFolder:
             for line in map(json.loads, whole):
                 if "begun" in line:
                     self.begun.update(line["begun"])
-                    self.kept.update(line.get("kept", ()))
                 else:
                     self.rows[line["image_id"]] = line
 
@@ -207,24 +214,22 @@ class PredictionFolder:
             )
         return False
 
-    def start(self, made_with: Mapping[str, Any], paths: Sequence[Path]) -> None:
-        """Start predicting these images: their rows are deleted, and outputs that never had a row.
-
-        Raises:
-            HamError: an output path is taken by a file that no prediction has written.
-        """
-        ids = [self.id_of(path) for path in paths]
-        for image_id in ids:
+    def check_free(self, paths: Sequence[Path]) -> None:
+        """Raise a HamError if an output of these images is taken by a file that no prediction has written."""
+        for image_id in map(self.id_of, paths):
             existing = next((path for path in self.outputs(image_id) if path.exists()), None)
             if existing is not None and image_id not in self.rows and image_id not in self.begun:
                 raise HamError(f"{existing}: exists and was not written by predict; move it away, or choose another -o")
-        self._save_table()  # with the rows of the former journal
-        self.kept.update(image_id for image_id in ids if self.rows.pop(image_id, None))
-        save_text(self.journal, json.dumps({"begun": ids, "kept": sorted(self.kept.intersection(ids))}) + "\n")
-        self._save_table()  # before a mask is replaced: a row never describes a different mask
+
+    def start(self, made_with: Mapping[str, Any], paths: Sequence[Path]) -> None:
+        """Start predicting these images, whose rows and outputs, of an interrupted prediction, are deleted."""
+        ids = [self.id_of(path) for path in paths]
         for image_id in ids:
-            if image_id not in self.kept:
-                self.discard(image_id)
+            self.rows.pop(image_id, None)
+        self.save_table()  # with the other rows of the former journal
+        save_text(self.journal, json.dumps({"begun": ids}) + "\n")
+        for image_id in ids:
+            self.discard(image_id)
         save_json(self.settings, made_with)
 
     def discard(self, image_id: str) -> None:
@@ -238,7 +243,7 @@ class PredictionFolder:
         with open(self.journal, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
-    def _save_table(self) -> None:
+    def save_table(self) -> None:
         if self.rows:
             save_csv(self.table, (self.rows[image_id] for image_id in sorted(self.rows)))
         else:

@@ -91,6 +91,7 @@ def _predict(
             "folder": predictions.folder.absolute(),
             "probability_bits": predictions.probability_bits,
             "margin": predictions.margin,
+            "final": predictions.final and predictions.final.absolute(),
         }
         dataset = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.config import Config
-from ham_keras.environment import without_paths
 from ham_keras.files import load_csv, load_json
 from ham_keras.reports.scored_set import ScoredSet
 from ham_keras.runs import Run
@@ -28,16 +27,15 @@ DIAGNOSES = {
 
 
 def describe_set(scored: ScoredSet) -> Facts:
-    """Describe a scored set and its run, without absolute paths: {section: {label: text}}."""
+    """Describe a scored set and its run: {section: {label: text}}."""
     run, config = scored.run, scored.config
     environment = load_json(run.environment) if run.environment.exists() else {}
-    facts = {
+    return {
         "Data": _data(scored),
         "Network": _network(config),
         "Training": _training(run, config.train, config.augment),
         "Machine": _machine(environment),
     }
-    return dict(without_paths(facts))
 
 
 def _data(scored: ScoredSet) -> dict[str, str]:

@@ -65,7 +65,7 @@ def _files(folder: Path) -> set[str]:
 def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Mapping[str, Any]) -> None:
     """Render a template with `view` as report.html, and save `content` as report.json.
 
-    Absolute paths in `content` are shortened, since reports are passed on. The template embeds pictures by their names
+    Absolute paths in both are shortened, since reports are passed on. The template embeds pictures by their names
     in `folder`. All text is escaped, since ids, paths and names are user input.
     """
     environment = jinja2.Environment(
@@ -81,7 +81,7 @@ def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Map
 
     environment.filters |= {"embedded": embedded, "interval": show_interval}
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
-    page = environment.get_template(template).render(view, written=now, version=version("ham-keras"))
+    page = environment.get_template(template).render(without_paths(view), written=now, version=version("ham-keras"))
     files = sorted({path.name for path in folder.iterdir()} | {PAGE, CONTENT})
     save_json(folder / CONTENT, without_paths({**content, "files": files}))
     save_text(folder / PAGE, page)

@@ -15,7 +15,9 @@ from ham_keras.files import load_json
 from ham_keras.reports.pictures import save_figure
 from ham_keras.reports.plots import LINE, MARK, POINTS
 from ham_keras.runs import Run
+from ham_keras.scores.bootstrap import show_interval
 from ham_keras.scores.scores import THRESHOLD
+from ham_keras.settings import FEWEST_LESIONS
 from ham_keras.trust.file import file_digest
 
 Summary = Mapping[str, Any]
@@ -168,6 +170,9 @@ def format_robustness(summary: Summary) -> str:
     lines += [_line(each["title"], each["jaccard"], each["loss"], each["last"]) for each in rank_changes(summary)]
     if "mean" in summary:
         lines.append(_line("all changes", summary["mean"]["jaccard"], summary["mean"]["loss"], None))
+    if clean["lesions"] < FEWEST_LESIONS:
+        few = "too few lesions" if clean["lesions"] > 1 else "one lesion only"
+        lines.append(f"{'':16}intervals over {clean['lesions']} lesions: {few}")
     if "trust" in summary:
         trust = summary["trust"]
         pearson, auroc, means = (
@@ -185,8 +190,7 @@ def format_robustness(summary: Summary) -> str:
     for name, groups in summary["properties"].items():
         lines.append(f"\nunchanged, by {name}")
         for group, part in groups.items():
-            low, high = part["jaccard"]["interval"] or (float("nan"), float("nan"))
-            interval = f"{low:.4f} to {high:.4f}" if part["jaccard"]["interval"] else "one lesion only"
+            interval = show_interval(part["jaccard"]["interval"], part["lesions"])
             expected = f", expected {part['expected_jaccard']:.4f}" if "expected_jaccard" in part else ""
             mean = part["jaccard"]["mean"]
             lines.append(f"  {group:18}{mean:8.4f}  {interval:18}{part['images']:5} images{expected}")

@@ -18,7 +18,7 @@ from ham_keras.data.splits import select
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError, warn
 from ham_keras.files import load_csv, load_json
-from ham_keras.runs import Run, load_run
+from ham_keras.runs import Run, check_name, load_run
 from ham_keras.runs.named import check_is_run
 from ham_keras.scores.summary import scored_outline
 
@@ -96,6 +96,7 @@ def load_scored_set(folder: Path | str, name: str = "test", *, data_root: Path |
     """
     run, _ = load_run(folder)
     check_is_run(run.folder, "report")
+    check_name("--set", name)
     if not run.summary(name).exists():
         split = f" --split {name}" if name in {"test", "val", "train"} else " --name " + name
         raise HamError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from matplotlib.ticker import PercentFormatter
 
 from ham_keras.reports.pictures import save_figure
 from ham_keras.reports.plots import LINE, MARK, POINTS, WIDTH_IN, Rows, column
+from ham_keras.scores.bootstrap import interval_over
 from ham_keras.scores.quality import risk_coverage
 from ham_keras.scores.scores import THRESHOLD
+from ham_keras.settings import FEWEST_LESIONS
 
 GROUPS = 10  # of equal size, of the reliability plot
 SCATTER, RELIABILITY, RISK = "expected.png", "reliability.png", "risk.png"
@@ -23,7 +26,7 @@ def save_trust_plots(rows: Rows, folder: Path) -> None:
         column(rows, name) for name in ("jaccard_native", "expected_jaccard", "jaccard_at_least")
     )
     save_scatter(expected, jaccard, at_least, folder / SCATTER)
-    save_reliability(expected, jaccard, folder / RELIABILITY)
+    save_reliability(expected, jaccard, [row["lesion_id"] for row in rows], folder / RELIABILITY)
     save_risk_coverage(expected, jaccard, folder / RISK)
 
 
@@ -45,16 +48,25 @@ def save_scatter(expected: np.ndarray, jaccard: np.ndarray, at_least: np.ndarray
     save_figure(figure, path)
 
 
-def save_reliability(expected: np.ndarray, jaccard: np.ndarray, path: Path) -> None:
-    """Plot the mean true against the mean expected Jaccard index of groups of images with similar expectations."""
+def save_reliability(expected: np.ndarray, jaccard: np.ndarray, lesions: Sequence[str], path: Path) -> None:
+    """Plot the mean true against the mean expected Jaccard index of groups of images with similar expectations.
+
+    Intervals are bootstraps over lesions; a group of a single lesion has none.
+    """
     groups = [each for each in np.array_split(np.argsort(expected, kind="stable"), GROUPS) if len(each)]
     figure = Figure(figsize=(WIDTH_IN, 5.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=LINE, lw=1, label="as expected")
     means = np.array([(expected[each].mean(), jaccard[each].mean()) for each in groups])
-    reach = [1.96 * jaccard[each].std() / np.sqrt(len(each)) for each in groups]
-    axes.errorbar(means[:, 0], means[:, 1], yerr=reach, fmt="o", color=MARK, ms=5, label="groups of equal size")
-    axes.set(xlabel="mean expected Jaccard", ylabel="mean Jaccard (95 % interval)", xlim=(-0.02, 1.02))
+    of_group = [[lesions[place] for place in each] for each in groups]
+    intervals = [
+        interval_over(jaccard[each], its) or (np.nan, np.nan) for each, its in zip(groups, of_group, strict=True)
+    ]
+    reach = np.abs(np.array(intervals) - means[:, 1:]).T
+    few = ", some of too few lesions" if any(len(set(its)) < FEWEST_LESIONS for its in of_group) else ""
+    label = f"groups of equal size{few}"
+    axes.errorbar(means[:, 0], means[:, 1], yerr=reach, fmt="o", color=MARK, ms=5, label=label)
+    axes.set(xlabel="mean expected Jaccard", ylabel="mean Jaccard (95 % interval by lesion)", xlim=(-0.02, 1.02))
     axes.set(ylim=(-0.02, 1.02), title="Reliability")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")

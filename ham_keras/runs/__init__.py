@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from ham_keras.runs.work import AnyConfig, CalibratedFolder, WorkFolder, differe
 from ham_keras.settings.versions import RENAMED
 
 __all__ = [
-    "AnyConfig", "CalibratedFolder", "Run", "WorkFolder", "check_overrides", "differences", "find_data_root",
-    "load_run", "load_trained_run", "open_run", "with_data_root",
+    "AnyConfig", "CalibratedFolder", "Run", "WorkFolder", "check_name", "check_overrides", "differences",
+    "find_data_root", "load_run", "load_trained_run", "open_run", "with_data_root",
 ]  # fmt: skip
 
 
@@ -185,3 +185,15 @@ def check_overrides(overrides: Sequence[str], allowed: Sequence[str]) -> Sequenc
                 f"{override}: expected only {', '.join(allowed)} for a trained run, e.g. outline.threshold=0.4"
             )
     return overrides
+
+
+def check_name(option: str, name: str, *, reserved: Collection[str] = ()) -> None:
+    """Check the name of a set of scores, which is that of a folder in the run's.
+
+    Raises:
+        HamError: it leads elsewhere, is hidden, or is one of `reserved`.
+    """
+    if Path(name).name != name or name.startswith("."):
+        raise HamError(f"{option} {name}: expected a name without slashes and without a leading dot")
+    if name in reserved:
+        raise HamError(f"{name!r} is a name of the run's own; choose --name NAME")

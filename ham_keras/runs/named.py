@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ham_keras.errors import HamError, shown, warn
 from ham_keras.files import load_json
+from ham_keras.settings import FEWEST_LESIONS
 
 MODELS = "HAM_KERAS_MODELS"
 SHIPPED = Path(__file__).parent.parent / "shipped"
@@ -70,7 +71,8 @@ def describe_scores(name: str, summary: dict[str, Any]) -> str:
     """One line about a summary.json: the mean Jaccard index at the masks' own size, its interval, the share below."""
     native = summary["native"]
     mean, interval = native["jaccard"]["mean"], native["jaccard"]["interval"]
-    between = f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else ""
+    few = ", too few lesions" if summary["lesions"] < FEWEST_LESIONS else ""
+    between = f" ({interval[0]:.4f} to {interval[1]:.4f}{few})" if interval else " (one lesion only)"
     below = f"{100 * native['below_0.65']:.1f} % below 0.65"
     return f"mean Jaccard on {name}, {summary['images']} images: {mean:.4f}{between}, {below}"
 
@@ -79,7 +81,7 @@ def find_models() -> list[NamedModel]:
     """All named models, the user's first; of two with one name, the first found. Warns of a damaged one."""
     found: dict[str, NamedModel] = {}
     for folder in model_folders():
-        for path in sorted(folder.glob(f"*/{DESCRIPTION}")):
+        for path in sorted(folder.glob(f"[!.]*/{DESCRIPTION}")):  # a hidden one is of a killed `pack`
             try:
                 found.setdefault(path.parent.name, load_named(path.parent))
             except HamError as error:

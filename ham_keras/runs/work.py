@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -16,6 +17,7 @@ from ham_keras.settings import WorkConfig
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 # Keys that do not change the result: where the images are and where they are cached.
 FREE = ("data.root", "data.cache", "data.cache_dir", "data.cache_limit_gb")
+IGNORED = ("schema_", "description", "run")
 SPLIT_FILE = "data.split_file"
 
 
@@ -28,6 +30,7 @@ class WorkFolder:
     kind: ClassVar[str] = "run"
     config_name: ClassVar[str] = "config.json"
     config_type: ClassVar[type[WorkConfig]] = Config
+    movable: ClassVar[tuple[str, ...]] = ("model.initial_weights",)  # keys of runs and files that may have moved
 
     @property
     def config(self) -> Path:
@@ -54,7 +57,7 @@ class WorkFolder:
     @property
     def begun_well(self) -> bool:
         """Whether this work has a first result, so that the work it overwrites is no longer needed."""
-        return self.started
+        raise NotImplementedError
 
     @contextmanager
     def opened(self, config: WorkConfig, *, overwrite: bool = False, lock: str = ".lock") -> Iterator[Self]:
@@ -108,9 +111,13 @@ class WorkFolder:
                 self._former.settle(self.begun_well)
 
     def conflicts(self, old: Any, new: Any) -> list[str]:
-        """The keys in which two configs differ, except those of `FREE` and a split file that holds the same split."""
+        """The keys in which two configs differ, except those of `FREE` and paths of the same thing.
+
+        These are a split file that holds the same split, and what is `movable` and now elsewhere under its name.
+        """
         found = [key for key in _differing_keys(old, new) if key not in FREE]
-        return [key for key in found if not (key == SPLIT_FILE and self._is_own_split(new))]
+        moved = [key for key in self.movable if _has_moved(_value(old, key), _value(new, key))]
+        return [key for key in found if key not in moved and not (key == SPLIT_FILE and self._is_own_split(new))]
 
     def adopt(self, config: Any) -> None:
         """Save what may differ between the config and that of this work, see `conflicts`.
@@ -118,7 +125,7 @@ class WorkFolder:
         Call it after the data was found to contain all images of split.json.
         """
         saved = self.load()
-        adopted = saved.model_copy(update={"data": config.data, "train": config.train})
+        adopted = config.model_copy(update={key: getattr(saved, key) for key in IGNORED})
         if adopted != saved:
             save_text(self.config, to_json(adopted))
 
@@ -172,8 +179,18 @@ def _first_few(keys: Sequence[str]) -> str:
 
 
 def _differing_keys(old: WorkConfig, new: WorkConfig) -> list[str]:
-    ignored = {"schema_", "description", "run"}
-    return _differences(old.model_dump(exclude=ignored), new.model_dump(exclude=ignored))
+    return _differences(old.model_dump(exclude=set(IGNORED)), new.model_dump(exclude=set(IGNORED)))
+
+
+def _value(config: WorkConfig, key: str) -> Any:
+    return reduce(getattr, key.split("."), config)
+
+
+def _has_moved(old: str | None, new: str | None) -> bool:
+    """Whether a path was adopted whose last part is that of a path that no longer exists."""
+    if not old or not new:
+        return False
+    return Path(old).name == Path(new).name and not Path(old).exists()
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FEWEST_LESIONS = 10  # an interval over fewer is marked: the percentiles of so few are too narrow
+from ham_keras.settings import FEWEST_LESIONS
+
 Floats = npt.NDArray[np.float64]
 
 

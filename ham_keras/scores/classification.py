@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -141,9 +141,9 @@ def summarise_diagnoses(
     The answer is the class with the highest probability times its `odds`.
 
     Returns:
-        {"images", "lesions", "classes", <score>: {"value", "interval"}, "by_diagnosis": {class: {"images", "auc",
-        "sensitivity", "specificity"}}, "reliability", "confusion"}. Intervals are 95 % bootstraps over lesions, and
-        None where they or the value do not exist.
+        {"images", "lesions", "classes", <score>: {"value", "interval"}, "by_diagnosis": {class: {"images", "lesions",
+        "auc", "sensitivity", "specificity"}}, "reliability", "confusion"}. Intervals are 95 % bootstraps over lesions,
+        and None where they or the value do not exist, and of melanoma, if a single lesion has it.
     """
     summary: dict[str, Any] = {"images": len(labels), "lesions": len(set(lesions)), "classes": list(classes)}
     for name, statistic in statistics_of(classes, odds).items():
@@ -151,12 +151,13 @@ def summarise_diagnoses(
         def of(chosen: Labels, statistic: Statistic = statistic) -> float:
             return statistic(probabilities[chosen], labels[chosen])
 
-        interval = bootstrap_statistic(of, lesions, resamples=resamples)
-        summary[name] = {"value": _known(statistic(probabilities, labels)), "interval": interval}
+        value = _known(statistic(probabilities, labels))
+        summary[name] = {"value": value, "interval": _interval(name, of, labels, classes, lesions, resamples)}
     answers = (probabilities * odds).argmax(1)
     summary["by_diagnosis"] = {
         name: {
             "images": int((labels == place).sum()),
+            "lesions": len(set(np.asarray(lesions)[labels == place])),
             "auc": _known(auc(probabilities[:, place], labels == place)),
             "sensitivity": _share(answers[labels == place] == place),
             "specificity": _share(answers[labels != place] != place),
@@ -184,9 +185,33 @@ def paired_difference(
         def difference(chosen: Labels, statistic: Statistic = statistic) -> float:
             return statistic(first[chosen], labels[chosen]) - statistic(second[chosen], labels[chosen])
 
-        interval = bootstrap_statistic(difference, lesions, resamples=resamples)
-        found[name] = {"value": _known(difference(np.arange(len(labels)))), "interval": interval}
+        value = _known(difference(np.arange(len(labels))))
+        found[name] = {"value": value, "interval": _interval(name, difference, labels, classes, lesions, resamples)}
     return found
+
+
+def _interval(
+    name: str,
+    statistic: Callable[[Labels], float],
+    labels: Labels,
+    classes: Sequence[str],
+    lesions: Sequence[str],
+    resamples: int,
+) -> list[float] | None:
+    """The bootstrap interval of a score; None for one of melanoma if a single lesion has it, or has not."""
+    if name.startswith("melanoma"):
+        positive = labels == list(classes).index(MELANOMA)
+        if min(len(set(np.asarray(lesions)[side])) for side in (positive, ~positive)) < 2:
+            return None
+    return bootstrap_statistic(statistic, lesions, resamples=resamples)
+
+
+def lesions_of(summary: Mapping[str, Any], name: str) -> int | None:
+    """The number of lesions that a score's interval is over: of melanoma, those with it. None if it is not known."""
+    if name.startswith("melanoma"):
+        count: int | None = summary["by_diagnosis"][MELANOMA].get("lesions")
+        return count
+    return int(summary["lesions"])
 
 
 def _known(value: float) -> float | None:

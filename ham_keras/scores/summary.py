@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ham_keras.config import Config
-from ham_keras.scores.bootstrap import FEWEST_LESIONS, show_interval, spread
+from ham_keras.scores.bootstrap import show_interval, spread
 from ham_keras.scores.quality import format_quality
 from ham_keras.scores.scores import SCORES, THRESHOLD
-from ham_keras.settings import Outline
+from ham_keras.settings import FEWEST_LESIONS, Outline
 
 SIZE_EDGES = (0.05, 0.10, 0.20, 0.40)  # lesion fractions of the image between the size groups
 

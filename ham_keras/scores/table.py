@@ -13,7 +13,7 @@ from ham_keras.crossval_folder import CrossvalFolder
 from ham_keras.environment import without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json, save_json
-from ham_keras.runs import load_run
+from ham_keras.runs import check_name, load_run
 from ham_keras.runs.named import check_is_run
 from ham_keras.scores.bootstrap import interval_over, show_interval
 from ham_keras.scores.pairing import read_scores
@@ -32,6 +32,7 @@ def row_of_run(folder: Path | str, split: str | None = None, scored_set: str = "
     Raises:
         HamError: the folder is neither, it is not finished, or the set was not scored.
     """
+    check_name("--set", scored_set)
     crossval = CrossvalFolder(Path(folder))
     is_crossval = crossval.config.exists()
     runs = crossval.folds if is_crossval else [load_run(folder)[0]]

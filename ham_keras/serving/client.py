@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,13 +157,20 @@ def save_masks(results: Iterable[tuple[Path, Served | HamError]], folder: Path, 
         if result.assessed:
             rows[path.stem] = {"image_id": path.stem, **result.assessed}
     if rows:
-        save_csv(folder / TABLE, list((_known_rows(folder / TABLE, next(iter(rows.values()))) | rows).values()))
+        save_csv(folder / TABLE, list((load_assessments(folder) | rows).values()))
         advised = sum(bool(row.get("review")) for row in rows.values())
         report(f"{folder / TABLE}: a review is advised for {advised} of {len(rows)} masks")
     return failed
 
 
-def _known_rows(path: Path, like: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The rows of an earlier table by image id; none if it has other columns."""
+def load_assessments(folder: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a folder's trust.csv by image id; empty if there is none.
+
+    Raises:
+        HamError: it is another table, which others have written.
+    """
+    path = folder / TABLE
     rows = load_csv(path) if path.exists() else []
-    return {row["image_id"]: dict(row) for row in rows} if rows and rows[0].keys() == like.keys() else {}
+    if any(row.keys() != {"image_id", *ASSESSED, "review"} for row in rows[:1]):
+        raise HamError(f"{path}: exists and was not written by client; choose another -o")
+    return {row["image_id"]: dict(row) for row in rows}

@@ -7,19 +7,19 @@ import importlib.util
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from ham_keras.errors import HamError
 from ham_keras.prediction.branches import Branch, build_branches, common_size
 from ham_keras.serving.int8 import quantize_openvino
 from ham_keras.serving.litert import write_flatbuffer
 from ham_keras.serving.representative import Images
-from ham_keras.serving.signatures import build_signatures
+from ham_keras.serving.signatures import build_signatures, save_signatures
 from ham_keras.serving.warmup import save_warmup_requests
 from ham_keras.settings import Data, Outline
 from ham_keras.trust.assess import Assessor
@@ -46,11 +46,7 @@ def write_saved_model(members: Members, outline: Outline, folder: Path, name: st
             f"frozen ones are limited to {LARGEST_BYTES / 2**30:.1f} GiB; export fewer runs"
         )
     signatures = build_signatures(members, outline, None if trust is None else Assessor(trust))
-    try:
-        tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
-    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:  # a full disk, a file size limit
-        number = errno.ENOSPC if isinstance(error, tf.errors.ResourceExhaustedError) else errno.EFBIG
-        raise OSError(number, os.strerror(number)) from None
+    save_signatures(signatures, folder)
     requests = folder / "assets.extra" / "tf_serving_warmup_requests"
     save_warmup_requests(requests, name, signatures, common_size(build_branches(members)), outline.threshold)
 
@@ -86,10 +82,11 @@ def write_openvino(
     if images is None:
         _keras_export(members, folder / f"{name}.xml", "openvino")
         return
-    with tempfile.TemporaryDirectory() as part:
+    with tempfile.TemporaryDirectory(dir=folder) as part:  # so that a killed export leaves nothing elsewhere
         whole = Path(part) / f"{name}.xml"
         _keras_export(members, whole, "openvino")
-        quantize_openvino(whole, folder / f"{name}.xml", images)
+        with explaining_full_disk():
+            quantize_openvino(whole, folder / f"{name}.xml", images)
 
 
 def write_litert(
@@ -152,7 +149,19 @@ def _keras_export(members: Members, path: Path, form: str) -> None:
     options: dict[str, Any] = {"format": form, "input_signature": [images], "verbose": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras accesses np.object, for tf2onnx
-        _average([network for network, _ in members]).export(str(path), **options)
+        with explaining_full_disk():
+            _average([network for network, _ in members]).export(str(path), **options)
+
+
+@contextmanager
+def explaining_full_disk() -> Iterator[None]:
+    """Raise the OSError of a full disk where OpenVINO raises a RuntimeError about its stream."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "iostream" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
 
 def _average(models: Sequence[keras.Model]) -> keras.Model:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from ham_keras.files import save_bytes
 from ham_keras.prediction.branches import Branch
 from ham_keras.serving.representative import Images, one_by_one
-from ham_keras.serving.signatures import freeze
+from ham_keras.serving.signatures import freeze, save_signatures
 
 
 def write_flatbuffer(path: Path, branch: Branch, precision: str, images: Images | None = None) -> None:
@@ -33,9 +33,10 @@ def write_flatbuffer(path: Path, branch: Branch, precision: str, images: Images 
     def signature(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probability": network(tf.cast(image, tf.float32))[0]}
 
-    with tempfile.TemporaryDirectory() as saved, warnings.catch_warnings():
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as saved, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of the converter, about statistics that it then collects
-        tf.saved_model.save(tf.Module(), saved, signatures={"serving_default": signature})
+        save_signatures({"serving_default": signature}, Path(saved))
         converter = tf.lite.TFLiteConverter.from_saved_model(saved)
         if precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

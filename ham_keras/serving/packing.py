@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import h5py
 import numpy as np
 
 from ham_keras.environment import without_paths
-from ham_keras.files import creating_folder, load_json, save_json, save_text
+from ham_keras.files import creating_folder, load_json, remove_parts, save_bytes, save_json, save_text
 from ham_keras.prediction.ensemble import Member
 from ham_keras.runs import Run
 from ham_keras.runs.named import DESCRIPTION, About, NamedModel, describe_scores, load_named
@@ -30,6 +31,7 @@ def pack_run(member: Member, trust: Trust | None, about: About, folder: Path) ->
         OSError: the folder exists and is not empty, or cannot be written.
     """
     run = member.run
+    remove_parts(folder.parent)
     with creating_folder(folder) as part:
         packed = Run(part)
         halve_weights(run.weights, packed.weights)
@@ -50,7 +52,8 @@ def halve_weights(source: Path, target: Path) -> None:
 
     Biases and the numbers of BatchNormalization are few and stay float32, as do kernels beyond float16's range.
     """
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
+    memory = io.BytesIO()  # a full disk would end HDF5 itself
+    with h5py.File(source) as old, h5py.File(memory, "w") as new:
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Group):
@@ -63,6 +66,7 @@ def halve_weights(source: Path, target: Path) -> None:
 
         new.attrs.update(old.attrs)
         old.visititems(copy)
+    save_bytes(target, memory.getbuffer())
 
 
 def _config(member: Member) -> Any:

@@ -14,7 +14,11 @@ one with a default.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -141,3 +145,16 @@ def serve_network(branch: Branch, network: Network) -> Signature:
         return {"probability": network(images)[0][..., 0]}
 
     return signature
+
+
+def save_signatures(signatures: Mapping[str, Any], folder: Path) -> None:
+    """Write functions with constants for weights as a SavedModel.
+
+    Raises:
+        OSError: the disk is full, for which TensorFlow has errors of its own.
+    """
+    try:
+        tf.saved_model.save(tf.Module(), str(folder), signatures=signatures)
+    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:  # a full disk, a file size limit
+        number = errno.ENOSPC if isinstance(error, tf.errors.ResourceExhaustedError) else errno.EFBIG
+        raise OSError(number, os.strerror(number)) from None

@@ -11,8 +11,8 @@ from ham_keras.settings.kinds import Name, Section, Seed, Text
 from ham_keras.settings.training import Model, Schedule, Train
 
 __all__ = [
-    "Augment", "Config", "Data", "Model", "Outline", "Run", "Schedule", "Score", "Section", "Seed", "Split", "Train",
-    "WorkConfig",
+    "FEWEST_LESIONS", "Augment", "Config", "Data", "Model", "Outline", "Run", "Schedule", "Score", "Section", "Seed",
+    "Split", "Train", "WorkConfig",
 ]  # fmt: skip
 
 
@@ -32,6 +32,9 @@ class Outline(Section):
     )
     keep_largest: bool = Field(False, description="Keep only the largest connected component.")
     fill_holes: bool = Field(False, description="Fill holes in the lesion.")
+
+
+FEWEST_LESIONS = 10  # an interval over fewer is marked: the percentiles of so few are too narrow
 
 
 class Score(Section):

@@ -92,8 +92,13 @@ class _Memory(io.BytesIO):
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write the weights of the model's `lesion_model` atomically."""
+    save_all_weights(lesion_model(model), path)
+
+
+def save_all_weights(model: keras.Model, path: Path) -> None:
+    """Write all weights of a model atomically."""
     memory = _Memory()  # on a full disk, HDF5 would end the process with a segmentation fault
-    lesion_model(model).save_weights(memory)
+    model.save_weights(memory)
     save_bytes(path, memory.getbuffer())
 
 

@@ -98,7 +98,15 @@ def test_another_folder_is_scored_without_masks(
     assert summary["images"] == 16 and {name: each["images"] for name, each in summary["by_diagnosis"].items()} == {
         "mel": 8, "nv": 8,
     }  # fmt: skip
-    assert (diagnosed / "reports" / "clinic" / "report.html").exists()
+    page = (diagnosed / "reports" / "clinic" / "report.html").read_text()
+    assert str(tmp_path) not in page and str(diagnosed.parent) not in page
+    weights = load_json(diagnosed / "classifier" / "classifier.json")["weights_sha256"]
+    assert not any(Path(path).is_absolute() for path in weights)
+    for name, message in (("../x", "without slashes"), ("test", "is a name of the run's own")):
+        with pytest.raises(HamError, match=message):
+            main([str(diagnosed), "--data", str(root), "--name", name])
+    with pytest.raises(HamError, match=r"holds scores of .*clinic; choose --name NAME"):
+        main([str(diagnosed), "--data", str(two_diagnoses), "--name", "clinic"])
 
 
 def test_one_hot_table_and_missing_table(two_diagnoses: Path, tmp_path: Path) -> None:

@@ -93,6 +93,40 @@ def test_interrupted_run_continues_and_gives_the_same(
         assert float(one["p_mel"]) == pytest.approx(float(other["p_mel"]), abs=1e-3)
 
 
+def test_overwritten_run_is_kept_until_the_new_one_has_a_seed(
+    diagnosed: Path, small_diagnosis: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "diagnosis"
+    shutil.copytree(diagnosed, run)
+    before = {path: path.read_bytes() for path in run.rglob("[!.]*") if path.is_file()}
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Extractor, "combine", die)
+    with pytest.raises(KeyboardInterrupt):
+        diagnose(small_diagnosis(tmp_path, features={"crop": "image"}), overwrite=True, visible=False)
+    assert {path: path.read_bytes() for path in run.rglob("[!.]*") if path.is_file()} == before
+    assert not list(run.parent.glob(".*"))
+
+
+def test_segmentation_run_that_has_moved_is_found_again(
+    diagnosed: Path, small_diagnosis: Any, trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, here = tmp_path / "runs" / "diagnosis", tmp_path / "here" / "tiny"
+    shutil.copytree(diagnosed, run)
+    shutil.copytree(trained.folder, here)
+    config = load_json(run / "diagnosis.json")
+    gone = str(tmp_path / "gone" / "tiny")
+    (run / "diagnosis.json").write_text(json.dumps(config | {"segmentation": gone}))
+    diagnose(small_diagnosis(tmp_path, segmentation=str(here)), visible=False)
+    assert "is finished" in capsys.readouterr().out
+    assert load_json(run / "diagnosis.json")["segmentation"] == str(here)
+    shutil.copytree(trained.folder, tmp_path / "other")
+    with pytest.raises(HamError, match=r"another config \(differs in segmentation\); choose"):
+        diagnose(small_diagnosis(tmp_path, segmentation=str(tmp_path / "other")), visible=False)
+
+
 def test_only_the_skin_or_only_measures_can_be_used(small_diagnosis: Any, tmp_path: Path) -> None:
     """No network is needed with true masks and without encoders and doubt."""
     settings = {"masks": "annotated", "scored_masks": "annotated", "doubt": False, "encoders": [], "metadata": True}

@@ -62,8 +62,12 @@ def test_worst_change_is_first(summary: dict[str, Any]) -> None:
     assert lines[1].split() == ["unchanged", "0.9000", "0.9000", "0.0%", "0.8800", "0.0%"]
     assert lines[2].split()[:3] == ["ink", "0.6000", "+0.3000"]
     assert lines[2].split()[-4:] == ["0.4000", "100.0%", "0.3800", "100.0%"]
-    assert lines[4].startswith("all changes") and "unchanged, by hair" in lines
-    assert "  2                   0.9000  0.9000 to 0.9000      4 images, expected 0.8800" in lines
+    assert (
+        lines[4].startswith("all changes")
+        and lines[5].strip() == "intervals over 2 lesions: too few lesions"
+        and "unchanged, by hair" in lines
+    )
+    assert "  2                   0.9000  0.9000 to 0.9000, too few lesions (2)    4 images, expected 0.8800" in lines
 
 
 def test_panels_show_the_means_of_one_run_or_two(summary: dict[str, Any], tmp_path: Path, plotted: Any) -> None:

@@ -19,6 +19,7 @@ from ham_keras.scores.classification import (
     balanced_accuracy,
     calibration_error,
     confusion,
+    lesions_of,
     log_loss,
     macro_auc,
     paired_difference,
@@ -125,3 +126,17 @@ def test_paired_difference_is_narrower_than_its_parts() -> None:
     change = paired_difference(probabilities, worse, labels, CLASSES, lesions, resamples=200)["macro_auc"]
     alone = summarise_diagnoses(probabilities, labels, CLASSES, lesions, resamples=200)["macro_auc"]
     assert change["interval"][1] - change["interval"][0] < alone["interval"][1] - alone["interval"][0]
+
+
+def test_melanoma_of_one_lesion_has_no_interval() -> None:
+    """Twelve lesions in all, of which one is a melanoma: resampling says nothing about other melanomas."""
+    lesions = [f"L{place}" for place in range(12)]
+    labels = np.array([0] + [1] * 11)
+    probabilities = np.linspace([0.9, 0.1], [0.1, 0.9], 12)
+    summary = summarise_diagnoses(probabilities, labels, ["mel", "nv"], lesions, resamples=100)
+    for name in ("melanoma_auc", "melanoma_sensitivity_at_90"):
+        assert summary[name] == {"value": 1.0, "interval": None}
+        assert lesions_of(summary, name) == 1
+    assert summary["accuracy"]["interval"] is not None and lesions_of(summary, "accuracy") == 12
+    swapped = summarise_diagnoses(probabilities, 1 - labels, ["mel", "nv"], lesions, resamples=100)
+    assert swapped["melanoma_auc"]["interval"] is None and lesions_of(swapped, "melanoma_auc") == 11
