@@ -23,7 +23,7 @@ def draw_light(rng: np.random.Generator, size: Size) -> Plane:
     ys = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None] * np.float32(size[1] / size[0])
     middle = rng.normal(0, 0.25, 2)
     squared = (xs - middle[0]) ** 2 + (ys - middle[1]) ** 2 - np.float32(0.35)
-    bowl = rng.uniform(0.0, 0.14)
+    bowl = rng.uniform(0.0, 0.14) * rng.choice((1, 2))
     planes = []
     for unevenness in UNEVENNESS:
         slope, curve = rng.normal(0, unevenness, 2), bowl + rng.normal(0, unevenness)

@@ -99,7 +99,7 @@ LESION_RANGES = {
     "core_edge": (0.05, 0.25), "centre": (-0.1, 0.9), "warp": (0.03, 0.14), "ragged": (0.0, 0.07), "hue": (0.03, 0.2),
 }  # fmt: skip
 # People draw the outline around the faint rim, at about a fifth of the contrast: in units of the edge's sigmoid.
-OUTSIDE = (1.1, 0.45)
+OUTSIDE = (1.2, 0.45)
 # Of the skin: frequency, then the range.
 SKIN_RANGES = {
     "mottle": (1, 0.01, 0.06), "blood": (1, 0.0, 0.03), "furrows": (0.7, 0.0, 0.06), "spots": (0.2, 0.04, 0.22),

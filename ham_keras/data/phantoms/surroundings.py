@@ -8,9 +8,9 @@ import numpy as np
 
 from ham_keras.data.phantoms.tiles import REFERENCE_WIDTH_PX, Affine, Plane, log_uniform, ramp, rotation, sigmoid
 
-SHARE, MOST = 0.45, 4  # of the lesions with other spots near by, and the most of them
-RADIUS_PX, LARGEST = (10, 70), 0.8  # of a spot, and its largest radius relative to the lesion's
-DENSITY = (0.06, 0.9)
+SHARE, MOST = 0.7, 5  # of the lesions with other spots near by, and the most of them
+RADIUS_PX, LARGEST = (10, 110), 1.0  # of a spot, and its largest radius relative to the lesion's
+DENSITY = (0.06, 1.0)
 REDNESS_SHARE, REDNESS = 0.35, (0.03, 0.35)  # of the skin around the lesion
 
 
@@ -39,7 +39,7 @@ def _draw_spot(rng: np.random.Generator, radius_px: float, frame: Plane) -> Spot
     turn = rotation(rng.uniform(0, np.pi))
     density, red = log_uniform(rng, DENSITY), float(rng.random() < 0.2)
     return Spot(
-        place=np.asarray(rng.uniform(-0.55, 0.55, 2) * frame, np.float32),
+        place=np.asarray(rng.uniform(-0.6, 0.6, 2) * frame, np.float32),
         axes=np.asarray(turn.T @ np.diag([1 / length, length]) @ turn / radius, np.float32),
         edge=log_uniform(rng, (0.08, 0.5)),
         melanin=density * (1 - 0.8 * red),
