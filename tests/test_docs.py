@@ -35,6 +35,7 @@ ORDER = [
     "diagnose",
     "ensembles",
     "models",
+    "few-masks",
     "predict-on-ray",
     "report",
     "app",
@@ -47,6 +48,7 @@ PAGES = ["README.md", "docs/getting-started.md", *HOW_TO]
 NOT_RUN = {
     "ham-keras calibrate runs/base": "too few validation images here; the page also runs it with --data",
     "ham-keras calibrate runs/folds": "too few images here; tests/test_calibrate.py has a cross-validation",
+    "ham-keras train best": "minutes, and another backbone than the configs here; benchmarks/few_masks.py does it",
     "make test": "these are the tests",
     "docker run --rm -p 8501:8501 -v": "no Docker; replaced by a server of the tests",
     "tensorboard --logdir runs": "a server that never ends",
@@ -85,6 +87,7 @@ OUTPUTS = {
         "export/folds/1/saved_model.pb",
     ],
     "docs/how-to/models.md": ["by-name/predictions.csv", "models/clinic/README.md", "export/clinic/1/saved_model.pb"],
+    "docs/how-to/few-masks.md": ["outlines/review.jpg", "evaluations/phantom/scores/other/summary.json"],
     "docs/how-to/trust.md": [
         "runs/base/trust.json",
         "sorted/review.jpg",

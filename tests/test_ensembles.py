@@ -320,7 +320,8 @@ def test_lesion_that_crosses_the_split_itself_is_scored(
     for folder in folders:
         save_json(folder / "split.json", sides)
     # As a fold's, which has none of the test images.
-    save_json(folders[1] / "split.json", {**sides, "val": [*sides["val"][:-2], crossing], "test": sides["val"][-3:-1]})
+    *val, last = split["val"]
+    save_json(folders[1] / "split.json", {**sides, "val": [*val, crossing], "test": [last]})
     evaluate(folders, output=tmp_path)
     assert unscored[-1]["images"] == len(sides["test"])
 

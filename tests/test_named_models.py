@@ -15,6 +15,7 @@ import ham_keras
 from ham_keras.app import main as app
 from ham_keras.calibrate import calibrate
 from ham_keras.data.images import read_image
+from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
 from ham_keras.export import export
@@ -27,6 +28,7 @@ from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.report import report
 from ham_keras.runs import Run
 from ham_keras.runs.named import SHIPPED, About, find_models, find_run, load_named
+from ham_keras.scores.scores import count, score
 from ham_keras.scores.table import row_of_run
 from ham_keras.serving.metadata import describe_export
 from ham_keras.serving.packing import halve_weights, pack_run
@@ -89,7 +91,7 @@ def test_folder_holds_no_ids_and_no_absolute_paths(models: Path, trained: Run, p
     assert card.startswith("# clinic\n\nA tiny network.\n")
     assert "| licence | CC0 |" in card and "- anything but tests" in card and "Research use" in card
     mean = load_json(trained.summary("test"))["native"]["jaccard"]["mean"]
-    assert f"- mean Jaccard on test, 6 images: {mean:.4f} (" in card
+    assert f"- mean Jaccard on the test split of phantoms, 6 images: {mean:.4f} (" in card
 
 
 def test_killed_or_failed_pack_leaves_no_model(
@@ -131,7 +133,7 @@ def test_models_are_listed(models: Path, here: Path, capsys: pytest.CaptureFixtu
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
     assert str(model) in printed and "licence: CC0\n  not for: anything but tests" in printed
-    assert "trained on: 12 phantoms\n  mean Jaccard on test, 6 images: 0." in printed
+    assert "trained on: 12 phantoms\n  mean Jaccard on the test split of phantoms, 6 images: 0." in printed
     assert ", too few lesions), " in printed
 
 
@@ -236,8 +238,18 @@ def test_command_packs_with_defaults(trained: Run, tmp_path: Path, capsys: pytes
     assert f"HAM_KERAS_MODELS={tmp_path} ham-keras predict mine photos/ -o OUT\n" in capsys.readouterr().out
 
 
-def test_shipped_models_are_small_and_free() -> None:
-    for path in SHIPPED.glob("*/model.json"):
-        model = load_named(path.parent)
+def test_shipped_models_are_small_and_free_and_name_their_scores() -> None:
+    models = [model for model in find_models() if model.shipped]
+    assert [model.name for model in models] == ["phantom"]
+    for model in models:
         assert model.size_mb <= 20 and model.about.licence == "Apache-2.0"
-        assert load_json(path.parent / "config.json")["model"]["encoder_weights"] is None
+        assert load_json(model.folder / "config.json")["model"]["encoder_weights"] is None
+        assert {"ham10000", "isic2018", "pad_ufes"} <= model.scores.keys()
+        assert (model.folder / "trust.json").exists()
+
+
+def test_shipped_model_outlines_a_phantom_it_has_not_seen() -> None:
+    image, lesion, _, _ = draw_phantom(5, 0, 0, (240, 180))
+    found = ham_keras.load("phantom").segment(image)
+    assert score(*count(lesion, found.mask))["jaccard"] > 0.8
+    assert 0 < found.measurements["expected_jaccard"] <= 1

@@ -46,10 +46,10 @@ def test_scores_made_elsewhere_are_added_and_replaced_by_name(trained: Run, tmp_
 def test_row_of_a_set_scored_by_evaluate(trained: Run, tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     shutil.copytree(trained.folder, run.folder, ignore=shutil.ignore_patterns("tensorboard", "reports"))
-    with pytest.raises(HamError, match=r"scores/clinic/summary.json: missing; score it first"):
-        row_of_run(run.folder, scored_set="clinic")
-    save_json(run.summary("clinic"), {**load_json(run.summary("test")), "images": 5})
-    assert (row_of_run(run.folder, scored_set="clinic")["images"], row_of_run(run.folder)["images"]) == (5, 6)
+    with pytest.raises(HamError, match=r"scores/elsewhere/summary.json: missing; score it first"):
+        row_of_run(run.folder, scored_set="elsewhere")
+    save_json(run.summary("elsewhere"), {**load_json(run.summary("test")), "images": 5})
+    assert (row_of_run(run.folder, scored_set="elsewhere")["images"], row_of_run(run.folder)["images"]) == (5, 6)
 
 
 def test_initial_weights_in_words() -> None:

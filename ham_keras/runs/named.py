@@ -74,6 +74,8 @@ def describe_scores(name: str, summary: dict[str, Any]) -> str:
     few = ", too few lesions" if summary["lesions"] < FEWEST_LESIONS else ""
     between = f" ({interval[0]:.4f} to {interval[1]:.4f}{few})" if interval else " (one lesion only)"
     below = f"{100 * native['below_0.65']:.1f} % below 0.65"
+    if name in ("train", "val", "test"):
+        name = f"the {name} split of {Path(summary['data']).name}"
     return f"mean Jaccard on {name}, {summary['images']} images: {mean:.4f}{between}, {below}"
 
 

@@ -82,6 +82,7 @@ def write_openvino(
     if images is None:
         _keras_export(members, folder / f"{name}.xml", "openvino")
         return
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as part:  # so that a killed export leaves nothing elsewhere
         whole = Path(part) / f"{name}.xml"
         _keras_export(members, whole, "openvino")

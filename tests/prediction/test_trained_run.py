@@ -41,7 +41,8 @@ def test_segment_equals_predict(run: TrainedRun, trained: Run, paths: list[Path]
         assert (found.mask.dtype, found.mask.shape) == (np.uint8, (64, 96)) and set(np.unique(found.mask)) <= {0, 1}
         assert (found.probability.dtype, found.probability.shape) == (np.float32, (64, 96))
         np.testing.assert_array_equal(found.mask, found.probability > run.config.outline.threshold)
-        measured = {"image_id": path.stem, "image": str(path), **found.measurements}
+        assert (tmp_path / "out" / row["image"]).resolve() == path.resolve()
+        measured = {"image_id": path.stem, "image": row["image"], **found.measurements}
         assert {key: str(value) for key, value in measured.items()} == row
 
 

@@ -52,7 +52,7 @@ def test_openvino_in_int8_answers_as_in_float32(
     compiled = core.compile_model(place / "tiny.xml", "CPU", exact)
     answers = np.concatenate([compiled(image[None])[0].copy() for image in images])  # the next call overwrites it
     assert answers.shape == expected.shape
-    middle = np.median(expected)  # a threshold that this briefly trained network reaches
+    middle = (expected.min() + expected.max()) / 2  # a threshold that this briefly trained network reaches
     assert overlap(answers > middle, expected > middle) > 0.95
     model = core.read_model(place / "tiny.xml")
     model.reshape(images.shape)
