@@ -87,7 +87,8 @@ def test_sample_is_trained_predicted_and_reported(site: Path, run: Any) -> None:
     rows = load_csv(run.folder / "predictions" / "predictions.csv")
     assert len(rows) == 16
     mask = np.asarray(Image.open(run.folder / "predictions" / f"{rows[0]['image_id']}_segmentation.png"))
-    code = f"import ham_keras; print(ham_keras.load('runs/sample').segment({rows[0]['image']!r}).mask.sum())"
+    photograph = f"predictions/{rows[0]['image']}"
+    code = f"import ham_keras; print(ham_keras.load('runs/sample').segment({photograph!r}).mask.sum())"
     assert int(run(sys.executable, "-c", code)) == (mask == 255).sum()
     run("ham-keras", "pack", "runs/sample", "-o", "models/own", "--licence", "CC0")
     code = code.replace("runs/sample", "own").replace(
