@@ -20,13 +20,12 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-from variants import Row, Variant, describe, save_table, train_variant
+from variants import Row, Variant, describe, save_table, score_rows, train_variant
 
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import load_split
-from ham_keras.files import load_csv, save_json
+from ham_keras.files import save_json
 from ham_keras.prediction.ensemble import load_ensemble
-from ham_keras.prediction.evaluation import evaluate_ensemble
 from ham_keras.reports.pictures import save_figure
 from ham_keras.runs import Run
 
@@ -47,9 +46,7 @@ def score_untrained(name: str, root: str, split: dict[str, list[str]]) -> Row:
     chosen = set(split["test"])
     records = [record for record in read_records(data) if record.image_id in chosen]
     home = Run(Path("evaluations") / ensemble.name)
-    evaluate_ensemble(ensemble, home, records, "fixed-test", {"data": "test images of the split"})
-    table = load_csv(home.scores("fixed-test") / "per_image.csv")
-    return describe(Variant(ensemble.name, [], [{row["image_id"]: row for row in table}]))
+    return describe(Variant(ensemble.name, [], [score_rows(ensemble, home, records, "fixed-test")]))
 
 
 def draw(rows: list[Row], path: Path) -> None:

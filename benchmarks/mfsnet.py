@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from variants import Row, Variant, describe, save_table, train_variant
+from variants import Row, Variant, describe, save_table, score_rows, train_variant
 
 from ham_keras.data.records import Record
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import load_split
 from ham_keras.files import load_csv, save_json
 from ham_keras.prediction.ensemble import load_ensemble
-from ham_keras.prediction.evaluation import evaluate_ensemble
 from ham_keras.scores.bootstrap import bootstrap_statistic
 from ham_keras.scores.summary import size_group
 
@@ -58,12 +57,10 @@ def score_rated(variant: Variant, records: Sequence[Record], ratings: dict[str, 
     """Mean Jaccard under heavy hair and without hair, and their difference at the same mix of sizes and diagnoses."""
     scores: dict[str, list[float]] = {record.image_id: [] for record in records}
     for run in variant.runs:
-        if not run.summary("rated").exists():
-            evaluate_ensemble(load_ensemble(run.folder), run, records, "rated", {"data": "rated"})
-        rows = load_csv(run.scores("rated") / "per_image.csv")
-        for row in rows:
-            scores[row["image_id"]].append(float(row["jaccard_native"]))
-    chosen = [row for row in rows if ratings[row["image_id"]] >= HEAVY or ratings[row["image_id"]] < NONE]
+        rows = score_rows(load_ensemble(run.folder), run, records, "rated")
+        for image_id, row in rows.items():
+            scores[image_id].append(float(row["jaccard_native"]))
+    chosen = [row for row in rows.values() if ratings[row["image_id"]] >= HEAVY or ratings[row["image_id"]] < NONE]
     heavy = np.array([ratings[row["image_id"]] >= HEAVY for row in chosen])
     jaccard = np.array([np.mean(scores[row["image_id"]]) for row in chosen])
     strata = np.array([f"{row['diagnosis']}, {size_group(float(row['lesion_fraction']))}" for row in chosen])

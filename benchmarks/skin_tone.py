@@ -29,7 +29,7 @@ from ham_keras.data.repair import decide_masks
 from ham_keras.data.truth import read_truth
 from ham_keras.environment import describe_environment
 from ham_keras.files import save_json
-from ham_keras.scores.bootstrap import bootstrap_interval
+from ham_keras.scores.bootstrap import interval_over
 from ham_keras.scores.pairing import read_scores
 
 # The lowest ITA of each class, in degrees.
@@ -88,8 +88,8 @@ def main() -> None:
         if scored:
             jaccard = [float(found["jaccard_native"]) for found in scored]
             lesions = [found["lesion_id"] for found in scored]
-            interval = list(bootstrap_interval(jaccard, lesions)) if len(set(lesions)) > 1 else None
-            row |= {"scored": len(scored), "jaccard": float(np.mean(jaccard)), "interval": interval}
+            row |= {"scored": len(scored), "jaccard": float(np.mean(jaccard))}
+            row["interval"] = interval_over(jaccard, lesions)
         rows.append(row)
         print(row)
     content = {

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from ham_keras.config import load_config
+from ham_keras.data.records import Record
 from ham_keras.environment import describe_environment
 from ham_keras.files import load_csv, save_json
+from ham_keras.prediction.ensemble import Ensemble
+from ham_keras.prediction.evaluation import evaluate_ensemble
 from ham_keras.runs import Run
 from ham_keras.scores.bootstrap import interval_over
 from ham_keras.scores.scores import THRESHOLD
@@ -51,8 +54,18 @@ def train_variant(name: str, config: str, overrides: Mapping[str, Any], runs: Pa
     for seed in range(seeds):
         settings = {**overrides, "run.name": f"{name}-{seed}", "run.dir": str(runs), "train.seed": seed}
         trained.append(train(load_config(config, settings)).run)
-    tables = [load_csv(run.scores("test") / "per_image.csv") for run in trained]
-    return Variant(name, trained, [{row["image_id"]: row for row in table} for table in tables])
+    return Variant(name, trained, [rows_of(run, "test") for run in trained])
+
+
+def score_rows(ensemble: Ensemble, home: Run, records: Sequence[Record], name: str) -> dict[str, dict[str, str]]:
+    """The rows of scores/<name>/per_image.csv in `home` by image id; finished scorings are not repeated."""
+    if not home.summary(name).exists():
+        evaluate_ensemble(ensemble, home, records, name, {"data": name})
+    return rows_of(home, name)
+
+
+def rows_of(run: Run, name: str) -> dict[str, dict[str, str]]:
+    return {row["image_id"]: row for row in load_csv(run.scores(name) / "per_image.csv")}
 
 
 def describe(variant: Variant, reference: Variant | None = None) -> Row:

@@ -56,6 +56,24 @@ def test_spread_selects_evenly_spaced_items(harness: ModuleType) -> None:
     assert harness.spread("abc", 5) == ["a", "b", "c"]
 
 
+def test_loss_under_hair_compares_images_of_one_stratum() -> None:
+    jaccard = np.array([0.7, 0.6, 0.9, 0.8, 0.5])
+    heavy = np.array([True, True, False, False, True])
+    strata = np.array(["nv", "nv", "nv", "nv", "bcc"])  # no hairless bcc: its image counts for nothing
+    assert load("mfsnet").loss_under_hair(jaccard, heavy, strata) == pytest.approx(0.65 - 0.85)
+    assert np.isnan(load("mfsnet").loss_under_hair(jaccard[4:], heavy[4:], strata[4:]))
+
+
+def test_fewer_masks_are_part_of_more() -> None:
+    ids = [str(number) for number in range(300)]
+    split = {"train": ids[:200], "val": ids[200:260], "test": ids[260:]}
+    few, more = (load("few_masks").subset(split, count) for count in (50, 150))
+    assert set(few["train"]) < set(more["train"]) and set(few["val"]) < set(more["val"])
+    assert [len(each["train"]) for each in (few, more)] == [50, 150]
+    assert [len(each["val"]) for each in (few, more)] == [10, 30]
+    assert few["test"] == more["test"] == split["test"]
+
+
 def run_positive(name: str, folder: Path, *arguments: object) -> list[dict[str, Any]]:
     """The rows of a benchmark, in which all figures are positive."""
     rows = run_benchmark(name, folder, *arguments)

@@ -21,6 +21,14 @@ def test_environment_names_versions_and_command() -> None:
     assert environment["cpu_threads"] >= 1
 
 
+@pytest.mark.parametrize("folder", ["benchmarks/results", "docs", "ham_keras/shipped"])
+def test_committed_environments_hold_no_absolute_paths(folder: str) -> None:
+    contents = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).rglob("*.json")]
+    recorded = [each["environment"] for each in contents if isinstance(each, dict) and "environment" in each]
+    recorded += [each for each in contents if isinstance(each, dict) and "command" in each]
+    assert recorded and all(without_paths(each) == each for each in recorded)
+
+
 def test_command_holds_no_absolute_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["python", "-m", "ham_keras.train", "configs/base.json", "data.root=/home/me/HAM10000", "run.name=a"]
     monkeypatch.setattr("sys.orig_argv", command)

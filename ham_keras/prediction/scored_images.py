@@ -39,7 +39,7 @@ def choose_images(ensemble: Ensemble, root: Path, split: str | None, *, own_data
         sides_of_first = load_split(ensemble.split)
         records = select(known, sides_of_first[split], f"{ensemble.split}: {split}")
         # Lesions that the split itself has on both sides; training has already reported them.
-        shared = _lesions_before(split, sides_of_first, known)
+        shared = _lesions_of(known, _seen_before(split, sides_of_first))
         for member in ensemble.members if len(ensemble.members) > 1 else ():
             check_unseen(member, split, records, known, shared)
     else:
@@ -62,9 +62,8 @@ def check_unseen(
         HamError: some are images, or of lesions with images, that it was trained or, for "test", validated on.
     """
     sides = load_split(member.run.split)
-    used = {image_id for side in BEFORE[split] for image_id in sides[side]}
-    lesions = _lesions_before(split, sides, known).difference(shared)
-    own = set(sides[split])
+    used, own = _seen_before(split, sides), set(sides[split])
+    lesions = _lesions_of(known, used).difference(shared)
     seen = [
         record
         for record in records
@@ -77,15 +76,18 @@ def check_unseen(
         )
 
 
-def _lesions_before(split: str, sides: Mapping[str, Sequence[str]], known: Sequence[Record]) -> set[str]:
-    """The lesions of the images that a run has seen before it is scored on `split`."""
-    used = {image_id for side in BEFORE[split] for image_id in sides[side]}
-    return {record.lesion_id for record in known if record.image_id in used}
+def _seen_before(split: str, sides: Mapping[str, Sequence[str]]) -> set[str]:
+    """The ids of the images that a run has seen before it is scored on `split`."""
+    return {image_id for side in BEFORE[split] for image_id in sides[side]}
+
+
+def _lesions_of(records: Sequence[Record], image_ids: Collection[str]) -> set[str]:
+    return {record.lesion_id for record in records if record.image_id in image_ids}
 
 
 def warn_about_leakage(records: Sequence[Record], image_ids: set[str]) -> None:
     """Warn about records with these ids, or of lesions that also have images with these ids."""
-    lesions = {record.lesion_id for record in records if record.image_id in image_ids}
+    lesions = _lesions_of(records, image_ids)
     known = sum(record.lesion_id in lesions for record in records)
     if known:
         warn(

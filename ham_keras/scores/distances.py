@@ -17,7 +17,7 @@ def outline_distance(truth: Mask, mask: Mask) -> float:
     It is the directed Hausdorff distance, and so the smallest margin around our outline that holds the true one. It is
     0 without a true outline, and the image's diagonal if only ours is missing.
     """
-    true_outline, ours = find_outline(truth), find_outline(mask)
+    true_outline, ours = _cropped_outlines(truth, mask)
     if not true_outline.any():
         return 0.0
     if not ours.any():
@@ -32,13 +32,18 @@ def hausdorff95(truth: Mask, mask: Mask) -> float:
     Taha and Hanbury, BMC Medical Imaging 15:29, 2015). It is 0 if neither has an outline, and the image's diagonal if
     only one has.
     """
-    outlines = find_outline(truth), find_outline(mask)
-    missing = [not outline.any() for outline in outlines]
+    first, second = _cropped_outlines(truth, mask)
+    missing = [not outline.any() for outline in (first, second)]
     if any(missing):
         return 0.0 if all(missing) else math.hypot(*truth.shape)
-    rows, columns = (np.flatnonzero((outlines[0] | outlines[1]).any(axis=axis)) for axis in (1, 0))
-    first, second = (outline[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] for outline in outlines)
     return float(max(np.percentile(distance_to(b)[a], 95) for a, b in ((first, second), (second, first))))
+
+
+def _cropped_outlines(truth: Mask, mask: Mask) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Both outlines within the smallest rectangle that holds them: distances between them need no more."""
+    true_outline, ours = find_outline(truth), find_outline(mask)
+    x, y, width, height = cv2.boundingRect((true_outline | ours).astype(np.uint8))
+    return true_outline[y : y + height, x : x + width], ours[y : y + height, x : x + width]
 
 
 def find_outline(mask: Mask) -> npt.NDArray[np.bool_]:

@@ -178,10 +178,12 @@ def _skin_densities(
         melanin += skin["folds"] * _fold(lesion, view, smooth(tiles["warp_x"], 0.15), blotches)
     if skin["pores"]:
         melanin -= skin["pores"] * whole(tiles["globules"], 0.6)
-    near_by = spot_densities(lesion.spots, view, depth, fine)
-    melanin += near_by[0]
+    brown, red = spot_densities(lesion.spots, view, depth, fine)
     amount, reach = lesion.redness
-    blood += near_by[1] + amount * ramp(1 + reach - depth + 0.5 * blotches, 0.0, 1.0) * ramp(blotches, -2.5, 1.5)
+    if amount:
+        red += amount * ramp(1 + reach - depth + 0.5 * blotches, 0.0, 1.0) * ramp(blotches, -2.5, 1.5)
+    melanin += brown
+    blood += red
     tint = skin["tint"] * smooth(tiles["warp_y"], 0.4)
     return [melanin, blood, tint], [MOTTLE, BLOOD, TINT]
 

@@ -58,8 +58,6 @@ def spot_densities(spots: list[Spot], view: Affine, depth: Plane, texture: Plane
     Spots end before the lesion: on its edge they would make the true mask ambiguous.
     """
     melanin, blood = np.zeros_like(depth), np.zeros_like(depth)
-    if not spots:
-        return melanin, blood
     height, width = depth.shape
     xs, ys = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     around = ramp(depth, 1.05, 1.25)
