@@ -54,14 +54,20 @@ class Augment(Section):
     noise: Annotated[float, Field(ge=0, lt=1)] = Field(
         0, description="Add noise to half of the images, with a standard deviation of at most this fraction of 255."
     )
+    shading: Annotated[float, Field(ge=0, lt=4)] = Field(
+        0,
+        description="Light the image unevenly, by smooth gains between 1 / (1 + this) and 1 + this: for photographs "
+        "without a dermatoscope.",
+    )
     hairs: Annotated[float, Field(ge=0, le=1)] = Field(
         0, description="Draw hairs over this fraction of the images, as over phantoms."
     )
 
     @model_validator(mode="after")
-    def _check_hairs(self) -> Augment:
-        if self.hairs and self.engine == "none":
-            raise ValueError("hairs are not drawn with engine none; set augment.engine to native or albumentations")
+    def _check_engine(self) -> Augment:
+        if self.engine == "none" and (self.hairs or self.shading):
+            kind = "hairs are not drawn" if self.hairs else "shading is not applied"
+            raise ValueError(f"{kind} with engine none; set augment.engine to native or albumentations")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Augment a batch: hairs and colour for the image only, geometry for image and mask together.
+"""Augment a batch: hairs, colour and light for the image only, geometry for image and mask together.
 
 Random draws depend only on (seed, epoch, image id), see `draw_key`: not on order, batch or thread, nor on whether a run
 was resumed. Two engines apply the same kinds of augmentation, with different draws: `native` uses TensorFlow on whole
@@ -14,6 +14,7 @@ import tensorflow as tf
 from ham_keras.data.augmentation.albumentations_engine import albumentations_batch
 from ham_keras.data.augmentation.hairs import draw_hairs
 from ham_keras.data.augmentation.native import native_batch
+from ham_keras.data.augmentation.shading import shade
 from ham_keras.settings import Augment
 
 
@@ -46,4 +47,6 @@ def augment_batch(
         if settings.engine == "albumentations":
             pixels = albumentations_batch(pixels, keys, settings)
         image, fraction = tf.cast(pixels[..., :3], tf.float32), tf.cast(pixels[..., 3:], tf.float32)
+    if settings.shading:
+        image = shade(image, keys, settings.shading)
     return image, fraction / 255.0 if soft_masks else tf.cast(fraction >= 127.5, tf.float32)
