@@ -63,24 +63,29 @@ def _data(scored: ScoredSet) -> dict[str, str]:
 
 
 def _network(config: Config) -> dict[str, str]:
+    model = config.model
+    initial = {"Encoder's initial weights": model.encoder_weights or "random"}
+    if model.initial_weights:
+        share = config.train.initial_share
+        kept = f"; they are {share:.0%} of the final ones" if share else ""
+        initial = {"Initial weights": Path(model.initial_weights).name + kept}
     return {
-        "Architecture": config.model.architecture,
-        "Backbone": config.model.backbone + (", frozen" if config.model.encoder_freeze else ""),
-        "Encoder's initial weights": config.model.encoder_weights or "random",
-    }
+        "Architecture": model.architecture,
+        "Backbone": model.backbone + (", frozen" if model.encoder_freeze else ""),
+    } | initial
 
 
 def _training(run: Run, settings: Train, augment: Augment) -> dict[str, str]:
     history = load_csv(run.history)
     best = max(history, key=lambda row: float(row["val_jaccard"]))
     minutes = sum(float(row["seconds"]) for row in history) / 60
-    schedule = settings.schedule
+    schedule, rate = settings.schedule, settings.learning_rate
     warmup = f", {schedule.warmup_epochs:g} epochs of warm-up" if schedule.warmup_epochs else ""
     average = f"; moving average of the weights, {settings.ema_momentum:g}" if settings.ema_momentum else ""
     return {
         "Best epoch": f"{best['epoch']} of {len(history)}, validation Jaccard {float(best['val_jaccard']):.4f}",
         "Loss": settings.loss,
-        "Optimizer": f"Adam, learning rate {settings.learning_rate:g}, {schedule.name}{warmup}{average}",
+        "Optimizer": f"{settings.optimizer}, learning rate {rate:g}, {schedule.name}{warmup}{average}",
         "Batch size": str(settings.batch_size),
         "Augmentation": _augmentation(augment),
         "Seed": str(settings.seed),
@@ -91,10 +96,10 @@ def _training(run: Run, settings: Train, augment: Augment) -> dict[str, str]:
 def _augmentation(augment: Augment) -> str:
     if augment.engine == "none":
         return "none"
-    amounts = augment.model_dump(exclude={"engine"})
-    used = [
-        name.replace("_", " ") if value is True else f"{name} {value:g}" for name, value in amounts.items() if value
-    ]
+    used = []
+    for name, value in augment.model_dump(exclude={"engine"}).items():
+        amount = "" if value is True else f" {value}" if isinstance(value, str) else f" {value:g}"
+        used += [name.replace("_", " ") + amount] if value else []
     return f"{augment.engine}: {', '.join(used)}"
 
 
