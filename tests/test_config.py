@@ -173,6 +173,7 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
             {"train": {"weight_decay": 0.1}},
             "train: weight_decay is 0.1, which adam does not use; set it to null, or optimizer to adamw",
         ),
+        ({"train": {"initial_share": 0.5}}, "train.initial_share needs model.initial_weights"),
     ],
 )
 def test_invalid_setting_names_its_key(tmp_path: Path, settings: dict[str, Any], message: str) -> None:

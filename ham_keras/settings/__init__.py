@@ -62,6 +62,12 @@ class Config(WorkConfig):
     score: Score = Score()
 
     @model_validator(mode="after")
+    def _check_initial_share(self) -> Config:
+        if self.train.initial_share and self.model.initial_weights is None:
+            raise ValueError("train.initial_share needs model.initial_weights; set that to a run, or the share to 0")
+        return self
+
+    @model_validator(mode="after")
     def _check_quarter_turns(self) -> Config:
         if self.augment.engine != "none" and self.augment.quarter_turns and len(set(self.data.image_size)) == 2:
             raise ValueError("augment.quarter_turns needs a square data.image_size; set it to false")

@@ -43,6 +43,11 @@ class Augment(Section):
     stretch: Annotated[float, Field(ge=0, lt=4)] = Field(
         0, description="Scale the width by a factor between 1 / (1 + this) and 1 + this, for other aspect ratios."
     )
+    surroundings: Literal["mirror", "skin"] = Field(
+        "mirror",
+        description="What surrounds a shrunk, shifted or rotated image: mirror: its mirror image; skin: drawn skin of "
+        "the colours at its rim, unless the lesion reaches the rim (engine native).",
+    )
     gamma: Annotated[float, Field(ge=0, lt=4)] = Field(0, description="Gamma between 1 / (1 + this) and 1 + this.")
     saturation: Annotated[float, Field(ge=0, le=1)] = Field(0, description="Scale the chroma by 1 +- this.")
     colour_cast: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -68,6 +73,8 @@ class Augment(Section):
         if self.engine == "none" and (self.hairs or self.shading):
             kind = "hairs are not drawn" if self.hairs else "shading is not applied"
             raise ValueError(f"{kind} with engine none; set augment.engine to native or albumentations")
+        if self.surroundings == "skin" and self.engine != "native":
+            raise ValueError(f"surroundings skin is not drawn with engine {self.engine}; set augment.engine to native")
         return self
 
 

@@ -94,6 +94,12 @@ class Train(Section):
     ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Momentum of the moving average of the weights that is validated and saved, e.g. 0.999."
     )
+    initial_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0,
+        description="Share of the initial weights, `model.initial_weights`, in the weights that are validated and "
+        "saved; the rest is that of the trained ones. 0.5 keeps most of what a network knew when it learns of other "
+        "images.",
+    )
     seed: Seed = Field(0, description="Seed of initial weights, order and augmentation.")
 
     @model_validator(mode="before")

@@ -130,7 +130,9 @@ def train_model(
     strategy = model.distribute_strategy
     shared = strategy.num_replicas_in_sync > 1
     with strategy.scope():
-        average = WeightAverage(model, settings.ema_momentum) if settings.ema_momentum else None
+        average = None
+        if settings.ema_momentum or settings.initial_share:
+            average = WeightAverage(model, settings.ema_momentum or 0.0, settings.initial_share)
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else [])]
         if run.resume_state.exists():
             progress = load_state(run.resume_state, state)

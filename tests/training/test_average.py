@@ -1,4 +1,4 @@
-"""Moving average of the weights."""
+"""Averages of the weights."""
 
 from __future__ import annotations
 
@@ -40,3 +40,20 @@ def test_momentum_reaches_its_maximum() -> None:
     average.update()
     for old, new in zip(before, average.averages, strict=True):
         np.testing.assert_allclose(new.numpy(), 0.5 * old + 0.5)
+
+
+def test_initial_weights_have_their_share_and_are_part_of_the_state() -> None:
+    model = build()
+    for weight in model.weights:
+        weight.assign(np.full(weight.shape, 4.0))
+    average = WeightAverage(model, 0.0, initial_share=0.25)
+    for weight in model.weights:
+        weight.assign(np.full(weight.shape, 8.0))
+    average.update()
+    with average.swapped():
+        for weight in model.weights:
+            np.testing.assert_array_equal(weight.numpy(), 0.25 * 4.0 + 0.75 * 8.0)
+    for weight in model.weights:
+        np.testing.assert_array_equal(weight.numpy(), 8.0)
+    assert len(average.variables) == 2 * len(model.weights) + 1
+    assert len(WeightAverage(model, 0.9).variables) == len(model.weights) + 1

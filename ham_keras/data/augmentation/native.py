@@ -9,6 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ham_keras.data.augmentation.colour import change_colour, degrade
+from ham_keras.data.augmentation.surroundings import surround
 from ham_keras.settings import Augment
 
 # The uniform numbers drawn per image. New kinds are appended, so that runs that do not use them keep their draws.
@@ -27,7 +28,10 @@ def native_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple
     uniform = tf.numpy_function(_uniform, [keys], tf.float32)
     uniform.set_shape([None, DRAWS])
     move = _transform if settings.rotation else _crop
-    moved = move(pixels, tf.concat([uniform[:, part] for part in (GEOMETRY, STRETCH, ROTATION)], axis=1), settings)
+    draws = tf.concat([uniform[:, part] for part in (GEOMETRY, STRETCH, ROTATION)], axis=1)
+    moved, depth_px = move(pixels, draws, settings)
+    if settings.surroundings == "skin":
+        moved = surround(pixels, moved, depth_px, keys)
     image = change_colour(moved[..., :3], uniform[:, COLOUR], uniform[:, MORE_COLOUR], settings)
     image = degrade(image, uniform[:, DEGRADATION], keys, settings)
     return image, moved[..., 3:]
@@ -37,8 +41,10 @@ def _uniform(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     return np.stack([np.random.default_rng(key).random(DRAWS, np.float32) for key in keys])
 
 
-def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor:
+def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
     """Flip, rotate by quarter turns, zoom and shift uint8 [N, H, W, 4] to float32, bilinear, reflected at the border.
+
+    Also returns how far each pixel is inside the moved image, float32 [N, H, W], in pixels, negative outside.
 
     A quarter turn is a transposition and a flip, and a flip is a crop with swapped corners, so one crop does everything
     but the transposition. (ImageProjectiveTransformV3 takes three times as long on a CPU.)
@@ -60,13 +66,17 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor
     ]
     whole = tf.pad(whole, [[0, 0], *([extra, extra] for extra in margins)], "REFLECT")
     zooms = _zooms(signed, settings)
-    boxes = []
+    boxes, depths = [], []
     for axis, (length, extra, zoom) in enumerate(zip((height, width), margins, zooms, strict=True)):
         half = (length - 1) / 2 / zoom * side[:, axis]
         centre = (length - 1) / 2 + extra - side[:, axis] * settings.shift * length * signed[:, 4 + axis] / zoom
         boxes.append(tf.stack([centre - half, centre + half]) / (length + 2 * extra - 1))
+        place = centre[:, None] + half[:, None] * tf.linspace(-1.0, 1.0, length) - extra
+        depths.append(zoom[:, None] * tf.minimum(place, length - 1 - place))
     box = tf.stack([boxes[0][0], boxes[1][0], boxes[0][1], boxes[1][1]], axis=1)
-    return tf.image.crop_and_resize(tf.bitcast(whole, tf.uint8), box, tf.range(tf.shape(whole)[0]), [height, width])
+    whole = tf.bitcast(whole, tf.uint8)
+    moved = tf.image.crop_and_resize(whole, box, tf.range(tf.shape(whole)[0]), [height, width])
+    return moved, tf.minimum(depths[0][:, :, None], depths[1][:, None, :])
 
 
 def _zooms(signed: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
@@ -75,7 +85,7 @@ def _zooms(signed: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
     return zoom, zoom * tf.exp(math.log1p(settings.stretch) * signed[:, 6])
 
 
-def _transform(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.Tensor:
+def _transform(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
     """Like `_crop`, with a rotation by any angle: one projective transformation, about three times as slow.
 
     Each pixel of the result is sampled at matrix * (pixel - centre) + centre. The matrix combines zoom, stretch,
@@ -95,7 +105,7 @@ def _transform(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.T
     x, y = x0 + settings.shift * width * signed[:, 5], y0 + settings.shift * height * signed[:, 4]
     offset_x, offset_y = x0 - a * x - b * y, y0 - c * x - d * y
     zero = tf.zeros_like(a)
-    return tf.raw_ops.ImageProjectiveTransformV3(
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(pixels, tf.float32),
         transforms=tf.stack([a, b, offset_x, c, d, offset_y, zero, zero], axis=1),
         output_shape=[height, width],
@@ -103,3 +113,9 @@ def _transform(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tf.T
         interpolation="BILINEAR",
         fill_mode="REFLECT",
     )
+    rows, columns = tf.range(height, dtype=tf.float32)[:, None], tf.range(width, dtype=tf.float32)
+    a, b, c, d, offset_x, offset_y = (each[:, None, None] for each in (a, b, c, d, offset_x, offset_y))
+    from_left, from_top = a * columns + b * rows + offset_x, c * columns + d * rows + offset_y
+    depths = [zoom_x[:, None, None] * tf.minimum(from_left, width - 1 - from_left)]
+    depths += [zoom_y[:, None, None] * tf.minimum(from_top, height - 1 - from_top)]
+    return moved, tf.minimum(*depths)
