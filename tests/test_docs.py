@@ -65,7 +65,12 @@ OUTPUTS = {
         "runs/quick/scores/val/summary.json",
     ],
     "docs/getting-started.md": ["runs/short/scores/test/summary.json", "export/sample/1/saved_model.pb"],
-    "docs/how-to/train.md": ["runs/focal/model.weights.h5", "runs/tuned/model.weights.h5", "runs/folds/oof/masks"],
+    "docs/how-to/train.md": [
+        "runs/focal/model.weights.h5",
+        "runs/tuned/model.weights.h5",
+        "runs/robust/model.weights.h5",
+        "runs/folds/oof/masks",
+    ],
     "docs/how-to/hair.md": ["hair.png"],
     "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
     "docs/how-to/predict.md": [
