@@ -265,7 +265,7 @@ def test_unknown_name_lists_all_shipped_configs(tmp_path: Path) -> None:
     for name in ("bass", "base.json", "schema", "../base", str(tmp_path / "base")):
         with pytest.raises(HamError) as raised:
             load_config(name)
-        names = "base, best, diagnosis, diagnosis-sample, full, mfsnet, phantom, sample, tune"
+        names = "base, best, diagnosis, diagnosis-sample, full, mfsnet, phantom, robust, sample, tune"
         expected = f"no such config file; expected a file, or a shipped config's name: {names}"
         assert str(raised.value) == f"{name}: {expected}"
 

@@ -105,7 +105,7 @@ def test_shipped_configs_are_found_by_name(run: Any) -> None:
     assert "hyperband" in run("ham-keras", "tune", "tune", "--dry-run").lower()
     assert run("ham-keras", "train", "nosuch", status=2) == (
         "error: nosuch: no such config file; expected a file, or a shipped config's name: base, best, diagnosis, "
-        "diagnosis-sample, full, mfsnet, phantom, sample, tune\n"
+        "diagnosis-sample, full, mfsnet, phantom, robust, sample, tune\n"
     )
     shutil.copy(ROOT / "configs" / "sample.json", run.folder / "base")
     assert '"resnet18"' in run("ham-keras", "config", "base")
