@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 # TensorFlow as `tf.keras`; models/qubvel.py checks what an earlier import has chosen.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else TensorFlow takes all memory of every GPU at once
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "0", "SM_FRAMEWORK": "tf.keras"}
 
 from ham_keras.errors import HamError

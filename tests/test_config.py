@@ -158,6 +158,10 @@ def test_saved_config_reads_back_equal(tmp_path: Path) -> None:
             'run.name: expected a name without slashes and without a leading dot, got "../x"',
         ),
         ({"train": {"schedule": {"warmup_epochs": 30}}}, "train: schedule.warmup_epochs is 30, but epochs is 20"),
+        ({"train": {"devices": ["gpu"]}}, "train.devices: string should match pattern '^(GPU|CPU):"),
+        ({"train": {"devices": []}}, "train.devices: list should have at least 1 item"),
+        ({"train": {"devices": ["GPU:0", "GPU:0"]}}, "train.devices: expected each device once, got "),
+        ({"train": {"devices": ["GPU:0", "CPU:0"]}}, "train.devices: expected GPUs or CPUs, not both, got "),
         ({"data": {"cache": "ram"}}, "data.cache: input should be 'memory', 'disk' or 'none', got \"ram\""),
         (
             {"model": {"backbone": "resnet-34"}},

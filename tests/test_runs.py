@@ -190,10 +190,10 @@ def test_former_run_is_deleted_after_a_kill_in_a_later_epoch(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_moved_data_and_another_cache_continue_the_run(tmp_path: Path) -> None:
+def test_moved_data_another_cache_and_another_device_continue_the_run(tmp_path: Path) -> None:
     with open_run(config(tmp_path, data={"root": "old"})) as run:
         run.history.touch()
-    moved = config(tmp_path, data={"root": "new", "cache": "none"})
+    moved = config(tmp_path, data={"root": "new", "cache": "none"}, train={"devices": ["GPU:1"], "jit_compile": True})
     with open_run(moved) as run:
         assert load_run(run.folder)[1].data.root == "old"  # the images are not found yet
         run.adopt(moved)

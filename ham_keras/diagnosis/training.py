@@ -22,7 +22,7 @@ from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, class_w
 from ham_keras.environment import describe_environment
 from ham_keras.errors import shown
 from ham_keras.files import save_bytes, save_json
-from ham_keras.models.precision import describe_device
+from ham_keras.models.devices import describe_device
 from ham_keras.prediction.predictor import load_predictor
 
 Sides = Mapping[str, Sequence[Record]]

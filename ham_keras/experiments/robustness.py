@@ -19,7 +19,7 @@ from ham_keras.data.truth import read_truth
 from ham_keras.environment import describe_environment
 from ham_keras.experiments.robustness_folder import RobustnessFolder, rows_path, save_rows
 from ham_keras.files import replacing, save_json
-from ham_keras.models.precision import describe_device
+from ham_keras.models.devices import describe_device
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.evaluation import evaluate_images
 from ham_keras.prediction.predictor import load_predictor

@@ -14,8 +14,9 @@ from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, shown, warn
 from ham_keras.experiments.calibration import calibrate_if_possible
 from ham_keras.files import load_json, save_json
+from ham_keras.models.devices import check_devices, describe_device, warn_about_idle_gpu
 from ham_keras.models.memory import explaining_memory
-from ham_keras.models.precision import choose_precision, describe_device
+from ham_keras.models.precision import choose_precision
 from ham_keras.prediction.ensemble import single_run
 from ham_keras.prediction.evaluation import evaluate_ensemble
 from ham_keras.reports.pictures import save_curves
@@ -46,9 +47,16 @@ def train_and_score(
     Raises:
         HamError: a file cannot be read, weights are not available, or the loss is not finite.
     """
-    precision = _record_environment(run, choose_precision(config.train.precision), describe_device())
+    settings = config.train
+    check_devices(settings.devices)
+    warn_about_idle_gpu(settings.devices)
+    device = describe_device(settings.devices)
+    precision = _record_environment(run, choose_precision(settings.precision, settings.devices), device)
     counts = ", ".join(f"{len(side)} {name}" for name, side in records.items())
-    print(f"{shown(run.folder)}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images")
+    print(
+        f"{shown(run.folder)}: {config.model.architecture} {config.model.backbone}, {precision}, {counts} images, "
+        f"on {device}"
+    )
     with explaining_memory(ADVICE):
         progress = train_run(config, run, records, precision, cache=cache, callbacks=callbacks, visible=visible)
     save_curves(progress.history, run.curves)

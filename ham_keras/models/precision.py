@@ -1,4 +1,4 @@
-"""Choose the precision and the devices to train with."""
+"""Choose the precision to train with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from ham_keras.models.devices import chosen_gpus
+
 # Otherwise GPUs round the factors of float32 products to 10 bits, and scores differ from those of a CPU.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
@@ -16,15 +18,15 @@ TENSOR_CORES = (7, 0)  # CUDA compute capability
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
-def choose_precision(name: str) -> str:
-    """Return the Keras dtype policy for `train.precision`; "auto" depends on the hardware.
+def choose_precision(name: str, devices: Sequence[str] | None = None) -> str:
+    """Return the Keras dtype policy for `train.precision`; "auto" depends on the hardware of `train.devices`.
 
     auto: mixed_float16 if every GPU has tensor cores; mixed_bfloat16 on a CPU with bf16 instructions; float32
     otherwise. Only training uses half precision.
     """
     if name != "auto":
         return name
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = chosen_gpus(devices)
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         capable = all(detail.get("compute_capability", (0, 0)) >= TENSOR_CORES for detail in details)
@@ -50,16 +52,3 @@ def dtype_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(previous)
-
-
-def build_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
-    """Return a MirroredStrategy over these devices, or over all GPUs if there are several; otherwise the default."""
-    names = devices or [device.name for device in tf.config.list_logical_devices("GPU")]
-    return tf.distribute.MirroredStrategy(list(names)) if len(names) > 1 else tf.distribute.get_strategy()
-
-
-def describe_device() -> str:
-    """Return the names of the GPUs, or "CPU", for environment.json."""
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
-    return ", ".join(names) or "CPU"

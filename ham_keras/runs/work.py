@@ -15,8 +15,10 @@ from ham_keras.files import LOCK, MovedAside, load_json, locked, save_text
 from ham_keras.settings import WorkConfig
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
-# Keys that do not change the result: where the images are and where they are cached.
-FREE = ("data.root", "data.cache", "data.cache_dir", "data.cache_limit_gb")
+# Keys that do not change the result but for rounding: where images are and are cached, and what trains the network.
+FREE = (
+    "data.root", "data.cache", "data.cache_dir", "data.cache_limit_gb", "train.devices", "train.jit_compile",
+)  # fmt: skip
 IGNORED = ("schema_", "description", "run")
 SPLIT_FILE = "data.split_file"
 

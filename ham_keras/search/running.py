@@ -33,12 +33,18 @@ def run_search(config: TuneConfig, search: SearchFolder) -> None:
     # Import TensorFlow only now, so that user errors are reported without the delay.
     from keras_tuner.errors import FatalError
 
-    from ham_keras.models.precision import choose_precision, describe_device
+    from ham_keras.models.devices import check_devices, describe_device, warn_about_idle_gpu
+    from ham_keras.models.precision import choose_precision
     from ham_keras.search.leaderboard import save_leaderboard
     from ham_keras.search.tuner import SearchTuner
 
+    if role() != "chief":  # which trains nothing
+        check_devices(config.train.devices)
+        warn_about_idle_gpu(config.train.devices)
     if role() != "worker":
-        environment = describe_environment(describe_device(), choose_precision(config.train.precision))
+        settings = config.train
+        precision = choose_precision(settings.precision, settings.devices)
+        environment = describe_environment(describe_device(settings.devices), precision)
         save_json(search.environment, environment)
     tuner = SearchTuner(config, search)
     if role() != "worker":

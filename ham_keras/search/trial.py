@@ -29,8 +29,9 @@ from ham_keras.data.repair import decide_masks
 from ham_keras.data.splits import load_split, select
 from ham_keras.errors import DivergedError, HamError, OutOfMemoryError, SettingError
 from ham_keras.files import replacing, save_json, save_text
+from ham_keras.models.devices import build_strategy
 from ham_keras.models.memory import first_line
-from ham_keras.models.precision import build_strategy, choose_precision
+from ham_keras.models.precision import choose_precision
 from ham_keras.runs import Run
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import TuneConfig, trial_config
@@ -54,7 +55,7 @@ class TrialModel(keras_tuner.HyperModel):
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         config = self.config_for(hp)
         steps = steps_per_epoch(config.train.batch_size, len(self.records["train"]), tf.distribute.get_strategy())
-        return build_compiled_model(config, choose_precision(config.train.precision), steps)
+        return build_compiled_model(config, choose_precision(config.train.precision, config.train.devices), steps)
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *, folder: Path) -> dict[str, float]:
         """Train in the trial's folder; continues after a kill, or from the trial that this one extends."""
@@ -105,7 +106,7 @@ def _build_and_train(search: SearchFolder, trial_id: str) -> dict[str, Any]:
     found = find_records(str(config.data.root)).records
     records = decide_masks(found, config.data.repair_masks, config.data.lesion_values)
     model = TrialModel(config, search, {side: select(records, split[side], side) for side in ("train", "val")})
-    with build_strategy().scope():
+    with build_strategy(config.train.devices).scope():
         try:
             network = model.build(hp)
         except HamError as error:

@@ -89,4 +89,14 @@ def _check_file_name(name: str) -> str:
     return name
 
 
+def _of_one_kind(devices: list[str]) -> list[str]:
+    if len(set(devices)) < len(devices):
+        raise ValueError("expected each device once")
+    if len({name[:3] for name in devices}) > 1:
+        raise ValueError("expected GPUs or CPUs, not both")
+    return devices
+
+
+Device = Annotated[str, Field(pattern=r"^(GPU|CPU):(0|[1-9][0-9]*)$")]
+Devices = Annotated[list[Device], Field(min_length=1), AfterValidator(_of_one_kind)]
 Name = Annotated[str, BeforeValidator(to_text), AfterValidator(_check_file_name)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ham_keras.settings.kinds import Architecture, Backbone, Loss, Section, Seed, Text
+from ham_keras.settings.kinds import Architecture, Backbone, Devices, Loss, Section, Seed, Text
 
 
 class Model(Section):
@@ -84,6 +84,15 @@ class Train(Section):
     )
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "auto", description="auto: mixed_float16 on GPUs with tensor cores, mixed_bfloat16 on CPUs with bf16."
+    )
+    devices: Devices | None = Field(
+        None,
+        description='Devices that share each batch, e.g. ["GPU:0"] or ["CPU:0"]; null means all GPUs, or the CPU '
+        "without one. A run can continue on others.",
+    )
+    jit_compile: bool = Field(
+        False,
+        description="Compile the steps of training and validation with XLA, on one device; a run can continue without.",
     )
     monitor: Literal["jaccard", "loss"] = Field(
         "jaccard", description="Validation metric that selects the best epoch: the highest Jaccard or the lowest loss."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from ham_keras.config import Config
+from ham_keras.errors import SettingError
 from ham_keras.models.build import build_training_model, lesion_model
 from ham_keras.models.initial_weights import load_initial_weights
 from ham_keras.models.network import LESION, SupervisedModel
@@ -19,9 +21,11 @@ def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -
 
     Raises:
         HamError: encoder or initial weights are not available or do not fit, or the architecture does not support deep
-            supervision.
+            supervision; or several devices are to train a step compiled with XLA, which TensorFlow cannot.
     """
     settings = config.model
+    if config.train.jit_compile and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise SettingError("train.jit_compile", "works on one device; set it to false, or train.devices to one")
     keras.utils.set_random_seed(config.train.seed)
     with dtype_policy(precision):
         if settings.initial_weights is None:
@@ -39,8 +43,9 @@ def build_compiled_model(config: Config, precision: str, steps_per_epoch: int) -
                 loss={LESION: loss} | {side.name: NamedLoss(side.loss or config.train.loss) for side in model.sides},
                 loss_weights={LESION: 1.0} | {side.name: side.weight for side in model.sides},
                 metrics={LESION: metrics},
+                jit_compile=config.train.jit_compile,
             )
         else:
-            model.compile(optimizer, loss=loss, metrics=metrics)
+            model.compile(optimizer, loss=loss, metrics=metrics, jit_compile=config.train.jit_compile)
     model.optimizer.build(model.trainable_variables)
     return model

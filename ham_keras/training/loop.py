@@ -16,8 +16,8 @@ from ham_keras.data.records import Record
 from ham_keras.errors import SettingError
 from ham_keras.files import load_csv, save_csv, save_json
 from ham_keras.models.build import lesion_model
+from ham_keras.models.devices import build_strategy, first_device
 from ham_keras.models.network import SupervisedModel
-from ham_keras.models.precision import build_strategy
 from ham_keras.runs import Run
 from ham_keras.settings import Train
 from ham_keras.training.average import WeightAverage
@@ -35,6 +35,7 @@ from ham_keras.training.losses import NamedLoss
 from ham_keras.training.metrics import build_metrics
 from ham_keras.training.optimizer import remaining_schedule
 from ham_keras.training.progress import EpochBar, check_loss, check_weights, log_to_tensorboard
+from ham_keras.training.step import LOGGED_STEPS, epoch_metrics, prepare_step
 
 
 def train_run(
@@ -69,7 +70,7 @@ def train_run(
     if run.resume_state.exists() or run.extension.exists():  # they contain all weights
         random_weights = {"encoder_weights": None, "initial_weights": None}
         config = config.model_copy(update={"model": config.model.model_copy(update=random_weights)})
-    strategy = build_strategy()
+    strategy = build_strategy(config.train.devices)
     steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
     with strategy.scope():
         model = build_compiled_model(remaining_schedule(config, restarted), precision, steps)
@@ -141,7 +142,12 @@ def train_model(
             progress = restarted_progress(load_csv(run.history), settings.monitor) if finished else Progress()
         log_to_tensorboard(run.tensorboard, progress.history, overwrite=True)
     validator = lesion_model(model)
-    validator.compile(loss=NamedLoss(settings.loss), metrics=build_metrics(config.outline.threshold))
+    with first_device(strategy):
+        validator.compile(
+            loss=NamedLoss(settings.loss),
+            metrics=build_metrics(config.outline.threshold),
+            jit_compile=settings.jit_compile,
+        )
     if progress.epoch:
         how = "weights and optimizer as they were"
         if not run.resume_state.exists():
@@ -154,6 +160,8 @@ def train_model(
     val_dataset = make_eval_dataset(val, batch_size=settings.batch_size)
     steps = steps_per_epoch(settings.batch_size, len(train.records), strategy)
     user_callbacks = UserCallbacks(callbacks, model, settings.epochs, steps)
+    forwarders = user_callbacks.forwarders
+    prepare_step(model, average, every=1 if forwarders else LOGGED_STEPS)
     logs: dict[str, float] = {}
     user_callbacks.begin()
     while not should_stop(progress, settings, epochs):
@@ -161,11 +169,6 @@ def train_model(
             train, config.augment, batch_size=settings.batch_size, seed=settings.seed, epoch=progress.epoch
         )
         bar = EpochBar(progress.epoch, settings.epochs, len(train.records), settings.batch_size, visible=visible)
-        epoch_callbacks: list[keras.callbacks.Callback] = [bar]
-        if average:
-            update_average = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: average.update())
-            epoch_callbacks.append(update_average)
-        epoch_callbacks += user_callbacks.forwarders
         if shared:  # with a filter, Keras would expect another batch and run a step without images
             train_dataset = train_dataset.take(steps)
         if isinstance(model, SupervisedModel):
@@ -173,13 +176,15 @@ def train_model(
         start = time.perf_counter()
         with train.naming_broken_files(), val.naming_broken_files():
             span = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
-            fitted = model.fit(train_dataset, **span, callbacks=epoch_callbacks, shuffle=False, verbose=0).history
+            with first_device(strategy) if not shared else contextlib.nullcontext():
+                model.fit(train_dataset, **span, callbacks=[bar, *forwarders], shuffle=False, verbose=0)
+            fitted = epoch_metrics(model)
             fit_seconds = time.perf_counter() - start
+            check_loss(fitted["loss"], f"in epoch {progress.epoch + 1}")
             check_weights(model, f"after epoch {progress.epoch + 1}")
             with average.swapped() if average else contextlib.nullcontext():
-                validated = validator.evaluate(
-                    val_dataset, callbacks=user_callbacks.forwarders, verbose=0, return_dict=True
-                )
+                with first_device(strategy):
+                    validated = validator.evaluate(val_dataset, callbacks=forwarders, verbose=0, return_dict=True)
                 check_loss(validated["loss"], f"after epoch {progress.epoch + 1}, in validation")
                 better = progress.is_better(validated[settings.monitor], settings.monitor)
                 if better:
@@ -190,8 +195,7 @@ def train_model(
         progress.epoch += 1
         if better:
             progress.best, progress.best_epoch = float(validated[settings.monitor]), progress.epoch
-        logs = {name: float(values[-1]) for name, values in fitted.items()}
-        logs |= {f"val_{name}": float(value) for name, value in validated.items()}
+        logs = fitted | {f"val_{name}": float(value) for name, value in validated.items()}
         progress.stopped = user_callbacks.end_epoch(progress.epoch - 1, logs)
         row = {
             "epoch": progress.epoch,

@@ -22,6 +22,8 @@ ADVICE = "lower train.learning_rate or set train.precision=float32, with run.nam
 class EpochBar(keras.callbacks.Callback):
     """Progress bar of one epoch, in images; stops training when the loss is not finite.
 
+    Only some steps have logs, see `prepare_step`. Their loss is a mean of the epoch so far, so none is missed.
+
     Raises:
         DivergedError: the loss is NaN or infinite; the message names epoch and step.
     """
@@ -34,16 +36,16 @@ class EpochBar(keras.callbacks.Callback):
         self.bar = tqdm(total=images, desc=f"epoch {epoch + 1}/{epochs}", unit=" images", disable=not visible)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        logs = logs or {}
-        try:
-            check_loss(logs["loss"], f"in epoch {self.epoch}, step {batch + 1}")
-        except DivergedError:
-            self.bar.close()
-            raise
+        if logs:
+            try:
+                check_loss(logs["loss"], f"in epoch {self.epoch}, by step {batch + 1}")
+            except DivergedError:
+                self.bar.close()
+                raise
+            self.bar.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", "jaccard")}, refresh=False)
         seen = min(self.batch_size, self.remaining)
         self.remaining -= seen
         self.bar.update(seen)
-        self.bar.set_postfix({name: f"{logs[name]:.4f}" for name in ("loss", "jaccard")}, refresh=False)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         self.bar.close()

@@ -142,7 +142,7 @@ def test_nan_loss_stops_training_and_suggests_a_solution(tiny: Any, monkeypatch:
     monkeypatch.setattr(
         "ham_keras.training.compiled.NamedLoss", lambda name: lambda mask, probability: probability * math.nan
     )
-    with pytest.raises(HamError, match=r"the loss is nan in epoch 1, step 1: lower train\.learning_rate"):
+    with pytest.raises(HamError, match=r"the loss is nan in epoch 1, by step 1: lower train\.learning_rate"):
         run_training(tiny())
 
 
@@ -183,12 +183,14 @@ from ham_keras.training import loop
 from ham_keras.config import load_config
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
-from ham_keras.models import precision
 from ham_keras.runs import open_run
 
-def train(config, devices):
+def load(name, devices, *overrides):
+    return load_config(sys.argv[1], [f"run.name={name}", "train.devices=" + json.dumps(devices), *overrides])
+
+def train(config):
     # Each device gets the first half of the first batch, one device gets it once.
-    loop.build_strategy = lambda: precision.build_strategy(devices)
+    devices = config.train.devices
     loop.make_train_dataset = lambda *args, **options: make_train_dataset(*args, **options).take(1).map(
         lambda *batch: tuple(tf.tile(part[:4], [len(devices), 1, 1, 1]) for part in batch)
     )
@@ -196,16 +198,17 @@ def train(config, devices):
         return loop.train_run(config, run, sides, "float32", visible=False).history
 
 make_train_dataset = loop.make_train_dataset
-one, two, odd = (load_config(sys.argv[1], [f"run.name={name}"]) for name in ("one", "two", "odd"))
+both = ["CPU:0", "CPU:1"]
+one, two, other = load("one", ["CPU:0"]), load("two", both), load("other", ["CPU:1"])
 records = find_records(one.data.root).records
 # The last batch of 13 images and that of 5 images are too small for two devices.
 sides = {"train": records[:13], "val": records[13:18]}
-history = {"one": train(one, ["CPU:0"]), "two": train(two, ["CPU:0", "CPU:1"])}
-odd = odd.model_copy(update={"train": odd.train.model_copy(update={"batch_size": 3})})
-try:
-    train(odd, ["CPU:0", "CPU:1"])
-except HamError as error:
-    print(error)
+history = {"one": train(one), "two": train(two), "other": train(other)}
+for arguments in (both, "train.batch_size=3"), (both, "train.jit_compile=true"), (["GPU:1"],):
+    try:
+        train(load("wrong", *arguments))
+    except HamError as error:
+        print(error)
 print(json.dumps(history))
 """
 
@@ -224,8 +227,12 @@ def test_two_devices_with_the_same_images_train_like_one(tiny: Any, tmp_path: Pa
     done = subprocess.run([sys.executable, "-c", TWO_CPUS, str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "train.batch_size: 3 of 13 images cannot be shared evenly among 2 devices" in done.stdout
+    assert "train.jit_compile: works on one device; " in done.stdout
+    assert "train.devices: no GPU:1 here; there are CPU:0, CPU:1\n" in done.stdout
     history = json.loads(done.stdout.splitlines()[-1])
     assert len(history["one"]) == len(history["two"]) == 2
+    measured = [[{**row, "seconds": 0, "images_per_second": 0} for row in history[name]] for name in ("one", "other")]
+    assert measured[0] == measured[1]
     for one, two in zip(history["one"], history["two"], strict=True):
         measured = {name for name in one if "seconds" not in name and "per_second" not in name}
         assert {"loss", "jaccard", "val_loss", "val_jaccard"} <= measured

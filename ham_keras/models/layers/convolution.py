@@ -1,7 +1,7 @@
 """Conv2D that computes the filter gradient of small bfloat16 activations with one matrix multiplication.
 
 At the bottom of a U-Net, activations have few pixels and hundreds of channels. There, TensorFlow's operation for the
-filter gradient takes several times as long on a CPU: benchmarks/step_profile.py.
+filter gradient takes several times as long on a CPU: benchmarks/step_profile.py. GPUs use their own operation.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+
+from ham_keras.models.devices import on_cpus
 
 MAX_PIXELS = 16  # of an activation; above this, TensorFlow's operation is faster
 
@@ -20,7 +22,8 @@ class Conv2D(keras.layers.Conv2D):
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         plain = self.strides == self.dilation_rate == (1, 1) and self.groups == 1
-        if not (training and plain and self.compute_dtype == "bfloat16" and self._is_small(inputs.shape)):
+        small = plain and self.compute_dtype == "bfloat16" and self._is_small(inputs.shape)
+        if not (training and small and on_cpus()):
             return super().call(inputs)
         outputs = convolve(inputs, tf.cast(self.kernel, self.compute_dtype), self.padding.upper())
         if self.bias is not None:

@@ -72,6 +72,15 @@ def test_other_cases_use_keras_implementation(policy: str, size_px: int, options
     assert "Conv2DBackpropFilter" in operations(layer, size_px)
 
 
+def test_gpus_use_keras_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = with_weights(Conv2D, BF16, [RNG.normal(size=(3, 3, 5, 7)).astype(np.float32)], use_bias=False)
+    assert "Conv2DBackpropFilter" not in operations(layer, 4)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"/device:{kind}:0"])
+    assert "Conv2DBackpropFilter" in operations(layer, 4)
+    with tf.distribute.OneDeviceStrategy("/CPU:0").scope():
+        assert "Conv2DBackpropFilter" not in operations(layer, 4)
+
+
 def test_inference_graph_has_no_custom_gradient() -> None:
     layer = with_weights(Conv2D, BF16, [RNG.normal(size=(3, 3, 5, 7)).astype(np.float32)], use_bias=False)
     graph = tf.function(lambda images: layer(images, training=False)).get_concrete_function(tf.ones([1, 4, 4, 5])).graph
