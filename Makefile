@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Test files run in parallel, one process per core; each takes about 3 GB.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: install sample test test-slow test-benchmarks lint clean
+.PHONY: install sample test test-slow test-benchmarks test-gpu lint clean
 .NOTPARALLEL:  # two installations at once would damage .venv
 
 install: $(VENV)/.dev
@@ -28,6 +28,11 @@ $(VENV)/.dev: setup.cfg pyproject.toml constraints.txt
 	$(call pip_install,[dev])
 	touch $(VENV)/.base $@
 
+COMMA := ,
+$(VENV)/.gpu: setup.cfg pyproject.toml constraints.txt
+	$(call pip_install,[dev$(COMMA)gpu])
+	touch $(VENV)/.base $(VENV)/.dev $@
+
 # The stamp says only that the package is there: a newer one is no reason to draw the images again.
 data/phantoms: | $(VENV)/.base
 	$(RUN) -m ham_keras.data.phantom $@ --count 400 --seed 0
@@ -36,13 +41,16 @@ sample: $(VENV)/.base data/phantoms
 	$(RUN) -m ham_keras.train configs/sample.json
 
 test: install
-	$(RUN) -m pytest $(PARALLEL) -m "not slow and not real_data and not benchmark"
+	$(RUN) -m pytest $(PARALLEL) -m "not slow and not real_data and not benchmark and not gpu"
 
 test-slow: install
 	$(RUN) -m pytest $(PARALLEL) -m "(slow or real_data) and not benchmark"
 
 test-benchmarks: install
 	$(RUN) -m pytest $(PARALLEL) -m benchmark
+
+test-gpu: $(VENV)/.gpu
+	HAM_KERAS_TEST_GPU=1 $(RUN) -m pytest -m gpu
 
 lint: install
 	$(RUN) -m ruff check .

@@ -7,7 +7,8 @@ import os
 import shutil
 
 # Must be set before TensorFlow is imported.
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+if not os.environ.get("HAM_KERAS_TEST_GPU"):  # `make test-gpu` sets it
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from collections.abc import Iterator
 from pathlib import Path

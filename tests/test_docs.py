@@ -27,6 +27,7 @@ ROOT = Path.cwd()
 ORDER = [
     "download",
     "train",
+    "gpu",
     "hair",
     "score",
     "predict",
@@ -50,6 +51,8 @@ NOT_RUN = {
     "ham-keras calibrate runs/folds": "too few images here; tests/test_calibrate.py has a cross-validation",
     "ham-keras train best": "minutes, and another backbone than the configs here; benchmarks/few_masks.py does it",
     "make test": "these are the tests",
+    "make test-gpu": "no GPU",
+    'pip install "ham_keras[gpu]"': "changes the environment of the tests",
     "docker run --rm -p 8501:8501 -v": "no Docker; replaced by a server of the tests",
     "tensorboard --logdir runs": "a server that never ends",
     "python -m ham_keras.data.download data/ham10000": "no network; tests/data/test_download.py uses a local server",
@@ -71,6 +74,7 @@ OUTPUTS = {
         "runs/robust/model.weights.h5",
         "runs/folds/oof/masks",
     ],
+    "docs/how-to/gpu.md": ["runs/on-cpu/model.weights.h5"],
     "docs/how-to/hair.md": ["hair.png"],
     "docs/how-to/score.md": ["runs/base/scores/val/summary.json", "runs/base/scores/other/masks", "results.json"],
     "docs/how-to/predict.md": [

@@ -47,6 +47,11 @@ def test_tests_install_what_the_sample_needs(make: Callable[..., list[str]]) -> 
     assert make("sample", "test-slow") == []
 
 
+def test_tests_on_a_gpu_install_its_libraries_too(make: Callable[..., list[str]]) -> None:
+    assert make("test-gpu") == ["--editable .[dev,gpu]"]
+    assert make("test-gpu", "sample", "test") == []
+
+
 def test_changed_requirements_are_installed_again(make: Callable[..., list[str]], tmp_path: Path) -> None:
     make("install")
     for stamp in (".base", ".dev"):
