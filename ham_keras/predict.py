@@ -201,8 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="predict the inputs again, replacing existing outputs")
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: run in parallel on Ray (extra `ray`)")
     parser.add_argument(
-        "--workers", type=_count, metavar="N", help="processes of --engine ray (default: one per two cores)"
-    )
+        "--workers", type=_count, metavar="N",
+        help="processes of --engine ray (default: one per GPU, or per two cores without one)",
+    )  # fmt: skip
     args = parser.parse_args(argv)
     runs, inputs = split_inputs([*args.runs, *args.inputs])
     outcome = predict(

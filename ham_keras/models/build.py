@@ -38,9 +38,11 @@ def build_training_model(settings: Model) -> keras.Model:
     network = build_network(settings)
     name = f"{settings.architecture}_{settings.backbone}"
     inner = keras.Model(network.image, network.outputs if network.sides else network.lesion, name=name)
+    shared = tf.distribute.get_strategy().num_replicas_in_sync > 1  # else Keras' slower implementation would do nothing
     for layer in inner.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = settings.batchnorm_momentum
+            layer.synchronized = settings.batchnorm_synchronized and shared
         if layer.name == IMAGE_NORMALIZATION:
             # The next BatchNormalization cancels this offset, except at the border, so training it is wasted work: a
             # gradient over the whole image.

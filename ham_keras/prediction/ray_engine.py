@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usa
 
 BLOCK = 64  # images that a worker gets at a time, and that are repeated if it dies
 CORES_PER_WORKER = 2  # that the network keeps busy
+RAY_UNITS = 10_000  # of a GPU; Ray rounds to them, and three workers of 1/3, rounded up, would not fit on one
 
 
 class Worker:
@@ -58,8 +60,8 @@ def predict_on_ray(
 ) -> Iterator[tuple[Path, Any]]:
     """Run `Predictor.predict_files` with `PredictionFolder.save` in `workers` processes; yields in any order.
 
-    The default is one worker per two cores of the cluster. If a worker dies, it is replaced and its block repeated. Ray
-    is started at once, the workers with the first result.
+    The workers share the cluster's GPUs, see `share_cluster`. If a worker dies, it is replaced and its block repeated.
+    Ray is started at once, the workers with the first result.
 
     Raises:
         HamError: the extra `ray` is not installed, the cluster at RAY_ADDRESS does not respond, or a worker cannot
@@ -80,8 +82,8 @@ def _predict(
     workers: int | None,
 ) -> Iterator[tuple[Path, Any]]:
     with connection:
-        workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // CORES_PER_WORKER)
         blocks = -(-len(paths) // BLOCK)
+        workers, gpus = share_cluster(ray.cluster_resources(), blocks, workers)
         # Absolute paths: workers have a different working directory.
         named = {str(path.absolute()): path for path in paths}
         items = [{"path": name, "image_id": predictions.id_of(path)} for name, path in named.items()]
@@ -97,14 +99,28 @@ def _predict(
             Worker,
             fn_constructor_args=(folders, trust, outline, output),
             batch_size=None,
-            compute=ray.data.ActorPoolStrategy(size=min(workers, blocks)),
+            compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
+            num_gpus=gpus or None,
         )
         for result in dataset.iter_rows():
             error = result["error"]
             if not result["path"]:
                 raise HamError(f"a worker of Ray: {error}")
             yield named[result["path"]], HamError(error) if error else json.loads(result["row"])
+
+
+def share_cluster(resources: Mapping[str, float], blocks: int, workers: int | None = None) -> tuple[int, float]:
+    """Return the number of workers, not more than blocks, and the GPUs of each: 0 in a cluster without one.
+
+    The default is one worker per GPU, or per two cores without one. A worker gets one GPU, or the share that lets the
+    same number of workers onto each; Ray hides all other GPUs from it.
+    """
+    gpus = int(resources.get("GPU", 0))
+    workers = min(blocks, workers or gpus or max(1, int(resources.get("CPU", 1)) // CORES_PER_WORKER))
+    if not gpus:
+        return workers, 0.0
+    return workers, math.floor(RAY_UNITS / math.ceil(workers / gpus)) / RAY_UNITS
 
 
 @contextmanager

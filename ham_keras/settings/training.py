@@ -28,6 +28,11 @@ class Model(Section):
         description="Momentum of BatchNormalization's moving statistics. Keras' default of 0.99 lags for hundreds of "
         "steps, which breaks validation in short runs.",
     )
+    batchnorm_synchronized: bool = Field(
+        False,
+        description="On several devices, BatchNormalization uses the mean and variance of the whole batch instead of "
+        "those of each device's part.",
+    )
     deep_supervision: bool = Field(
         False,
         description="Also train further outputs: for unet the lesion at 1/2, 1/4 and 1/8 of the size; for mfsnet its "

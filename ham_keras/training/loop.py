@@ -161,7 +161,7 @@ def train_model(
     steps = steps_per_epoch(settings.batch_size, len(train.records), strategy)
     user_callbacks = UserCallbacks(callbacks, model, settings.epochs, steps)
     forwarders = user_callbacks.forwarders
-    prepare_step(model, average, every=1 if forwarders else LOGGED_STEPS)
+    prepare_step(model, average, steps, every=1 if forwarders else LOGGED_STEPS)
     logs: dict[str, float] = {}
     user_callbacks.begin()
     while not should_stop(progress, settings, epochs):

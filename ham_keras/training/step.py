@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,17 +14,28 @@ from ham_keras.training.average import WeightAverage
 LOGGED_STEPS = 10
 
 
-def prepare_step(model: keras.Model, average: WeightAverage | None, *, every: int = LOGGED_STEPS) -> None:
-    """Make `fit` update the average within the graph of a step, and copy metrics from the device every few steps.
+def prepare_step(
+    model: keras.Model, average: WeightAverage | None, steps_per_epoch: int, *, every: int = LOGGED_STEPS
+) -> None:
+    """Make `fit` update averages within the graph of a step, and copy metrics from the device every few steps.
+
+    Averages are that of the weights, and over several devices those of BatchNormalization's moving statistics: Keras 3
+    leaves each device its own and saves those of the first.
 
     Keras copies the logs of a step to Python numbers as soon as a callback counts batches, and a GPU waits. Here, steps
-    other than 1, 1 + `every`, 1 + 2 `every` ... have no logs. `fit` then returns none either: `epoch_metrics` has them.
+    of an epoch other than 1, 1 + `every`, 1 + 2 `every` ... have no logs. `fit` then returns none either:
+    `epoch_metrics` has them.
     """
+    updates: list[Callable[[], None]] = []
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        updates.append(lambda: average_statistics(model))
     if average is not None:
-        model.train_step = _with_average(type(model).train_step.__get__(model), average)
+        updates.append(average.update)
+    if updates:
+        model.train_step = _followed_by(type(model).train_step.__get__(model), updates)
     model.make_train_function(force=True)
     if every > 1:
-        model.train_function = _sparsely_logged(model.train_function, every)
+        model.train_function = _sparsely_logged(model.train_function, steps_per_epoch, every)
 
 
 def epoch_metrics(model: keras.Model) -> dict[str, float]:
@@ -32,26 +44,38 @@ def epoch_metrics(model: keras.Model) -> dict[str, float]:
     return {name: float(keras.ops.convert_to_numpy(value)) for name, value in metrics}
 
 
-def _with_average(step: Callable[..., Any], average: WeightAverage) -> Callable[..., Any]:
-    def step_and_average(data: Any) -> Any:
+def average_statistics(model: keras.Model) -> None:
+    """Give all devices the mean of their moving means and variances. Outside `Strategy.run`, or in a `merge_call`."""
+    for variable in model.non_trainable_variables:
+        if variable.path.endswith(("/moving_mean", "/moving_variance")):
+            values = variable.value.values
+            variable.value.assign(tf.add_n([tf.identity(value) for value in values]) / len(values))
+
+
+def _followed_by(step: Callable[..., Any], updates: Sequence[Callable[[], None]]) -> Callable[..., Any]:
+    def update(strategy: tf.distribute.Strategy | None = None) -> None:
+        for each in updates:
+            each()
+
+    def step_and_updates(data: Any) -> Any:
         logs = step(data)
         context = tf.distribute.get_replica_context()
         if context.num_replicas_in_sync > 1:
-            context.merge_call(lambda strategy: average.update())
+            context.merge_call(update)
         else:
-            average.update()
+            update()
         return logs
 
-    return step_and_average
+    return step_and_updates
 
 
-def _sparsely_logged(step: Callable[..., Mapping[str, Any]], every: int) -> Callable[..., Mapping[str, Any]]:
-    steps = 0
+def _sparsely_logged(
+    step: Callable[..., Mapping[str, Any]], steps_per_epoch: int, every: int
+) -> Callable[..., Mapping[str, Any]]:
+    counter = itertools.count()
 
     def logged_step(iterator: Any) -> Mapping[str, Any]:
-        nonlocal steps
         logs = step(iterator)
-        steps += 1
-        return logs if steps % every == 1 else {}
+        return logs if next(counter) % steps_per_epoch % every == 0 else {}
 
     return logged_step

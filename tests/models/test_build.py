@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -85,6 +87,19 @@ def test_batchnorm_momentum_comes_from_config() -> None:
     model = build_model(model_settings(batchnorm_momentum=0.75))
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert len(layers) > 20 and {layer.momentum for layer in layers} == {0.75}
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet"])  # with our layers, and with Keras' own
+def test_batchnorm_is_synchronized_on_several_devices_alone(monkeypatch: pytest.MonkeyPatch, backbone: str) -> None:
+    def synchronized(**options: Any) -> set[bool]:
+        outer = build_training_model(model_settings(backbone=backbone, **options)).layers
+        layers = [*outer, *(inner for layer in outer for inner in getattr(layer, "layers", ()))]
+        return {layer.synchronized for layer in layers if isinstance(layer, keras.layers.BatchNormalization)}
+
+    assert synchronized(batchnorm_synchronized=True) == {False}
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
+    assert synchronized(batchnorm_synchronized=True) == {True}
+    assert synchronized() == {False}
 
 
 def test_frozen_encoder_keeps_batchnorm_and_decoder_trainable() -> None:

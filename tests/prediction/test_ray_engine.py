@@ -29,8 +29,8 @@ ray = pytest.importorskip("ray")
 
 @pytest.fixture(scope="module")
 def two_cores() -> Iterator[None]:
-    """A local Ray cluster with room for two workers."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    """A local Ray cluster with room for two workers, which believes that there is a GPU."""
+    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
 
@@ -63,18 +63,20 @@ def test_killed_workers_are_replaced_and_outputs_are_the_same(
     alone = predict(trained.folder, paths, tmp_path / "alone", visible=False)
     monkeypatch.setattr(ray_engine, "BLOCK", 1)
     seen: list[set[int]] = []
+    free_gpus: list[float] = []
     add = PredictionFolder.add
 
     def add_and_kill(predictions: PredictionFolder, row: dict[str, Any]) -> None:
         add(predictions, row)
         seen.append(workers())
+        free_gpus.append(ray.available_resources().get("GPU", 0.0))
         if len(seen) == 1:
             for pid in seen[0]:
                 os.kill(pid, signal.SIGKILL)
 
     monkeypatch.setattr(PredictionFolder, "add", add_and_kill)
     shared = predict(trained.folder, paths, tmp_path / "shared", engine="ray", workers=2, visible=False)
-    assert len(seen[0]) == 2
+    assert len(seen[0]) == 2 and free_gpus[0] == 0.0  # each worker holds half of it
     assert set.union(*seen) - seen[0], "no new worker did the rest"
     assert shared == alone and list(shared.failures) == [broken]
     assert any(name.endswith(f"p1/{paths[0].stem}_segmentation.png") for name in masks(tmp_path / "shared"))
@@ -87,6 +89,27 @@ def test_worker_that_cannot_write_raises(trained: Run, phantoms: Path, two_cores
     (tmp_path / "overlays").symlink_to("a disk that is gone")
     with pytest.raises(HamError, match=r"a worker of Ray: .*overlays"):
         predict(trained.folder, [phantoms / "images"], tmp_path, engine="ray", workers=1, visible=False)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "blocks", "workers", "expected"),
+    [
+        ({"CPU": 8.0}, 9, None, (4, 0.0)),  # one for two cores
+        ({"CPU": 1.0}, 9, None, (1, 0.0)),
+        ({"CPU": 8.0}, 3, None, (3, 0.0)),
+        ({"CPU": 8.0}, 9, 6, (6, 0.0)),
+        ({"CPU": 8.0, "GPU": 2.0}, 9, None, (2, 1.0)),  # one for each GPU
+        ({"CPU": 8.0, "GPU": 2.0}, 1, None, (1, 1.0)),
+        ({"CPU": 8.0, "GPU": 4.0}, 9, 2, (2, 1.0)),
+        ({"CPU": 8.0, "GPU": 2.0}, 9, 3, (3, 0.5)),  # with 2/3, the third would fit on neither
+        ({"CPU": 8.0, "GPU": 1.0}, 9, 3, (3, 0.3333)),
+        ({"CPU": 8.0, "GPU": 1.0}, 9, 7, (7, 0.1428)),  # not 0.1429, of which seven are more than one
+    ],
+)
+def test_workers_share_cores_and_gpus(
+    cluster: dict[str, float], blocks: int, workers: int | None, expected: tuple[int, float]
+) -> None:
+    assert ray_engine.share_cluster(cluster, blocks, workers) == expected
 
 
 def test_unreachable_cluster_raises(

@@ -1,11 +1,8 @@
-"""The training loop: precision, schedule, early stopping, average, NaN, several devices."""
+"""The training loop: precision, schedule, early stopping, average, NaN."""
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -172,68 +169,3 @@ def test_batchnorm_statistics_converge_within_a_short_run(tiny: Any) -> None:
         trained, validated = (model(images, training=training).numpy() for training in (True, False))
         gaps[momentum] = float(np.abs(trained - validated).mean())
     assert gaps[0.9] < 0.1 < gaps[0.99]
-
-
-TWO_CPUS = """
-import json, sys
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from ham_keras.training import loop
-from ham_keras.config import load_config
-from ham_keras.data.records import find_records
-from ham_keras.errors import HamError
-from ham_keras.runs import open_run
-
-def load(name, devices, *overrides):
-    return load_config(sys.argv[1], [f"run.name={name}", "train.devices=" + json.dumps(devices), *overrides])
-
-def train(config):
-    # Each device gets the first half of the first batch, one device gets it once.
-    devices = config.train.devices
-    loop.make_train_dataset = lambda *args, **options: make_train_dataset(*args, **options).take(1).map(
-        lambda *batch: tuple(tf.tile(part[:4], [len(devices), 1, 1, 1]) for part in batch)
-    )
-    with open_run(config) as run:
-        return loop.train_run(config, run, sides, "float32", visible=False).history
-
-make_train_dataset = loop.make_train_dataset
-both = ["CPU:0", "CPU:1"]
-one, two, other = load("one", ["CPU:0"]), load("two", both), load("other", ["CPU:1"])
-records = find_records(one.data.root).records
-# The last batch of 13 images and that of 5 images are too small for two devices.
-sides = {"train": records[:13], "val": records[13:18]}
-history = {"one": train(one), "two": train(two), "other": train(other)}
-for arguments in (both, "train.batch_size=3"), (both, "train.jit_compile=true"), (["GPU:1"],):
-    try:
-        train(load("wrong", *arguments))
-    except HamError as error:
-        print(error)
-print(json.dumps(history))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("deep", "train"), [(False, {}), (True, {"optimizer": "adamw"})], ids=["plain", "deep supervision, adamw"]
-)
-def test_two_devices_with_the_same_images_train_like_one(tiny: Any, tmp_path: Path, deep: bool, train: Any) -> None:
-    """Losses, metrics, clipped gradients, the weights' average and BatchNormalization's statistics are the same."""
-    from ham_keras.config import to_json
-
-    path = tmp_path / "two.json"
-    settings = {"batch_size": 8, "ema_momentum": 0.9, "clip_norm": 0.1, **train}
-    path.write_text(to_json(tiny(train=settings, model={"deep_supervision": deep})))
-    done = subprocess.run([sys.executable, "-c", TWO_CPUS, str(path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "train.batch_size: 3 of 13 images cannot be shared evenly among 2 devices" in done.stdout
-    assert "train.jit_compile: works on one device; " in done.stdout
-    assert "train.devices: no GPU:1 here; there are CPU:0, CPU:1\n" in done.stdout
-    history = json.loads(done.stdout.splitlines()[-1])
-    assert len(history["one"]) == len(history["two"]) == 2
-    measured = [[{**row, "seconds": 0, "images_per_second": 0} for row in history[name]] for name in ("one", "other")]
-    assert measured[0] == measured[1]
-    for one, two in zip(history["one"], history["two"], strict=True):
-        measured = {name for name in one if "seconds" not in name and "per_second" not in name}
-        assert {"loss", "jaccard", "val_loss", "val_jaccard"} <= measured
-        assert {name: two[name] for name in measured} == pytest.approx({name: one[name] for name in measured}, abs=2e-3)

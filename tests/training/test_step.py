@@ -63,7 +63,7 @@ def fit(model: keras.Model, *callbacks: keras.callbacks.Callback) -> Any:
 def test_average_in_the_step_is_that_after_the_step() -> None:
     within, after = build(), build()
     averages = [WeightAverage(model, 0.9) for model in (within, after)]
-    prepare_step(within, averages[0])
+    prepare_step(within, averages[0], 3)
     fit(within)
     fit(after, keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: averages[1].update()))
     assert int(averages[0].steps.numpy()) == 3
@@ -77,16 +77,18 @@ def test_metrics_are_copied_every_few_steps_and_complete_at_the_end() -> None:
     plain, sparse = build(), build()
     seen = Seen()
     history = fit(plain)
-    prepare_step(sparse, None, every=2)
+    prepare_step(sparse, None, 3, every=2)
     fit(sparse, seen)
     assert [bool(names) for names in seen.logs] == [True, False, True]
     assert epoch_metrics(sparse) == {name: values[-1] for name, values in history.items()}
     assert list(epoch_metrics(sparse)) == ["iou_score", "jaccard", "loss"] and seen.logs[0] == set(history)
+    fit(sparse, seen)
+    assert [bool(names) for names in seen.logs[3:]] == [True, False, True]  # counted from the start of each epoch
 
 
 def test_callbacks_of_a_user_get_the_metrics_of_each_step() -> None:
     model, seen = build(), Seen()
-    prepare_step(model, None, every=1)
+    prepare_step(model, None, 3, every=1)
     fit(model, seen)
     assert seen.logs == [{"loss", "jaccard", "iou_score"}] * 3
 
@@ -104,7 +106,7 @@ def test_xla_trains_validates_and_infers_the_same(policy: str, tolerance: float,
     found = []
     for model in models:
         average = WeightAverage(model, 0.5)
-        prepare_step(model, average)
+        prepare_step(model, average, 3)
         fit(model)
         losses = [epoch_metrics(model)["loss"]]
         losses.append(model.evaluate(IMAGES, MASKS, batch_size=4, verbose=0, return_dict=True)["loss"])
