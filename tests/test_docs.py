@@ -52,7 +52,6 @@ NOT_RUN = {
     "ham-keras train best": "minutes, and another backbone than the configs here; benchmarks/few_masks.py does it",
     "make test": "these are the tests",
     "make test-gpu": "no GPU",
-    'pip install "ham_keras[gpu]"': "changes the environment of the tests",
     "docker run --rm -p 8501:8501 -v": "no Docker; replaced by a server of the tests",
     "tensorboard --logdir runs": "a server that never ends",
     "python -m ham_keras.data.download data/ham10000": "no network; tests/data/test_download.py uses a local server",

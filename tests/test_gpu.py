@@ -43,5 +43,7 @@ def test_losses_are_those_of_xla_and_of_the_cpu(tiny: Any, devices: list[str]) -
 
 
 @pytest.mark.skipif(GPUS < 2, reason="one GPU")
-def test_two_gpus_share_each_batch(tiny: Any) -> None:
-    assert len(losses(tiny(train={"epochs": 2, "batch_size": 4, "devices": ["GPU:0", "GPU:1"]}))) == 2
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_two_gpus_share_each_batch(tiny: Any, synchronized: bool) -> None:
+    settings = {"epochs": 2, "batch_size": 4, "devices": ["GPU:0", "GPU:1"]}
+    assert len(losses(tiny(train=settings, model={"batchnorm_synchronized": synchronized}))) == 2

@@ -14,7 +14,7 @@ import tensorflow as tf
 from ham_keras.errors import SettingError, warn
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/gpus")
-INSTALL = 'pip install "ham_keras[gpu]"'
+INSTALL = "pip install 'tensorflow[and-cuda]', which is the extra gpu"
 
 
 def device_names(kind: str | None = None) -> list[str]:
@@ -101,7 +101,7 @@ def warn_about_idle_gpu(devices: Sequence[str] | None = None) -> None:
     if devices is not None or hidden or tf.config.list_physical_devices("GPU"):
         return
     if cards := nvidia_cards():
-        warn(f"{', '.join(cards)}: there, but TensorFlow does not see it and trains on the CPU; {INSTALL}")
+        warn(f"{', '.join(cards)}: not visible to TensorFlow, which trains on the CPU; {INSTALL}")
 
 
 def nvidia_cards() -> list[str]:

@@ -84,8 +84,8 @@ def test_a_network_runs_on_cpus_without_gpus_or_in_a_strategy_of_cpus(monkeypatc
 
 def test_card_that_tensorflow_does_not_see_is_a_warning(card: None, capsys: pytest.CaptureFixture[str]) -> None:
     warn_about_idle_gpu()
-    line = "warning: Tesla T4: there, but TensorFlow does not see it and trains on the CPU; pip install"
-    assert capsys.readouterr().err == f'{line} "ham_keras[gpu]"\n'
+    line = "warning: Tesla T4: not visible to TensorFlow, which trains on the CPU; "
+    assert capsys.readouterr().err == f"{line}pip install 'tensorflow[and-cuda]', which is the extra gpu\n"
     warn_about_idle_gpu(["CPU:0"])
     assert capsys.readouterr().err == ""
 
