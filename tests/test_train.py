@@ -90,7 +90,8 @@ def test_inverted_masks_are_reported_recorded_and_repaired(
 ) -> None:
     draw_phantoms(tmp_path / "data", 12, 7, inverted_fraction=1, palette_fraction=0, width_px=96, height_px=64)
     run = train(tiny(data={"root": str(tmp_path / "data")}, train={"epochs": 1, "batch_size": 6}), visible=False).run
-    printed = capsys.readouterr().err
+    out, printed = capsys.readouterr()
+    assert " images, on CPU\n" in out and load_json(run.environment)["device"] == "CPU"
     assert "warning: 12 of 12 masks are inverted and repaired on reading (data.repair_masks), the first: " in printed
     split, rows = load_json(run.split), load_csv(run.scores("test") / "per_image.csv")
     assert load_json(run.repaired) == sorted(split["train"] + split["val"])

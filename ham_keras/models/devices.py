@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -44,11 +45,16 @@ def build_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strate
     check_devices(devices)
     names = list(devices or device_names("GPU"))
     if len(names) > 1:
-        return tf.distribute.MirroredStrategy(names)
+        return _mirrored(*names)
     default = [*device_names("GPU"), "CPU:0"][0]  # where TensorFlow runs what has no device
     if not names or names[0] == default:
         return tf.distribute.get_strategy()
     return tf.distribute.OneDeviceStrategy(f"/{names[0]}")
+
+
+@functools.cache  # another strategy would number its exchanges from the start, and confuse them with those of the first
+def _mirrored(*names: str) -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy(names)
 
 
 def first_device(strategy: tf.distribute.Strategy) -> AbstractContextManager[None]:

@@ -98,7 +98,7 @@ def _predict(
         dataset = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,
             fn_constructor_args=(folders, trust, outline, output),
-            batch_size=None,
+            batch_size=len(paths) // blocks if gpus else None,  # whole blocks; with GPUs, Ray wants a number
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
             num_gpus=gpus or None,

@@ -28,9 +28,9 @@ ray = pytest.importorskip("ray")
 
 
 @pytest.fixture(scope="module")
-def two_cores() -> Iterator[None]:
-    """A local Ray cluster with room for two workers, which believes that there is a GPU."""
-    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
+def two_cores(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A local Ray cluster with room for two workers, which is told that it has so many GPUs."""
+    ray.init(num_cpus=2, num_gpus=request.param, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
 
@@ -50,6 +50,7 @@ def workers() -> set[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("two_cores", [0, 1], ids=["no GPU", "a GPU"], indirect=True)
 def test_killed_workers_are_replaced_and_outputs_are_the_same(
     trained: Run, phantoms: Path, two_cores: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def test_killed_workers_are_replaced_and_outputs_are_the_same(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("two_cores", [0], indirect=True)
 def test_worker_that_cannot_write_raises(trained: Run, phantoms: Path, two_cores: None, tmp_path: Path) -> None:
     (tmp_path / "overlays").symlink_to("a disk that is gone")
     with pytest.raises(HamError, match=r"a worker of Ray: .*overlays"):
