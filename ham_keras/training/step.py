@@ -30,7 +30,7 @@ def prepare_step(
     if model.distribute_strategy.num_replicas_in_sync > 1:
         updates.append(lambda: average_statistics(model))
     if average is not None:
-        updates.append(average.update)
+        updates.append(lambda: average.update())  # which keeps the average; a method of tf.function does not
     if updates:
         model.train_step = _followed_by(type(model).train_step.__get__(model), updates)
     model.make_train_function(force=True)
