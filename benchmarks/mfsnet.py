@@ -5,25 +5,30 @@
 A screening: best.json's recipe without mirror images on 1,000 of the training images, 6 epochs, scored on the
 validation split at the masks' own size; 100 other training images choose the epoch. With --ratings, the images rated
 for hair are scored too, except those seen in training and those of the test split: heavy hair (a mean rating of 1.5 and
-more) against none (below 0.5) with the same mix of sizes and diagnoses. Differences are to the U-Net. Finished runs are
-not repeated. Writes benchmarks/results/mfsnet.json.
+more) against none (below 0.5) with the same mix of sizes and diagnoses. Differences are to the U-Net. Also the number
+of parameters, and the time of the network alone for one image in float32. Finished runs are not repeated. Writes
+benchmarks/results/mfsnet.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import statistics
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from variants import Row, Variant, describe, save_table, score_rows, train_variant
 
 from ham_keras.data.records import Record
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import load_split
 from ham_keras.files import load_csv, save_json
+from ham_keras.models.loading import load_model
 from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.scores.bootstrap import bootstrap_statistic
 from ham_keras.scores.summary import size_group
@@ -44,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mfsnet-inpaint": MFSNET | WEIGHTED | INPAINT,
     "mfsnet-hairs": MFSNET | WEIGHTED | HAIRS,
 }
+ROUNDS = 40  # of timed calls, the networks taking turns
 HEAVY, NONE = 1.5, 0.5  # mean ratings from and below which hair is heavy and none
 
 
@@ -83,6 +89,24 @@ def loss_under_hair(jaccard: np.ndarray, heavy: np.ndarray, strata: np.ndarray) 
     return float(np.mean([jaccard[index] - hairless[strata[index]] for index in known])) if known else float("nan")
 
 
+def measure_networks(variants: Sequence[Variant]) -> list[Row]:
+    """The parameters of each network, and its median time for one image, in ms."""
+    configs = [variant.runs[0].load() for variant in variants]
+    models = [load_model(variant.runs[0], config) for variant, config in zip(variants, configs, strict=True)]
+    calls = [tf.function(model) for model in models]
+    images = [tf.zeros((1, *config.data.image_size, 3)) for config in configs]
+    seconds: list[list[float]] = [[] for _ in models]
+    for _ in range(ROUNDS):
+        for call, image, times in zip(calls, images, seconds, strict=True):
+            start = time.perf_counter()
+            call(image).numpy()
+            times.append(time.perf_counter() - start)
+    return [
+        {"parameters": model.count_params(), "ms": round(1000 * statistics.median(times), 2)}
+        for model, times in zip(models, seconds, strict=True)
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what MFSNet, its parts and hair removal bring.")
     parser.add_argument("root")
@@ -110,6 +134,8 @@ def main() -> None:
         name: train_variant(name, "best", overrides | VARIANTS[name], args.runs, args.seeds) for name in args.variants
     }
     rows = [describe(variant, trained.get("unet")) for variant in trained.values()]
+    for row, measured in zip(rows, measure_networks(list(trained.values())), strict=True):
+        row |= measured
     if args.ratings:
         rated = {row["image_id"]: float(row["mean_rating"]) for row in load_csv(args.ratings)}
         kept_back = {*split["train"], *split["val"], *fixed["test"]}
