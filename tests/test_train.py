@@ -169,6 +169,46 @@ def test_fine_tuning_starts_from_another_run_with_another_image_size(
     assert train(config, visible=False).run == run
 
 
+def test_test_images_that_the_initial_weights_know_are_told(
+    trained: Run, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ham_keras.experiments.single.train_run", lambda *_, **__: sys.exit("enough"))
+    told = "model.initial_weights: "
+    for name, data, expected in (("other", {"seed": 1}, True), ("same", {"split_file": str(trained.split)}, False)):
+        config = tiny(run={"name": name}, model={"initial_weights": str(trained.folder)}, data=data)
+        with pytest.raises(SystemExit, match="enough"):
+            train(config, visible=False)
+        printed = capsys.readouterr().err
+        assert (told in printed) is expected
+        if expected:
+            split, known = load_json(Run(tmp_path / "runs" / name).split), load_json(trained.split)
+            seen = {*known["train"], *known["val"]} & {*split["test"]}  # splits are by lesion
+            assert f"on the lesions of {len(seen)} of the 6 test images, whose" in printed
+            assert f"data.split_file={trained.split}" in printed
+
+
+def test_initial_weights_keep_their_share_in_more_epochs(
+    trained: Run, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of the first start, not those that the run had when it was continued."""
+    monkeypatch.setattr("ham_keras.training.checkpoint.Progress.is_better", lambda *_: True)
+    options = {"model": {"initial_weights": str(trained.folder)}, "data": {"split_file": str(trained.split)}}
+    rate = {"epochs": 1, "learning_rate": 1e-12}
+    run = train(tiny(**options, train={**rate, "initial_share": 0.5}), visible=False).run
+    with h5py.File(run.weights, "r+") as file:  # as if training had moved all kernels
+        file.visititems(lambda _, item: move_kernel(item))
+    train(load_run(run.folder)[1], overrides={"train.epochs": 2}, visible=False)
+    first, continued = weights(trained.weights), weights(run.weights)
+    for name, value in first.items():
+        if value.ndim == 4:
+            np.testing.assert_allclose(continued[name], value + 0.0005, atol=2e-6)
+
+
+def move_kernel(item: Any) -> None:
+    if isinstance(item, h5py.Dataset) and item.ndim == 4:
+        item[...] = item[()] + 0.001
+
+
 def test_invalid_initial_weights_raise_before_anything_is_deleted(trained: Run, tiny: Any) -> None:
     before = trained.weights.stat().st_mtime_ns
     itself = load_run(trained.folder)[1]

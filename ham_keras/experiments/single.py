@@ -10,6 +10,7 @@ import keras
 from ham_keras.config import Config
 from ham_keras.data.pipeline import Examples
 from ham_keras.data.records import Record
+from ham_keras.data.splits import load_split
 from ham_keras.environment import describe_environment
 from ham_keras.errors import HamError, shown, warn
 from ham_keras.experiments.calibration import calibrate_if_possible
@@ -22,6 +23,7 @@ from ham_keras.prediction.evaluation import evaluate_ensemble
 from ham_keras.reports.pictures import save_curves
 from ham_keras.reports.single import report_run
 from ham_keras.runs import Run
+from ham_keras.runs.named import find_run
 from ham_keras.scores.summary import describe_scoring, format_summary
 from ham_keras.training.loop import train_run
 
@@ -47,6 +49,7 @@ def train_and_score(
     Raises:
         HamError: a file cannot be read, weights are not available, or the loss is not finite.
     """
+    warn_about_known_images(config, records)
     settings = config.train
     check_devices(settings.devices)
     warn_about_idle_gpu(settings.devices)
@@ -69,6 +72,25 @@ def train_and_score(
     print(f"\n{format_summary(summary, f'{shown(run.folder)}: test split')}")
     run.resume_state.unlink()  # marks the run as finished, even if the report fails
     write_report(run, visible=visible)
+
+
+def warn_about_known_images(config: Config, records: Mapping[str, Sequence[Record]]) -> None:
+    """Warn if the run of `model.initial_weights` was trained or validated on lesions of the test images."""
+    if config.model.initial_weights is None:
+        return
+    split = find_run(config.model.initial_weights) / "split.json"
+    if not split.is_file():  # of a weights file or of a packed model
+        return
+    ids = load_split(split)
+    known = {*ids["train"], *ids["val"]}
+    lesions = {record.lesion_id for side in records.values() for record in side if record.image_id in known}
+    seen = sum(record.image_id in known or record.lesion_id in lesions for record in records["test"])
+    if seen:
+        warn(
+            f"model.initial_weights: {shown(split.parent)} was trained or validated on the lesions of {seen} of the "
+            f"{len(records['test'])} test images, whose scores will be too good; to use its split: "
+            f"data.split_file={shown(split)}"
+        )
 
 
 def write_report(run: Run, *, visible: bool = True) -> None:

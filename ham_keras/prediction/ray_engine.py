@@ -67,6 +67,8 @@ def predict_on_ray(
         HamError: the extra `ray` is not installed, the cluster at RAY_ADDRESS does not respond, or a worker cannot
             write.
     """
+    if not paths:
+        return iter(())
     with ExitStack() as stack:
         ray = stack.enter_context(_ray())
         return _predict(ray, stack.pop_all(), runs, outline, paths, predictions, workers)

@@ -67,7 +67,7 @@ def _network(config: Config) -> dict[str, str]:
     initial = {"Encoder's initial weights": model.encoder_weights or "random"}
     if model.initial_weights:
         share = config.train.initial_share
-        kept = f"; they are {share:.0%} of the final ones" if share else ""
+        kept = f", kept at {100 * share:g} %" if share else ""
         initial = {"Initial weights": Path(model.initial_weights).name + kept}
     return {
         "Architecture": model.architecture,
@@ -97,7 +97,8 @@ def _augmentation(augment: Augment) -> str:
     if augment.engine == "none":
         return "none"
     used = []
-    for name, value in augment.model_dump(exclude={"engine"}).items():
+    mirrored = {"surroundings"} if augment.surroundings == "mirror" else set()
+    for name, value in augment.model_dump(exclude={"engine"} | mirrored).items():
         amount = "" if value is True else f" {value}" if isinstance(value, str) else f" {value:g}"
         used += [name.replace("_", " ") + amount] if value else []
     return f"{augment.engine}: {', '.join(used)}"

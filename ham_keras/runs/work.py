@@ -15,7 +15,8 @@ from ham_keras.files import LOCK, MovedAside, load_json, locked, save_text
 from ham_keras.settings import WorkConfig
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
-# Keys that do not change the result but for rounding: where images are and are cached, and what trains the network.
+# Where images are and are cached, which does not change the result, and what trains the network, which does so by
+# rounding, and by more if the number of devices changes.
 FREE = (
     "data.root", "data.cache", "data.cache_dir", "data.cache_limit_gb", "train.devices", "train.jit_compile",
 )  # fmt: skip

@@ -17,10 +17,10 @@ from ham_keras.settings.kinds import to_plain
 Number = int | float
 Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
 
-# Trials with different images or scores cannot be compared.
+# Trials with different images or scores cannot be compared; devices are those of the search.
 NOT_SEARCHABLE = (
     "$schema", "description", "run", "outline", "score", "data.root", "data.split", "data.split_file", "data.sample",
-    "data.group_by", "data.stratify", "data.seed",
+    "data.group_by", "data.stratify", "data.seed", "train.devices",
 )  # fmt: skip
 
 

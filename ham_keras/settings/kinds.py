@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -97,6 +98,15 @@ def _of_one_kind(devices: list[str]) -> list[str]:
     return devices
 
 
-Device = Annotated[str, Field(pattern=r"^(GPU|CPU):(0|[1-9][0-9]*)$")]
-Devices = Annotated[list[Device], Field(min_length=1), AfterValidator(_of_one_kind)]
+DEVICE = r"^(GPU|CPU):(0|[1-9][0-9]*)$"
+
+
+def _check_devices(devices: object) -> object:
+    if not isinstance(devices, list) or not all(isinstance(name, str) and re.match(DEVICE, name) for name in devices):
+        raise ValueError('expected a list of devices, e.g. ["GPU:0"] or ["CPU:0"]')
+    return devices
+
+
+Device = Annotated[str, Field(pattern=DEVICE)]
+Devices = Annotated[list[Device], Field(min_length=1), BeforeValidator(_check_devices), AfterValidator(_of_one_kind)]
 Name = Annotated[str, BeforeValidator(to_text), AfterValidator(_check_file_name)]

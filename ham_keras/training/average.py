@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 
@@ -16,17 +18,25 @@ class WeightAverage:
     Momentum starts low, min(momentum, (1 + step) / (10 + step)), so that early epochs are not held back. With momentum
     0 the average is the weights of the last step.
 
-    `swapped` uses initial_share * initial weights + (1 - initial_share) * average, where the initial weights are those
-    of the model now. Between weights before and after fine-tuning, such a mean keeps most of the accuracy on images
-    like those of the first training and most of the gain on others (WiSE-FT, Wortsman et al., CVPR 2022).
+    `swapped` uses initial_share * initial + (1 - initial_share) * average, where `initial` are values of all weights,
+    by default those of the model now. Between weights before and after fine-tuning, such a mean keeps most of the
+    accuracy on images like those of the first training and most of the gain on others (WiSE-FT, Wortsman et al., CVPR
+    2022).
     """
 
-    def __init__(self, model: keras.Model, momentum: float, initial_share: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        momentum: float,
+        initial_share: float = 0.0,
+        initial: Sequence[npt.NDArray[np.float32]] | None = None,
+    ) -> None:
         self.momentum = momentum
         self.initial_share = initial_share
         self.weights = [variable.value for variable in model.weights]
         self.averages = [tf.Variable(weight, trainable=False) for weight in self.weights]
-        self.initial = [tf.Variable(weight, trainable=False) for weight in self.weights] if initial_share else []
+        values = self.weights if initial is None else initial
+        self.initial = [tf.Variable(value, trainable=False) for value in values] if initial_share else []
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     @tf.function

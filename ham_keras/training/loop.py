@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ham_keras.config import Config
@@ -67,20 +69,23 @@ def train_run(
         restarted = load_state(run.resume_state).restarted
     elif run.extension.exists():
         restarted = len(load_csv(run.history))
-    if run.resume_state.exists() or run.extension.exists():  # they contain all weights
+    extended = run.extension.exists() and not run.resume_state.exists()
+    shared = extended and config.train.initial_share > 0  # only then the weights of the first start are needed again
+    if (run.resume_state.exists() or extended) and not shared:  # they contain all weights
         random_weights = {"encoder_weights": None, "initial_weights": None}
         config = config.model_copy(update={"model": config.model.model_copy(update=random_weights)})
     strategy = build_strategy(config.train.devices)
     steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
     with strategy.scope():
         model = build_compiled_model(remaining_schedule(config, restarted), precision, steps)
-        if run.extension.exists() and not run.resume_state.exists():
+        initial = model.get_weights() if shared else None
+        if extended:
             lesion_model(model).load_weights(run.weights)
     train, val = (
         Examples(records[side], config.data, visible=visible) if cache is None else cache.subset(records[side])
         for side in ("train", "val")
     )
-    return train_model(model, config, run, train, val, callbacks=callbacks, visible=visible)
+    return train_model(model, config, run, train, val, initial=initial, callbacks=callbacks, visible=visible)
 
 
 def steps_per_epoch(batch_size: int, images: int, strategy: tf.distribute.Strategy) -> int:
@@ -111,6 +116,7 @@ def train_model(
     val: Examples,
     *,
     epochs: int | None = None,
+    initial: Sequence[npt.NDArray[np.float32]] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     visible: bool = True,
 ) -> Progress:
@@ -121,6 +127,7 @@ def train_model(
 
     Args:
         epochs: stop after this epoch, without shortening the learning rate schedule of `train.epochs`.
+        initial: the weights that have the share `train.initial_share`, if they are not those of the model.
         callbacks: see `ham_keras.train.train`.
 
     Raises:
@@ -133,7 +140,7 @@ def train_model(
     with strategy.scope():
         average = None
         if settings.ema_momentum or settings.initial_share:
-            average = WeightAverage(model, settings.ema_momentum or 0.0, settings.initial_share)
+            average = WeightAverage(model, settings.ema_momentum or 0.0, settings.initial_share, initial)
         state = [*model.variables, *model.optimizer.variables, *(average.variables if average else [])]
         if run.resume_state.exists():
             progress = load_state(run.resume_state, state)

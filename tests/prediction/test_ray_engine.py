@@ -85,6 +85,13 @@ def test_killed_workers_are_replaced_and_outputs_are_the_same(
     assert load_csv(tmp_path / "shared" / "predictions.csv") == load_csv(tmp_path / "alone" / "predictions.csv")
 
 
+def test_nothing_to_predict_needs_no_cluster(trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ham_keras.prediction.ray_engine._ray", lambda: pytest.fail("started Ray"))
+    assert (
+        list(ray_engine.predict_on_ray(load_ensemble(trained.folder), Outline(), [], PredictionFolder(tmp_path))) == []
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("two_cores", [0], indirect=True)
 def test_worker_that_cannot_write_raises(trained: Run, phantoms: Path, two_cores: None, tmp_path: Path) -> None:

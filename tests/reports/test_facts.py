@@ -17,6 +17,18 @@ from ham_keras.runs import Run
     [
         ({"engine": "none"}, "none"),
         (
+            {
+                "engine": "native",
+                "quarter_turns": False,
+                "scale": 0,
+                "shift": 0,
+                "brightness": 0,
+                "contrast": 0,
+                "hue": 0,
+            },
+            "native: flips",
+        ),
+        (
             {"engine": "native", "flips": False, "hue": 0, "surroundings": "skin", "shading": 0.5},
             "native: quarter turns, scale 0.1, shift 0.05, brightness 0.1, contrast 0.1, surroundings skin, "
             "shading 0.5",
@@ -39,5 +51,5 @@ def test_augmentation_and_optimizer_are_those_of_the_config(
 def test_initial_weights_are_named_without_their_folder(tiny: Any) -> None:
     assert _network(tiny())["Encoder's initial weights"] == "random"
     tuned = tiny(model={"initial_weights": "elsewhere/best"}, train={"initial_share": 0.25})
-    assert _network(tuned)["Initial weights"] == "best; they are 25% of the final ones"
+    assert _network(tuned)["Initial weights"] == "best, kept at 25 %"
     assert "Encoder's initial weights" not in _network(tuned)

@@ -35,6 +35,7 @@ def tune_config(**sections: Any) -> TuneConfig:
         ({"train.epochs": {"choice": [1]}}, "hyperband sets the epochs of each trial"),
         ({"data.split.train": {"choice": [0.5]}}, "data.split.train: cannot be searched"),
         ({"run.name": {"choice": ["a"]}}, "run.name: cannot be searched"),
+        ({"train.devices": {"choice": [["CPU:0"]]}}, "train.devices: cannot be searched"),
         ({"train": {"choice": [{"epochs": 3}]}}, "train: a choice is a whole section"),
         ({"score.threshold": {"linear": [0.1, 0.9]}}, "score.threshold: cannot be searched"),
         ({"outline.tta": {"choice": [False, True]}}, "outline.tta: cannot be searched"),

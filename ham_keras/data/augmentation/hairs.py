@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ham_keras.data.augmentation.bank import pick_layers
 from ham_keras.data.phantoms.hairs import add_hairs
 from ham_keras.data.phantoms.tiles import Plane
 from ham_keras.environment import cpu_threads
@@ -33,25 +34,21 @@ def draw_hairs(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tf.Tens
         pixels: uint8 [N, H, W, 4], RGB and lesion fraction; the latter is not changed.
         keys: int64 [N], from `draw_key`.
     """
-    bank = hair_bank(pixels.shape[1], pixels.shape[2])
-    chosen = tf.numpy_function(functools.partial(_choose, share=settings.hairs), [keys], tf.int32)
-    chosen.set_shape([None, 4])
-    layer = tf.gather(tf.bitcast(tf.constant(bank), tf.int32), chosen[:, 1])  # [N, H, W]
-    for axis in (1, 2):
-        mirrored = (chosen[:, 1 + axis] == 1)[:, None, None]
-        layer = tf.where(mirrored, tf.reverse(layer, [axis]), layer)
-    layer = tf.cast(tf.bitcast(layer, tf.uint8), tf.float32)
+    height, width = pixels.shape[1], pixels.shape[2]
+    choose = functools.partial(_choose, bank=hair_bank(height, width), share=settings.hairs)
+    drawn_over, layer = tf.numpy_function(choose, [keys], [tf.bool, tf.uint8])
+    layer = tf.cast(tf.ensure_shape(layer, [None, height, width, 4]), tf.float32)
     image = tf.cast(pixels[..., :3], tf.float32)
     covered = image * (layer[..., 3:] / 255.0) + layer[..., :3]
     drawn = tf.cast(tf.round(tf.minimum(covered, 255.0)), tf.uint8)
-    drawn = tf.where((chosen[:, 0] == 1)[:, None, None, None], drawn, pixels[..., :3])
+    drawn = tf.where(tf.ensure_shape(drawn_over, [None])[:, None, None, None], drawn, pixels[..., :3])
     return tf.concat([drawn, pixels[..., 3:]], axis=-1)
 
 
-def _choose(keys: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int32]:
-    """For each image: whether it gets hairs, the layer, and whether that is mirrored top-bottom and left-right."""
+def _choose(keys: npt.NDArray[np.int64], bank: Layers, share: float) -> tuple[npt.NDArray[np.bool_], Layers]:
+    """For each image: whether it gets hairs, and the layer."""
     uniform = np.stack([np.random.default_rng([key, 2]).random(4) for key in keys])
-    return np.column_stack([uniform[:, :1] < share, uniform[:, 1:2] * LAYERS, uniform[:, 2:] < 0.5]).astype(np.int32)
+    return uniform[:, 0] < share, pick_layers(bank, uniform[:, 1:])
 
 
 @functools.cache

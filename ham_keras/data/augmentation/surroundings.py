@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ham_keras.data.augmentation.bank import pick_layers
+
 LAYERS = 64  # textures in the bank; each is used in four mirror images
 SPECTRUM = (1.3, 2.1)  # amplitudes of a texture fall with the frequency to this power, as those of photographs do
 COLOURED = 0.2  # deviation of each colour's own texture, where that of their common one is 1
 LEVELS = 32  # of the bank per standard deviation
-STRENGTH, LARGEST = (
-    (0.3, 1.3),
-    18.0,
-)  # of a texture, relative to the deviation of the skin, and that one's largest value
+STRENGTH = (0.3, 1.3)  # of a texture, relative to the deviation of the skin
+LARGEST_DEVIATION = 18.0  # of 255; a darker corner of the photograph makes that of its rim larger
 RIM = 1 / 16  # width of the rim that shows the skin, as a fraction of the side
 BLENDED = 1 / 12  # width of the transition from the mirror image to the drawn skin, as a fraction of the side
 LARGEST_CONTACT = 0.03  # with more lesion than this in the rim, the lesion goes on beyond the image
@@ -37,7 +37,7 @@ def surround(pixels: tf.Tensor, moved: tf.Tensor, depth_px: tf.Tensor, keys: tf.
         keys: int64 [N], from `draw_key`.
 
     Returns:
-        float32 [N, H, W, 4], in 0..255. There is no lesion outside the moved image.
+        float32 [N, H, W, 4], in 0..255. Unless the lesion reaches the rim, there is none outside the moved image.
     """
     height, width = pixels.shape[1], pixels.shape[2]
     rim = tf.constant(_rim(height, width))
@@ -47,7 +47,7 @@ def surround(pixels: tf.Tensor, moved: tf.Tensor, depth_px: tf.Tensor, keys: tf.
     skin /= tf.maximum(tf.reduce_sum(skin, [1, 2], keepdims=True), 1.0)
     mean = tf.reduce_sum(skin * image, [1, 2], keepdims=True)
     deviation = tf.sqrt(tf.reduce_sum(skin * tf.square(image - mean), [1, 2], keepdims=True))
-    texture = _textures(keys, height, width) * tf.minimum(deviation, LARGEST)
+    texture = _textures(keys, height, width) * tf.minimum(deviation, LARGEST_DEVIATION)
     drawn = tf.clip_by_value(mean + texture, 0.0, 255.0)
     kept = (contact > LARGEST_CONTACT)[:, None, None]
     shown = tf.clip_by_value(1.0 + depth_px / (BLENDED * min(height, width)), 0.0, 1.0)
@@ -66,18 +66,17 @@ def _rim(height: int, width: int) -> npt.NDArray[np.float32]:
 
 def _textures(keys: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """Texture of each image, in units of the deviation of its skin: float32 [N, H, W, 3]."""
-    chosen = tf.ensure_shape(tf.numpy_function(_choose, [keys], tf.float32), [None, 4])
-    layer = tf.gather(tf.constant(texture_bank(height, width)), tf.cast(chosen[:, 0], tf.int32))
-    for axis in (1, 2):
-        layer = tf.where((chosen[:, axis] < 0.5)[:, None, None, None], tf.reverse(layer, [axis]), layer)
-    strength = STRENGTH[0] + (STRENGTH[1] - STRENGTH[0]) * chosen[:, 3]
-    return strength[:, None, None, None] * (tf.cast(layer, tf.float32) - 128.0) / LEVELS
+    choose = functools.partial(_choose, bank=texture_bank(height, width))
+    strength, layer = tf.numpy_function(choose, [keys], [tf.float32, tf.uint8])
+    layer = tf.cast(tf.ensure_shape(layer, [None, height, width, 3]), tf.float32)
+    return tf.ensure_shape(strength, [None])[:, None, None, None] * (layer - 128.0) / LEVELS
 
 
-def _choose(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """For each image: the layer, two numbers that say whether it is mirrored, and the strength in 0..1."""
+def _choose(keys: npt.NDArray[np.int64], bank: Bank) -> tuple[npt.NDArray[np.float32], Bank]:
+    """For each image: the strength of its texture, and the layer."""
     uniform = np.stack([np.random.default_rng([key, 4]).random(4, np.float32) for key in keys])
-    return uniform * np.array([LAYERS, 1, 1, 1], np.float32)
+    weakest, strongest = STRENGTH
+    return np.float32(weakest) + np.float32(strongest - weakest) * uniform[:, 3], pick_layers(bank, uniform[:, :3])
 
 
 @functools.cache
