@@ -20,6 +20,7 @@ from ham_keras.models.memory import explaining_memory
 from ham_keras.models.precision import choose_precision
 from ham_keras.prediction.ensemble import single_run
 from ham_keras.prediction.evaluation import evaluate_ensemble
+from ham_keras.prediction.scored_images import seen_records
 from ham_keras.reports.pictures import save_curves
 from ham_keras.reports.single import report_run
 from ham_keras.runs import Run
@@ -78,17 +79,15 @@ def warn_about_known_images(config: Config, records: Mapping[str, Sequence[Recor
     """Warn if the run of `model.initial_weights` was trained or validated on lesions of the test images."""
     if config.model.initial_weights is None:
         return
-    split = find_run(config.model.initial_weights) / "split.json"
+    split = Run(find_run(config.model.initial_weights)).split
     if not split.is_file():  # of a weights file or of a packed model
         return
-    ids = load_split(split)
-    known = {*ids["train"], *ids["val"]}
-    lesions = {record.lesion_id for side in records.values() for record in side if record.image_id in known}
-    seen = sum(record.image_id in known or record.lesion_id in lesions for record in records["test"])
+    known = [record for side in records.values() for record in side]
+    seen = seen_records(load_split(split), "test", records["test"], known)
     if seen:
         warn(
-            f"model.initial_weights: {shown(split.parent)} was trained or validated on the lesions of {seen} of the "
-            f"{len(records['test'])} test images, whose scores will be too good; to use its split: "
+            f"model.initial_weights: {shown(split.parent)} was trained or validated on the lesions of {len(seen)} "
+            f"of the {len(records['test'])} test images, whose scores will be too good; to use its split: "
             f"data.split_file={shown(split)}"
         )
 

@@ -61,19 +61,29 @@ def check_unseen(
     Raises:
         HamError: some are images, or of lesions with images, that it was trained or, for "test", validated on.
     """
-    sides = load_split(member.run.split)
-    used, own = _seen_before(split, sides), set(sides[split])
-    lesions = _lesions_of(known, used).difference(shared)
-    seen = [
-        record
-        for record in records
-        if record.image_id not in own and (record.image_id in used or record.lesion_id in lesions)
-    ]
+    seen = seen_records(load_split(member.run.split), split, records, known, shared)
     if seen:
         raise HamError(
             f"{member.run.folder}: was trained or validated on {len(seen)} of these {len(records)} {split} images or "
             f"their lesions, the first: {seen[0].image_id}; train all runs with the same data.split_file"
         )
+
+
+def seen_records(
+    sides: Mapping[str, Sequence[str]],
+    split: str,
+    records: Sequence[Record],
+    known: Sequence[Record],
+    shared: Collection[str] = (),
+) -> list[Record]:
+    """Those of `records` that a run with these sides has seen before it is scored on `split`; see `check_unseen`."""
+    used, own = _seen_before(split, sides), set(sides[split])
+    lesions = _lesions_of(known, used).difference(shared)
+    return [
+        record
+        for record in records
+        if record.image_id not in own and (record.image_id in used or record.lesion_id in lesions)
+    ]
 
 
 def _seen_before(split: str, sides: Mapping[str, Sequence[str]]) -> set[str]:

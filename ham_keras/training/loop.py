@@ -70,15 +70,15 @@ def train_run(
     elif run.extension.exists():
         restarted = len(load_csv(run.history))
     extended = run.extension.exists() and not run.resume_state.exists()
-    shared = extended and config.train.initial_share > 0  # only then the weights of the first start are needed again
-    if (run.resume_state.exists() or extended) and not shared:  # they contain all weights
+    mixed = extended and config.train.initial_share > 0  # only then the weights of the first start are needed again
+    if (run.resume_state.exists() or extended) and not mixed:  # they contain all weights
         random_weights = {"encoder_weights": None, "initial_weights": None}
         config = config.model_copy(update={"model": config.model.model_copy(update=random_weights)})
     strategy = build_strategy(config.train.devices)
     steps = steps_per_epoch(config.train.batch_size, len(records["train"]), strategy)
     with strategy.scope():
         model = build_compiled_model(remaining_schedule(config, restarted), precision, steps)
-        initial = model.get_weights() if shared else None
+        initial = model.get_weights() if mixed else None
         if extended:
             lesion_model(model).load_weights(run.weights)
     train, val = (
