@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ham_keras"
 FOUNDATION = (
-    "errors", "files", "models.backbones", "models.registry", "settings", "config", "environment", "runs",
+    "startup", "errors", "files", "models.backbones", "models.registry", "settings", "config", "environment", "runs",
     "crossval_folder", "reference",
 )  # fmt: skip
 # Each wing may import itself and the ones before it.

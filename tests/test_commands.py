@@ -81,7 +81,7 @@ def test_without_a_command_prints_the_list_and_imports_nothing(
     code = "import sys; from ham_keras.commands import dispatch; dispatch([]); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {name for name in done.stderr.split() if name.startswith("ham_keras")} == {
-        "ham_keras", "ham_keras.commands", "ham_keras.errors",
+        "ham_keras", "ham_keras.commands", "ham_keras.errors", "ham_keras.startup",
     }  # fmt: skip
     assert set(done.stderr.split()) & {*HEAVY, "numpy", "pydantic"} == set()
 

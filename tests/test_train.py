@@ -259,7 +259,7 @@ LONG: dict[str, Any] = {
 DEEP: dict[str, Any] = {
     "train": {"epochs": 2, "optimizer": "adamw", "clip_norm": 1.0},
     "data": {"hair_removal": "inpaint"},
-    "model": {"architecture": "mfsnet", "deep_supervision": True},
+    "model": {"deep_supervision": True},
 }
 
 # Each start resumes where the previous one was killed: the third reaches epoch 2, the sixth epoch 3.

@@ -96,9 +96,9 @@ class Examples:
         """Batches of (pixels, *others) in this order: uint8 [N, H, W, 4], RGB and lesion fraction, 0..255."""
         dataset = tf.data.Dataset.from_tensor_slices((order, *others))
         if self._fetch is None:
-            dataset = dataset.map(lambda index, *rest: (self._decode(index), *rest), DECODER_THREADS)
+            dataset = map_graph(dataset, lambda index, *rest: (self._decode(index), *rest), DECODER_THREADS)
             return dataset.batch(batch_size).with_options(pipeline_options(DECODER_THREADS))
-        dataset = dataset.batch(batch_size).map(lambda index, *rest: (self._cached(index), *rest))
+        dataset = map_graph(dataset.batch(batch_size), lambda index, *rest: (self._cached(index), *rest))
         return dataset.with_options(pipeline_options())
 
     def repaired_ids(self) -> list[str]:
@@ -137,7 +137,7 @@ class Examples:
         return read_encoded(record.image_path), np.rint(255 * fraction).astype(np.uint8)[..., None]
 
     def _fill(self, store: Callable[[slice, Pixels], object], visible: bool) -> None:
-        dataset = tf.data.Dataset.range(len(self.records)).map(self._decode, DECODER_THREADS).batch(64)
+        dataset = map_graph(tf.data.Dataset.range(len(self.records)), self._decode, DECODER_THREADS).batch(64)
         done = 0
         with (
             tqdm(total=len(self.records), desc="reading", unit=" images", disable=not visible) as bar,
@@ -192,6 +192,17 @@ class Examples:
         return digest.hexdigest()[:32]
 
 
+def map_graph(
+    dataset: tf.data.Dataset, function: Callable[..., Any], num_parallel_calls: int | None = None
+) -> tf.data.Dataset:
+    """Map a function of TensorFlow operations, without `if` or `for` over tensors.
+
+    Converting such statements, AutoGraph reads and rewrites the source of every function that is called, which would
+    take a tenth of the time to the first training step.
+    """
+    return dataset.map(tf.autograph.experimental.do_not_convert(function), num_parallel_calls)
+
+
 def make_room(folder: Path, needed: int, limit: float) -> None:
     """Delete the least recently used cache files until `needed` more bytes are within `limit`.
 
@@ -223,19 +234,17 @@ def make_train_dataset(
     ids = [record.image_id for record in examples.records]
     order = np.argsort([draw_key(seed, epoch, image_id, "order") for image_id in ids])
     keys = np.array([draw_key(seed, epoch, image_id, "augment") for image_id in ids], np.int64)
-    return (
-        examples.batches(order.astype(np.int64), batch_size, keys[order])
-        .map(lambda pixels, key: augment_batch(pixels, key, settings, soft_masks=examples.soft_masks), THREADS)
-        .prefetch(PREFETCHED)
-    )
+    dataset = examples.batches(order.astype(np.int64), batch_size, keys[order])
+
+    def augment(pixels: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return augment_batch(pixels, key, settings, soft_masks=examples.soft_masks)
+
+    return map_graph(dataset, augment, THREADS).prefetch(PREFETCHED)
 
 
 def make_eval_dataset(examples: Examples, *, batch_size: int) -> tf.data.Dataset:
     """Every image once, in the order of the records, without augmentation."""
     order = np.arange(len(examples.records), dtype=np.int64)
     no_augmentation = Augment(engine="none")
-    return (
-        examples.batches(order, batch_size, order)
-        .map(lambda pixels, keys: augment_batch(pixels, keys, no_augmentation))
-        .prefetch(PREFETCHED)
-    )
+    dataset = examples.batches(order, batch_size, order)
+    return map_graph(dataset, lambda pixels, keys: augment_batch(pixels, keys, no_augmentation)).prefetch(PREFETCHED)

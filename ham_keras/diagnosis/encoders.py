@@ -46,7 +46,7 @@ class FeatureEncoder:
                 for channel in range(width)
             ]
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
         def encode(crops: tf.Tensor) -> tf.Tensor:
             pixels = tf.cast(crops, tf.float32)
             views = [tf.reverse(pixels, axes) if axes else pixels for axes in (MIRRORS if flips else ((),))]

@@ -174,13 +174,15 @@ class Predictor:
 
 def _compile_steps(branch: Branch) -> Callable[[np.ndarray], tf.Tensor]:
     """Return the preprocessing of one image as a graph: its threads then wait less for each other in Python."""
-    return tf.function(branch.steps, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+    return tf.function(branch.steps, autograph=False, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
 
 
 def _compile(branches: Sequence[Branch], observe: Observe | None, *, tta: bool) -> Callable[..., Any]:
     """Return a function from the images of each branch to the shares, and to what `observe` returns."""
 
-    @tf.function(input_signature=[tuple(tf.TensorSpec([None, *branch.size, 3], tf.uint8) for branch in branches)])
+    signature = [tuple(tf.TensorSpec([None, *branch.size, 3], tf.uint8) for branch in branches)]
+
+    @tf.function(autograph=False, input_signature=signature)
     def run(images: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         outputs = [
             branch.share_and_encoding(tf.cast(each, tf.float32), tta=tta)

@@ -29,7 +29,7 @@ def write_flatbuffer(path: Path, branch: Branch, precision: str, images: Images 
     """
     network = freeze(branch, tta=False, batch=1)
 
-    @tf.function(input_signature=[tf.TensorSpec([1, *branch.size, 3], tf.uint8, "image")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, *branch.size, 3], tf.uint8, "image")])
     def signature(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probability": network(tf.cast(image, tf.float32))[0]}
 

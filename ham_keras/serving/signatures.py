@@ -62,7 +62,7 @@ def freeze(branch: Branch, *, tta: bool, batch: int | None = None) -> Network:
     float32 [N, h, w, 1], with `tta` the mean over mirror images; and to the encodings, if it has an encoder.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([batch, *branch.size, 3], tf.float32)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([batch, *branch.size, 3], tf.float32)])
     def traced(images: tf.Tensor) -> list[tf.Tensor]:
         return [output for output in branch.share_and_encoding(images, tta=tta) if output is not None]
 
@@ -72,7 +72,7 @@ def freeze(branch: Branch, *, tta: bool, batch: int | None = None) -> Network:
 def serve_images(branches: Sequence[Branch], networks: Sequence[Network]) -> Signature:
     """Map `images`, uint8 RGB [N, H, W, 3] of any size, to `probability`, float32 [N, H, W]."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")])
     def signature(images: tf.Tensor) -> dict[str, tf.Tensor]:
         small = [branch.steps(images) for branch in branches]
         shape = tf.shape(images)
@@ -126,11 +126,11 @@ def serve_bytes(
 
     files = tf.TensorSpec([None], tf.string, "image_bytes")
 
-    @tf.function(input_signature=[files])
+    @tf.function(autograph=False, input_signature=[files])
     def with_default_threshold(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return segment(image_bytes, tf.fill(tf.shape(image_bytes), tf.constant(outline.threshold, tf.float32)))
 
-    @tf.function(input_signature=[files, tf.TensorSpec([None], tf.float32, "threshold")])
+    @tf.function(autograph=False, input_signature=[files, tf.TensorSpec([None], tf.float32, "threshold")])
     def with_given_threshold(image_bytes: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
         return segment(image_bytes, threshold)
 
@@ -140,7 +140,7 @@ def serve_bytes(
 def serve_network(branch: Branch, network: Network) -> Signature:
     """Map `images`, float32 RGB [N, h, w, 3] in 0..255 at the network's size, to `probability`, float32 [N, h, w]."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *branch.size, 3], tf.float32, "images")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *branch.size, 3], tf.float32, "images")])
     def signature(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probability": network(images)[0][..., 0]}
 

@@ -39,7 +39,7 @@ class WeightAverage:
         self.initial = [tf.Variable(value, trainable=False) for value in values] if initial_share else []
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
-    @tf.function
+    @tf.function(autograph=False)
     def update(self) -> None:
         self.steps.assign_add(1)
         steps = tf.cast(self.steps, tf.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -54,6 +53,10 @@ class MeanJaccard(keras.metrics.Metric):
         return {**super().get_config(), "threshold": self.threshold}
 
 
-def build_metrics(threshold: float) -> list[Callable[..., Any]]:
-    """Return segmentation_models' IoU per batch at threshold 0.5, and the exact mean Jaccard over images."""
-    return [iou_score, MeanJaccard(threshold)]
+def build_metrics(threshold: float) -> list[keras.metrics.Metric]:
+    """Return segmentation_models' IoU per batch at threshold 0.5, and the exact mean Jaccard over images.
+
+    `compile` would also take the function, but then Keras makes its variables in the first step, and TensorFlow traces
+    a step that makes variables twice.
+    """
+    return [keras.metrics.MeanMetricWrapper(iou_score, name="iou_score"), MeanJaccard(threshold)]

@@ -374,23 +374,3 @@ def test_real_data_has_207_palette_masks_and_none_to_repair(real_root: Path, tmp
     assert (written["lesions"], written["lesions_with_several_images"]) == (3767, 999)
     expected = {"all_lesion", "tiny", "known_duplicate", "identical", "near_identical", "several_images"}
     assert set(written["counts"]) <= expected
-
-
-@pytest.mark.real_data
-def test_only_masks_saved_from_raw_indices_are_repaired(real_root: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    (copy / "masks").mkdir(parents=True)
-    (copy / "images").symlink_to((real_root / "images").resolve())
-    for table in real_root.glob("*.csv"):
-        shutil.copy(table, copy)
-    resaved = []
-    for path in sorted((real_root / "masks").iterdir()):
-        with Image.open(path) as mask:
-            if mask.mode == "P":
-                Image.fromarray(np.asarray(mask)).save(copy / "masks" / path.name)
-                resaved.append(path.name.removesuffix("_segmentation.png"))
-            else:
-                (copy / "masks" / path.name).symlink_to(path.resolve())
-    facts = audit(copy).facts()
-    assert (facts["pairs"], facts["palette"], facts["repaired"]) == (5078, 0, 207)
-    assert facts["repaired_ids"] == resaved

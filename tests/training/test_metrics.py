@@ -54,5 +54,7 @@ def test_iou_score_is_computed_over_the_whole_batch() -> None:
     truth, probability = TRUTH[:2], PROBABILITY[:2]
     tp = ((truth == 1) & (probability > 0.5)).sum()
     union = ((truth == 1) | (probability > 0.5)).sum()
-    assert float(iou(truth, probability)) == pytest.approx(tp / union, abs=1e-6)
+    iou.update_state(truth, probability)
+    assert float(iou.result()) == pytest.approx(tp / union, abs=1e-6)
+    assert iou.name == "iou_score"
     assert jaccard.name == "jaccard"

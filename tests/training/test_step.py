@@ -60,6 +60,20 @@ def fit(model: keras.Model, *callbacks: keras.callbacks.Callback) -> Any:
     return model.fit(batches, callbacks=list(callbacks), shuffle=False, verbose=0).history
 
 
+def test_first_step_is_traced_once() -> None:
+    model, traced = build(), []
+    model.optimizer.build(model.trainable_variables)
+    step = model.train_step
+
+    def counted(data: Any) -> Any:
+        traced.append(1)
+        return step(data)
+
+    model.train_step = counted
+    model.fit(IMAGES[:4], MASKS[:4], batch_size=2, verbose=0)
+    assert len(traced) == 1
+
+
 def test_average_in_the_step_is_that_after_the_step() -> None:
     within, after = build(), build()
     averages = [WeightAverage(model, 0.9) for model in (within, after)]
