@@ -1,11 +1,14 @@
-"""Start-up time: `--help` of every command, imports, and the first training step.
+"""Start-up time: `--help` of every command, imports, the first training step, and short commands as a whole.
 
     python benchmarks/startup.py [--rounds 5] [--without-peer]
+    python benchmarks/startup.py --before CHECKOUT    # the short commands, against another checkout of this project
 
-Each is timed in new processes; `--help` and the first step include Python's start, imports do not. The first step is
-that of `ham_keras.train` on phantoms, including TensorFlow's import, reading, and building and compiling the network,
-against Lightning's with segmentation_models_pytorch: U-Net with ResNet34, batch 16 at 128x128, float32, files read by
-OpenCV. Rows list the heavy modules imported by then. Prints one table and writes benchmarks/results/startup.json.
+Each is timed in new processes; all but imports include Python's start. The first step is that of `ham_keras.train` on
+phantoms, including TensorFlow's import, reading, and building and compiling the network, against Lightning's with
+segmentation_models_pytorch: U-Net with ResNet34, batch 16 at 128x128, float32, files read by OpenCV. Rows list the
+heavy modules imported by then. The other commands predict one photograph and score 100 images with the network that
+ships, and search with two trials of one epoch at 64x64. Prints one table and writes benchmarks/results/startup.json
+or startup_before.json.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +36,9 @@ HEAVY = (
     "tensorflow", "keras", "cv2", "albumentations", "matplotlib", "ray", "gradio", "keras_tuner", "scipy", "sklearn",
     "pandas", "PIL", "pydantic",
 )  # fmt: skip
+PACKAGE = Path(__file__).parent.parent
+FIRST_STEP = "first training step"
+GOAL_BEFORE = 1 / 0.6  # as fast as in 60 % of the time
 
 # Prints which heavy modules the --help of a command imports; argv: the command.
 HELP = f"""
@@ -55,8 +62,9 @@ class FirstStep(loop.EpochBar):
         os._exit(0)
 
 loop.EpochBar = FirstStep
+from ham_keras.errors import run_command
 from ham_keras.train import main
-main(sys.argv[1:])
+run_command(main, sys.argv[1:])
 """
 
 # The same with the peer; argv: the data folder.
@@ -100,11 +108,12 @@ trainer.fit(Segmenter(), torch.utils.data.DataLoader(Lesions(sys.argv[1]), 16, s
 """
 
 
-def run_python(code: str, *arguments: str) -> str:
-    """Run a program that can import the modules of this folder, and return its output."""
+def run_python(*arguments: str, package: Path | None = None) -> str:
+    """Run Python with the modules of this folder and the `ham_keras` of a checkout, and return its output."""
     path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
-    line = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(line, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    line = [sys.executable, *arguments]
+    # Python finds modules in its working directory first.
+    done = subprocess.run(line, cwd=package, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
     return done.stdout
@@ -122,33 +131,92 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 def import_seconds(module: str) -> float:
     code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
-    return float(run_python(code))
+    return float(run_python("-c", code))
 
 
-def time_first_step(rounds: int, *, with_peer: bool) -> Row:
-    with tempfile.TemporaryDirectory() as folder:
-        root, config = Path(folder, "phantoms"), Path(folder, "config.json")
-        draw_phantoms(root, 96, 0)
-        settings = {
+class ShortCommands:
+    """Commands on phantoms in a folder: what `python` gets as arguments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self._folder = folder / "phantoms", folder
+        draw_phantoms(self.root, 100, 0)
+        photo = next((self.root / "images").iterdir())
+        base = {
             "run": {"name": "startup", "dir": f"{folder}/runs"},
-            "data": {"root": str(root), "image_size": 128, "cache": "none"},
+            "data": {"root": str(self.root), "image_size": 128, "cache": "none"},
             "model": {"encoder_weights": None},
             "train": {"batch_size": 16, "precision": "float32"},
         }
-        save_json(config, settings)
+        search = {
+            **base,
+            "run": {"name": "search", "dir": f"{folder}/runs"},
+            "data": {**base["data"], "cache": "memory", "image_size": 64},
+            "model": {"backbone": "resnet18", "encoder_weights": None},
+            "train": {**base["train"], "epochs": 1},
+            "search": {"algorithm": "random_search", "trials": 2},
+            "space": {"train.learning_rate": {"log": [1e-4, 1e-3]}},
+        }
+        save_json(folder / "config.json", base)
+        save_json(folder / "search.json", search)
+        self.first_step = ("-c", OURS, str(folder / "config.json"), "--overwrite")
+        self.others = {
+            "predict one photograph": ("-m", "ham_keras.predict", "phantom", str(photo), "-o", self._new("out")),
+            "score 100 images": (
+                "-m",
+                "ham_keras.evaluate",
+                "phantom",
+                "--data",
+                str(self.root),
+                "--output",
+                self._new("scores"),
+            ),
+            "search with 2 trials": ("-m", "ham_keras.tune", str(folder / "search.json"), "--overwrite"),
+        }
+
+    def _new(self, name: str) -> str:
+        return str(self._folder / name)
+
+    def run(self, command: Sequence[str], package: Path | None = None) -> str:
+        printed = run_python(*command, package=package)
+        for name in ("out", "scores"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+        return printed
+
+
+def time_commands(rounds: int, *, with_peer: bool) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        short = ShortCommands(Path(folder))
         ours, peer, printed = [], [], ""
         for _ in range(rounds):
             start = time.perf_counter()
-            printed = run_python(OURS, str(config), "--overwrite")
+            printed = short.run(short.first_step)
             ours.append([time.perf_counter() - start])
             if with_peer:
-                peer.append([seconds_of(lambda: run_python(PEER, str(root)))])
-    name = "first training step"
-    if with_peer:
-        row = compare(name, np.array(ours), np.array(peer), goal=None, unit="s")
-    else:
-        row = measured(name, show(ours, "s"), goal=None, unit="s")
-    return row | {"imported": last_line(printed)}
+                peer.append([seconds_of(lambda: run_python("-c", PEER, str(short.root)))])
+        if with_peer:
+            row = compare(FIRST_STEP, np.array(ours), np.array(peer), goal=None, unit="s")
+        else:
+            row = measured(FIRST_STEP, show(ours, "s"), goal=None, unit="s")
+        rows = [row | {"imported": last_line(printed)}]
+        for name, command in short.others.items():
+            seconds = [seconds_of(lambda command=command: short.run(command)) for _ in range(rounds)]
+            rows.append(measured(name, show(seconds, "s"), goal=None, unit="s"))
+    return rows
+
+
+def compare_commands(rounds: int, before: Path) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        short = ShortCommands(Path(folder))
+        rows = []
+        for name, command in {FIRST_STEP: short.first_step, **short.others}.items():
+            turns = [
+                [seconds_of(lambda command=command, package=package: short.run(command, package))]
+                for _ in range(rounds)
+                for package in (PACKAGE, before)
+            ]
+            now, then = np.array(turns[::2]), np.array(turns[1::2])
+            rows.append(compare(name, now, then, goal=GOAL_BEFORE, unit="s"))
+    return rows
 
 
 def main() -> None:
@@ -158,17 +226,23 @@ def main() -> None:
         "--commands", nargs="*", default=list(find_commands()), help="commands to measure (default: all)"
     )
     parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
+    parser.add_argument("--before", type=Path, help="another checkout, to be compared with this one")
     args = parser.parse_args()
-    rows: list[Row] = []
+    setting = {"rounds": args.rounds, "batch": 16, "size_px": 128}
+    if args.before:
+        rows = compare_commands(args.rounds, args.before.resolve())
+        save("startup_before", rows, setting, columns=("now", "before"))
+        return
+    rows = []
     for command in args.commands:
         seconds = [seconds_of(lambda command=command: help_text(command)) for _ in range(args.rounds)]
-        imported = last_line(run_python(HELP, command))
+        imported = last_line(run_python("-c", HELP, command))
         rows.append(measured(f"{command} --help", show(seconds, "s"), goal=None, unit="s", imported=imported))
     for module in IMPORTS:
         seconds = [import_seconds(module) for _ in range(args.rounds)]
         rows.append(measured(f"import {module}", show(seconds, "s"), goal=None, unit="s"))
-    rows.append(time_first_step(args.rounds, with_peer=not args.without_peer))
-    save("startup", rows, {"rounds": args.rounds, "batch": 16, "size_px": 128})
+    rows += time_commands(args.rounds, with_peer=not args.without_peer)
+    save("startup", rows, setting)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ class MovedAside:
     def exists(self) -> bool:
         return self.moved.exists() or self.moving.exists()
 
+    def holds(self, name: str) -> bool:
+        """Whether a file of this name is among what was moved aside, or still is to be."""
+        return any((folder / name).exists() for folder in (self.moved, self.moving, self.folder))
+
     def move(self) -> None:
         self.moving.mkdir()
         for path in self.contents():

@@ -74,13 +74,9 @@ class WorkFolder:
             HamError: the folder holds another config's work or other files, or another process holds the lock.
         """
         former = self._former
-        if not former.exists() and self.folder.exists() and not self.has_valid_config():
-            other_files = [child for child in self.folder.iterdir() if not child.name.startswith(".")]
-            if other_files:
-                raise HamError(
-                    f"{self.folder}: exists and is not a {self.kind} (it holds {other_files[0].name}); choose "
-                    f"run.name=NAME"
-                )
+        other = self._other_work()
+        if other is not None:
+            raise HamError(f"{self.folder}: exists and is not a {self.kind} (it holds {other}); choose run.name=NAME")
         with locked(self.folder, lock):
             if lock == LOCK:
                 former.settle(self.begun_well)
@@ -102,6 +98,15 @@ class WorkFolder:
             finally:
                 if lock == LOCK:
                     former.settle(self.begun_well)
+
+    def _other_work(self) -> str | None:
+        """The name of a file or folder that does not belong to this kind of work, if there is nothing of this kind."""
+        former = self._former
+        if former.exists():
+            return None if former.holds(self.config_name) else former.moved.name
+        if not self.folder.exists() or self.has_valid_config():
+            return None
+        return next((child.name for child in self.folder.iterdir() if not child.name.startswith(".")), None)
 
     @property
     def _former(self) -> MovedAside:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from ham_keras.config import parse_config_as
+from ham_keras.config import parse_config, parse_config_as
 from ham_keras.errors import HamError
+from ham_keras.runs import open_run
 from ham_keras.search.folder import SearchFolder, open_search, role
 from ham_keras.search.space import TuneConfig
 
@@ -60,6 +61,20 @@ def test_folder_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
     with refused, open_search(tune_config(tmp_path), overwrite=True):
         pass
     assert (tmp_path / "tune" / "config.json").exists()
+
+
+def test_run_whose_overwriting_was_killed_is_kept_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = parse_config({"run": {"name": "tune", "dir": str(tmp_path)}}, "base.json")
+    with open_run(config) as run:
+        run.history.touch()
+    monkeypatch.setattr("ham_keras.files.MovedAside.settle", lambda *_: None)  # killed in the block
+    with open_run(config, overwrite=True):
+        run.resume_state.touch()
+    monkeypatch.undo()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(HamError, match="is not a search"), open_search(tune_config(tmp_path), overwrite=True):
+        pass
+    assert sorted(tmp_path.rglob("*")) == before and len(before) > 4
 
 
 def test_each_role_is_locked_to_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
