@@ -5,7 +5,7 @@
 One thread and several threads of the same process augment pairs of 128x128 with the config's defaults. A ratio near 1
 means that the threads wait for each other. Rows: our two engines as tf.data calls them, the albumentations Compose in
 plain Python threads, an empty Compose, and each step in a separate Compose. Prints one table and writes
-benchmarks/results/augment_threads.json.
+benchmarks/results/augment_threads/.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Each part runs in a separate process, without a network, on hard links to 200 ph
 names: records and split as in training, predict's inputs and its table, the client's names, the summary of the scores,
 and the audit's search for near-identical images, with random hashes. Processor seconds hardly depend on what else the
 machine does. Memory is the peak over that after the imports; 1 MB is 2**20 bytes. The exponent of a power law is fitted
-in logarithms to the processor seconds: 1 is linear. Prints one table and writes benchmarks/results/bookkeeping.json.
+in logarithms to the processor seconds: 1 is linear. Prints one table and writes benchmarks/results/bookkeeping/.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 One image, in the interpreter that devices use (ai_edge_litert, with XNNPACK), on one thread and on as many as there are
 cores; and its processor time on one, which hardly depends on what else the machine does. Weights are random, and int8
 is calibrated on noise: size and speed do not depend on it, accuracy does (export_accuracy.py). 1 MB is 10**6 bytes.
-Prints one table and writes benchmarks/results/edge.json.
+Prints one table and writes benchmarks/results/edge/.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ the fastest of 0, 1 and 2 in an epoch measured beforehand. The contestants alter
 Both fit one warm-up batch first, so that no timed epoch traces a graph or selects kernels, with one exception each: our
 first epoch traces the validation graph, and the peer's includes Lightning's two batches of sanity checking. There is
 one first epoch, in which our cache is filled, hence one sample; the others are the samples of "later". Prints one table
-and writes benchmarks/results/epoch.json.
+and writes benchmarks/results/epoch/.
 
 defaults      our `train.precision=auto` against Lightning's 32-true
 float32, ...  the same precision on both sides

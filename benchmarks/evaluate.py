@@ -5,7 +5,7 @@
 From files to the rows of per_image.csv, on the run's test images, without start-up. `without the network` gives each
 image the same probabilities instead of the network's: what is left is reading, preprocessing and scoring. Processor
 seconds are of all threads and hardly depend on what else the machine does. The sides take turns, each in a fresh
-process. Prints one table and writes benchmarks/results/evaluate.json; fails if the rows differ in a digit.
+process. Prints one table and writes benchmarks/results/evaluate/; fails if the rows differ in a digit.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ until there are enough. Sizes: the training step of training_step.py, U-Net with
 with a batch small enough for the largest size to fit in memory.
 
 The exponent of a power law is fitted in logarithms: 1 is linear, and the goal is at most that. Prints one table and
-writes benchmarks/results/growth.json.
+writes benchmarks/results/growth/.
 """
 
 from __future__ import annotations

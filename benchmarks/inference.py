@@ -7,7 +7,7 @@ throughput in batches of 16. All use as many threads as there are cores. Ours ar
 Keras' own `predict`; ours normalise the image, the peer receives it normalised. OpenVINO as it is uses bfloat16 where
 the CPU supports it, and OpenVINO int8 is quantised: such rows give the largest difference of probabilities to float32,
 which is much larger in this untrained network on noise than in a trained one on photographs. Prints one table and
-writes benchmarks/results/inference.json.
+writes benchmarks/results/inference/.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 Batches of 16 at 128x128, without augmentation and with our two engines at the config's defaults; the peer augments with
 the same albumentations Compose. One call is one epoch, with dataset or workers set up again as in training. Files are
 in the page cache on both sides. The peer's number of workers is the fastest of 0, 1 and 2 in each row. Prints one table
-and writes benchmarks/results/input_pipeline.json.
+and writes benchmarks/results/input_pipeline/.
 
 first epoch   ours decodes everything into its memory cache, then yields an epoch from it
 uncached      ours decodes during the epoch, as with data.cache=none

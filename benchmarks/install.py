@@ -5,7 +5,7 @@
 Each call makes a fresh virtual environment in a temporary folder and installs this clone into it with constraints.txt,
 as the Makefile does: the base package, or with the extra `dev`. One call of each is not timed, so that pip has the
 wheels in its cache and nothing is downloaded. Processor seconds are of pip and what it starts, and hardly depend on
-what else the machine does. Prints one table and writes benchmarks/results/install.json.
+what else the machine does. Prints one table and writes benchmarks/results/install/.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 Each run is `ham_keras.training.loop.train_run` in a separate process, with native augmentation. DATA_ROOT's files, or
 phantoms, are repeated under other ids until there are enough. By default the network is one convolution, which saves
 hours of arithmetic; the rest, including a pipeline with every image in every epoch, is as in any training. 1 MB is
-2**20 bytes. Prints one table and writes benchmarks/results/memory.json.
+2**20 bytes. Prints one table and writes benchmarks/results/memory/.
 """
 
 from __future__ import annotations

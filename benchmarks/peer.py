@@ -1,7 +1,7 @@
 """The peer: segmentation_models_pytorch, as its users write it.
 
-U-Net with a ResNet34 encoder in channels_last, Dice loss, Adam; files read by OpenCV, augmented by albumentations,
-batched by torch's DataLoader.
+U-Net with a ResNet34 or MobileNet encoder in channels_last, Dice loss, Adam; files read by OpenCV, augmented by
+albumentations, batched by torch's DataLoader.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ham_keras.data.records import Record
 
 Tensor = torch.Tensor
 Pair = tuple[np.ndarray, np.ndarray]
+ENCODERS = {"resnet34": "resnet34", "mobilenet": "tu-mobilenetv1_100"}  # ours: theirs; timm's MobileNet v1
 MEAN = np.array([0.485, 0.456, 0.406], "float32")
 STD = np.array([0.229, 0.224, 0.225], "float32")
 
@@ -67,16 +68,18 @@ class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         return small, (mask > 127).astype("uint8")
 
 
-def build_network(*, channels_last: bool = True) -> torch.nn.Module:
-    """Build Unet-resnet34 with random weights: float32 [N, 3, H, W] to logits [N, 1, H, W]."""
+def build_network(backbone: str = "resnet34", *, channels_last: bool = True) -> torch.nn.Module:
+    """Build a U-Net on "resnet34" or "mobilenet" with random weights: float32 [N, 3, H, W] to logits [N, 1, H, W]."""
     torch.manual_seed(0)
-    network = smp.Unet("resnet34", encoder_weights=None, classes=1)
+    network = smp.Unet(ENCODERS[backbone], encoder_weights=None, classes=1)
     return network.to(memory_format=torch.channels_last) if channels_last else network
 
 
-def build_step(precision: str, *, compiled: bool, learning_rate: float = 1e-4) -> Callable[[Tensor, Tensor], float]:
+def build_step(
+    precision: str, *, compiled: bool, learning_rate: float = 1e-4, backbone: str = "resnet34"
+) -> Callable[[Tensor, Tensor], float]:
     """Build a training step like Lightning's with 32-true or bf16-mixed; it maps images and masks to the loss."""
-    network = build_network().train()
+    network = build_network(backbone).train()
     forward: Any = torch.compile(network) if compiled else network
     dice = smp.losses.DiceLoss("binary")
     optimizer = torch.optim.Adam(network.parameters(), learning_rate)

@@ -19,9 +19,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from PIL import Image
-from side_by_side import RESULTS, Row
+from side_by_side import RESULTS, Row, load_results
 
-from ham_keras.files import load_json, save_bytes
+from ham_keras.files import save_bytes
 from ham_keras.reports.pictures import save_figure
 
 COMPARED = ("training_step", "epoch", "input_pipeline", "inference")
@@ -54,8 +54,13 @@ def main() -> None:
 
 
 def load_rows(folder: Path, benchmark: str) -> list[Row]:
-    path = folder / f"{benchmark}.json"
-    return load_json(path)["rows"] if path.exists() else []
+    """The rows of every kind of processor, which their names say if there are several."""
+    found = load_results(benchmark, folder)
+    return [
+        row | {"name": f"{row['name']}, {kind}" if len(found) > 1 else row["name"]}
+        for kind, content in found.items()
+        for row in content["rows"]
+    ]
 
 
 def save_picture(

@@ -3,7 +3,7 @@
     python benchmarks/reading.py HAM10000 [--images 200] [--rounds 5]
 
 The peer uses OpenCV: images resized by sampled pixels, masks by nearest neighbour. Files are in the page cache. Prints
-one table and writes benchmarks/results/reading.json.
+one table and writes benchmarks/results/reading/.
 """
 
 from __future__ import annotations

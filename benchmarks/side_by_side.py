@@ -7,6 +7,8 @@ of the machine: only the ratio of the medians is worth quoting.
 from __future__ import annotations
 
 import multiprocessing
+import platform
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ham_keras.environment import describe_environment
-from ham_keras.files import save_json
+from ham_keras.files import load_json, save_json
 
 RESULTS = Path("benchmarks/results")
 PEER_PACKAGES = (
     "segmentation-models-pytorch", "lightning", "torch", "onnxruntime", "openvino", "nncf", "ai-edge-litert", "ray",
 )  # fmt: skip
+
+INSTRUCTIONS = {"amx": "amx_bf16", "avx512-bf16": "avx512_bf16", "avx512": "avx512f", "avx2": "avx2"}
 
 Seconds = npt.NDArray[np.float64]  # [rounds, calls per round]
 Row = dict[str, Any]
@@ -178,7 +182,10 @@ def save(
     precision: str = "float32",
     columns: tuple[str, str] = ("ours", "peer"),
 ) -> None:
-    """Print the table and write benchmarks/results/<name>.json; `columns` are the headings of "ours" and "peer"."""
+    """Print the table and write benchmarks/results/<name>/<kind of processor>.json.
+
+    `columns` are the headings of "ours" and "peer".
+    """
     width = max(len(row["name"]) for row in rows)
     print(f"{'':{width}}  {columns[0]:>9} {columns[1]:>9}  {'unit':9} {'ratio':>6}  {'(quartiles)':15} {'goal':>6}")
     for row in rows:
@@ -193,7 +200,31 @@ def save(
     environment = describe_environment("CPU", precision)
     environment["packages"] |= {package: _version(package) for package in PEER_PACKAGES}
     content = {"setting": dict(setting), "columns": list(columns), "rows": list(rows), "environment": environment}
-    save_json(RESULTS / f"{name}.json", content)
+    path = RESULTS / name / f"{cpu_kind()}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_json(path, content)
+
+
+def load_results(name: str, results: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """The saved content of a benchmark by kind of processor, the newest first."""
+    found = {path.stem: load_json(path) for path in (results / name).glob("*.json")}
+    return dict(sorted(found.items(), key=lambda item: item[1]["environment"]["date"], reverse=True))
+
+
+def cpu_kind(facts: str | None = None) -> str:
+    """The vendor and the widest matrix instructions for bfloat16, which decide between contestants: "intel-amx".
+
+    `facts`: the content of /proc/cpuinfo; of this machine, if None.
+    """
+    if facts is None:
+        path = Path("/proc/cpuinfo")
+        facts = path.read_text(encoding="utf-8") if path.exists() else ""
+    vendor = re.search(r"^vendor_id\s*:\s*(?:Genuine|Authentic)(\w+)$", facts, re.MULTILINE)
+    if vendor is None:
+        return platform.machine()
+    flags = set(facts.split())
+    widest = next((name for name, flag in INSTRUCTIONS.items() if flag in flags), "sse")
+    return f"{vendor[1].lower()}-{widest}"
 
 
 def _version(package: str) -> str | None:

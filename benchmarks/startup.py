@@ -7,7 +7,7 @@ Each is timed in new processes; all but imports include Python's start. The firs
 phantoms, including TensorFlow's import, reading, and building and compiling the network, against Lightning's with
 segmentation_models_pytorch: U-Net with ResNet34, batch 16 at 128x128, float32, files read by OpenCV. Rows list the
 heavy modules imported by then. The other commands predict one photograph and score 100 images with the network that
-ships, and search with two trials of one epoch at 64x64. Prints one table and writes benchmarks/results/startup.json
+ships, and search with two trials of one epoch at 64x64. Prints one table and writes benchmarks/results/startup/
 or startup_before.json.
 """
 

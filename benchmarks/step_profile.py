@@ -1,26 +1,29 @@
 """Where a training step's time goes: milliseconds by operation, beside what the machine could do at best.
 
-    python benchmarks/step_profile.py [--precision float32 mixed_bfloat16] [--steps 5]
+    python benchmarks/step_profile.py [--backbones resnet34 mobilenet] [--precision float32 mixed_bfloat16]
+        [--steps 5] [--without-peer]
 
-The step is that of training_step.py. Times are TensorFlow's profiler's, summed over an operation's calls; operations
-overlap, so together they exceed the step. Convolutions are compared with the measured rate of a large matrix
-multiplication, everything else with memory bandwidth. Prints tables and writes benchmarks/results/step_profile.json.
+The step is that of training_step.py. Times are those of TensorFlow's and torch's profilers, summed over an operation's
+calls; TensorFlow's operations overlap, so together they exceed the step. Convolutions are compared with the measured
+rate of a large matrix multiplication, everything else with memory bandwidth. Prints tables and writes
+benchmarks/results/step_profile/.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from side_by_side import Row, measured, save
+from side_by_side import Row, alone, measured, save
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from training_step import BATCH, SIZE, draw_batch
 
@@ -86,39 +89,78 @@ def profile(step: Callable[[], object], steps: int) -> dict[str, tuple[float, fl
     return {name: (picoseconds[name] / steps / 1e9, calls[name] / steps) for name, _ in picoseconds.most_common()}
 
 
+def profile_peer(precision: str, backbone: str, steps: int) -> tuple[float, dict[str, tuple[float, float]]]:
+    """Return the seconds of a step, and milliseconds and calls per step for each operation, without those it calls."""
+    import torch
+    from peer import build_step
+
+    images, masks = (torch.from_numpy(part.transpose(0, 3, 1, 2).copy()) for part in draw_batch(BATCH, SIZE))
+    step = build_step(precision, compiled=False, backbone=backbone)
+    seconds = median_seconds(lambda: step(images / 255, masks))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(steps):
+            step(images / 255, masks)
+    operations = sorted(profiler.key_averages(), key=lambda operation: -operation.self_cpu_time_total)
+    return seconds, {
+        operation.key: (operation.self_cpu_time_total / 1000 / steps, operation.count / steps)
+        for operation in operations
+    }
+
+
+def profile_ours(precision: str, backbone: str, steps: int) -> list[Row]:
+    config = parse_config({"model": {"backbone": backbone, "encoder_weights": None}}, "benchmark")
+    model = build_compiled_model(config, precision, 100)
+    batches = iter(tf.data.Dataset.from_tensors(draw_batch(BATCH, SIZE)).cache().repeat().prefetch(2))
+    model.make_train_function()
+
+    def step() -> float:
+        return float(model.train_function(batches)["loss"])
+
+    step()
+    seconds = median_seconds(step)
+    operations = profile(step, steps)
+    convolving = sum(ms for name, (ms, _) in operations.items() if "Conv2D" in name or "DepthwiseConv" in name)
+    gflop = convolution_gflop(model)
+    dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
+    facts = [
+        ("matrix multiplication", multiplication_rate(dtype), "GFLOP/s"),
+        ("convolutions of a step", gflop, "GFLOP"),
+        ("a step", 1000 * seconds, "ms"),
+        ("convolutions, rate over the whole step", gflop / seconds, "GFLOP/s"),
+        ("all operations together", sum(ms for ms, _ in operations.values()), "ms"),
+        ("convolutions", convolving, "ms"),
+    ]
+    prefix = f"{backbone}, {precision}:"
+    rows = [row_of(f"{prefix} {name}", value, unit) for name, value, unit in facts]
+    return rows + list_operations(prefix, operations)
+
+
+def row_of(name: str, value: float, unit: str, **others: Any) -> Row:
+    return measured(name, float(f"{value:.4g}"), goal=None, unit=unit, **others)
+
+
+def list_operations(prefix: str, operations: Mapping[str, tuple[float, float]]) -> list[Row]:
+    longest = list(operations.items())[:LISTED]
+    return [
+        row_of(f"{prefix}   {name.removeprefix('_MklNative')}", ms, "ms", calls=calls) for name, (ms, calls) in longest
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Show where a training step's time goes.")
+    parser.add_argument("--backbones", nargs="+", choices=("resnet34", "mobilenet"), default=["resnet34", "mobilenet"])
     parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--without-peer", action="store_true", help="profile only ours; does not need torch")
     args = parser.parse_args()
     rows: list[Row] = [measured("memory, read and written", round(memory_rate(), 1), goal=None, unit="GB/s")]
-    for precision in args.precision:
-        config = parse_config({"model": {"encoder_weights": None}}, "benchmark")
-        model = build_compiled_model(config, precision, 100)
-        batches = iter(tf.data.Dataset.from_tensors(draw_batch(BATCH, SIZE)).cache().repeat().prefetch(2))
-        model.make_train_function()
-
-        def step(model: keras.Model = model, batches: Any = batches) -> float:
-            return float(model.train_function(batches)["loss"])
-
-        step()
-        seconds = median_seconds(step)
-        operations = profile(step, args.steps)
-        convolving = sum(ms for name, (ms, _) in operations.items() if "Conv2D" in name)
-        gflop = convolution_gflop(model)
-        dtype = tf.bfloat16 if precision == "mixed_bfloat16" else tf.float32
-
-        def add(name: str, value: float, unit: str, precision: str = precision, **others: Any) -> None:
-            rows.append(measured(f"{precision}: {name}", float(f"{value:.4g}"), goal=None, unit=unit, **others))
-
-        add("matrix multiplication", multiplication_rate(dtype), "GFLOP/s")
-        add("convolutions of a step", gflop, "GFLOP")
-        add("a step", 1000 * seconds, "ms")
-        add("convolutions, rate over the whole step", gflop / seconds, "GFLOP/s")
-        add("all operations together", sum(ms for ms, _ in operations.values()), "ms")
-        add("convolutions", convolving, "ms")
-        for name, (ms, calls) in list(operations.items())[:LISTED]:
-            add(f"  {name.removeprefix('_MklNative')}", ms, "ms", calls=calls)
+    for backbone, precision in itertools.product(args.backbones, args.precision):
+        rows += profile_ours(precision, backbone, args.steps)
+        if not args.without_peer:
+            prefix = f"peer, {backbone}, {precision}:"
+            seconds, operations = alone(profile_peer, precision=precision, backbone=backbone, steps=args.steps)
+            rows.append(row_of(f"{prefix} a step", 1000 * seconds, "ms"))
+            rows += list_operations(prefix, operations)
     save("step_profile", rows, {"batch": BATCH, "size_px": SIZE, "steps": args.steps})
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/tables.py [docs/performance.md]
 
-A table follows a line `<!-- NAME -->` or `<!-- NAME: PREFIX -->`: the rows of benchmarks/results/NAME.json, either all
-or those whose names begin with PREFIX, which is then left out.
+Tables follow a line `<!-- NAME -->` or `<!-- NAME: PREFIX -->`: the rows of each benchmarks/results/NAME/KIND.json,
+either all or those whose names begin with PREFIX, which is then left out, under the processor and the date.
 """
 
 from __future__ import annotations
@@ -12,25 +12,30 @@ import argparse
 import re
 from pathlib import Path
 
-from side_by_side import RESULTS, Row
+from side_by_side import RESULTS, Row, load_results
 
-from ham_keras.files import load_json, save_text
+from ham_keras.files import save_text
 
-MARKED = re.compile(r"<!-- (?P<name>\w+)(: (?P<prefix>.+?))? -->\n(\n(\|.*\n)+)?")
+MARKED = re.compile(r"<!-- (?P<name>\w+)(: (?P<prefix>.+?))? -->\n(\n\*.+\*\n\n(\|.*\n)+)*")
 
 
 def update(document: str, results: Path = RESULTS) -> str:
     """Return the document with every marked table rendered from the results."""
 
     def table(found: re.Match[str]) -> str:
-        marker = found[0].partition("\n")[0]
-        content, prefix = load_json(results / f"{found['name']}.json"), found["prefix"] or ""
-        rows = [
-            row | {"name": row["name"].removeprefix(prefix).strip()}
-            for row in content["rows"]
-            if row["name"].startswith(prefix)
-        ]
-        return f"{marker}\n\n{render(rows, content['columns'])}"
+        marker, prefix = found[0].partition("\n")[0], found["prefix"] or ""
+        text = f"{marker}\n"
+        for kind, content in load_results(found["name"], results).items():
+            rows = [
+                row | {"name": row["name"].removeprefix(prefix).strip()}
+                for row in content["rows"]
+                if row["name"].startswith(prefix)
+            ]
+            if rows:
+                environment = content["environment"]
+                caption = f"{environment['cpu']} ({kind}), {environment['date'][:10]}:"
+                text += f"\n*{caption}*\n\n{render(rows, content['columns'])}"
+        return text
 
     return MARKED.sub(table, document)
 

@@ -1,14 +1,16 @@
 """One training step of the network alone, ours against segmentation_models_pytorch.
 
-    python benchmarks/training_step.py [--precision float32 mixed_bfloat16] [--rounds 20] [--without-peer]
+    python benchmarks/training_step.py [--backbones resnet34 mobilenet] [--precision float32 mixed_bfloat16]
+        [--rounds 20] [--without-peer]
 
-Batch 16 at 128x128, U-Net with ResNet34, Dice loss, Adam, including our metrics. The peer runs in channels_last, as it
-is and compiled. Prints one table and writes benchmarks/results/training_step.json.
+Batch 16 at 128x128, U-Net, Dice loss, Adam, including our metrics. The peer runs in channels_last, as it
+is and compiled. Prints one table and writes benchmarks/results/training_step/.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from typing import Any
 
 import numpy as np
@@ -26,47 +28,50 @@ def draw_batch(batch: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
     return images, (rng.random((batch, size_px, size_px, 1)) < 0.3).astype(np.float32)
 
 
-def ours(precision: str, batch: int = BATCH, size_px: int = SIZE) -> Work:
+def ours(precision: str, batch: int = BATCH, size_px: int = SIZE, backbone: str = "resnet34") -> Work:
     """The training step of `model.fit`."""
     import tensorflow as tf
 
     from ham_keras.config import parse_config
     from ham_keras.training.compiled import build_compiled_model
 
-    config = parse_config({"model": {"encoder_weights": None}}, "benchmark")
+    config = parse_config({"model": {"backbone": backbone, "encoder_weights": None}}, "benchmark")
     model = build_compiled_model(config, precision, 100)
     model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(draw_batch(batch, size_px)).cache().repeat().prefetch(2))
     return lambda: float(model.train_function(batches)["loss"])
 
 
-def peer(precision: str, compiled: bool, batch: int = BATCH, size_px: int = SIZE) -> Work:
+def peer(precision: str, compiled: bool, batch: int = BATCH, size_px: int = SIZE, backbone: str = "resnet34") -> Work:
     import torch
     from peer import build_step
 
     images, masks = (torch.from_numpy(part.transpose(0, 3, 1, 2).copy()) for part in draw_batch(batch, size_px))
-    step = build_step(precision, compiled=compiled)
+    step = build_step(precision, compiled=compiled, backbone=backbone)
     return lambda: step(images / 255, masks)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure a training step, ours against the peer's.")
+    parser.add_argument("--backbones", nargs="+", choices=("resnet34", "mobilenet"), default=["resnet34", "mobilenet"])
     parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
     args = parser.parse_args()
     kinds = [] if args.without_peer else list(GOALS)
     rows: list[dict[str, Any]] = []
-    for precision in args.precision:
-        contestants = {"ours": Contestant(ours, {"precision": precision})}
+    for backbone, precision in itertools.product(args.backbones, args.precision):
+        setting = {"precision": precision, "backbone": backbone}
+        contestants = {"ours": Contestant(ours, setting)}
         for kind in kinds:
-            contestants[kind] = Contestant(peer, {"precision": precision, "compiled": kind == "compiled"})
+            contestants[kind] = Contestant(peer, {**setting, "compiled": kind == "compiled"})
         seconds = alternate(contestants, rounds=args.rounds, calls=3, warm_up=3)
         for kind in kinds:
-            name = f"{precision}, peer {kind}"
+            name = f"{backbone}, {precision}, peer {kind}"
             rows.append(compare(name, seconds["ours"], seconds[kind], goal=GOALS[kind], unit="ms"))
         if not kinds:
-            rows.append(measured(precision, show(seconds["ours"], "ms"), goal=None, unit="ms"))
+            name = f"{backbone}, {precision}"
+            rows.append(measured(name, show(seconds["ours"], "ms"), goal=None, unit="ms"))
     save("training_step", rows, {"batch": BATCH, "size_px": SIZE, "rounds": args.rounds, "steps_a_round": 3})
 
 

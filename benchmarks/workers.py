@@ -10,7 +10,7 @@ a single worker with two cores uses both.
 
 Rows for 1 and 100 million images are extrapolated from one image: processor seconds and bytes on disk of the local
 engine, the peak_mb of a Ray worker on one core, and what `predict` holds in memory of a table row until the end. 1 GB
-is 10**9 bytes, 1 MB 2**20. Prints one table and writes benchmarks/results/workers.json.
+is 10**9 bytes, 1 MB 2**20. Prints one table and writes benchmarks/results/workers/.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -120,14 +121,35 @@ def test_table_is_rendered_below_its_marker(tmp_path: Path) -> None:
         {"name": "a: second", "ours": 0.25, "peer": None, "ratio": None, "goal": None, "unit": "s"},
         {"name": "b: third", "ours": 1.0, "peer": None, "ratio": None, "goal": None, "unit": "s"},
     ]  # fmt: skip
-    (tmp_path / "steps.json").write_text(json.dumps({"columns": ["ours", "peer"], "rows": rows}))
-    text = load("tables").update("<!-- steps: a: -->\n\n| old |\n\nwords\n\n<!-- steps: b: -->\n\nend\n", tmp_path)
+    (tmp_path / "steps").mkdir()
+    for kind, date, kept in (("intel-amx", "2026-01-02T00:00", rows), ("amd-avx2", "2026-01-01T00:00", rows[:1])):
+        content = {"columns": ["ours", "peer"], "rows": kept, "environment": {"cpu": kind[:5], "date": date}}
+        (tmp_path / "steps" / f"{kind}.json").write_text(json.dumps(content))
+    old = "\n*Z80 (zilog-sse), 1976-07-01:*\n\n| old |\n"
+    text = load("tables").update(f"<!-- steps: a: -->\n{old}{old}\nwords\n\n<!-- steps: b: -->\n\nend\n", tmp_path)
     assert text == (
-        "<!-- steps: a: -->\n\n|  | ours | peer | unit | ratio (quartiles) | goal |\n"
-        "| --- | --- | --- | --- | --- | --- |\n"
-        "| first | 1,234 | 20 | ms | **1.50** (1.40 to 1.60) | 1 |\n| second | 0.25 |  | s |  |  |\n\nwords\n\n"
-        "<!-- steps: b: -->\n\n|  | ours | unit |\n| --- | --- | --- |\n| third | 1 | s |\n\nend\n"
+        "<!-- steps: a: -->\n\n*intel (intel-amx), 2026-01-02:*\n\n"
+        "|  | ours | peer | unit | ratio (quartiles) | goal |\n| --- | --- | --- | --- | --- | --- |\n"
+        "| first | 1,234 | 20 | ms | **1.50** (1.40 to 1.60) | 1 |\n| second | 0.25 |  | s |  |  |\n\n"
+        "*amd-a (amd-avx2), 2026-01-01:*\n\n"
+        "|  | ours | peer | unit | ratio (quartiles) | goal |\n| --- | --- | --- | --- | --- | --- |\n"
+        "| first | 1,234 | 20 | ms | **1.50** (1.40 to 1.60) | 1 |\n\nwords\n\n"
+        "<!-- steps: b: -->\n\n*intel (intel-amx), 2026-01-02:*\n\n"
+        "|  | ours | unit |\n| --- | --- | --- |\n| third | 1 | s |\n\nend\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        ("vendor_id\t: GenuineIntel\nflags\t\t: avx2 avx512f avx512_bf16 amx_bf16\n", "intel-amx"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: avx2 avx512f avx512_bf16\n", "amd-avx512-bf16"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: sse2 avx2\n", "amd-avx2"),
+        ("", platform.machine()),
+    ],
+)
+def test_kind_of_processor_is_the_vendor_and_its_widest_instructions(facts: str, kind: str) -> None:
+    assert load("side_by_side").cpu_kind(facts) == kind
 
 
 def test_documented_tables_match_the_results() -> None:
