@@ -107,11 +107,14 @@ def _diagnose_shown(
 
 def render_diagnoses(columns: dict[str, float]) -> str:
     """Return HTML with a bar for each column p_<diagnosis>, the most probable first."""
-    rows = "".join(
-        f'<tr data-diagnosis="{escape(name)}"><th scope="row">{escape(DIAGNOSES.get(name, name).capitalize())}</th>'
-        f'<td>{100 * value:.1f} %</td><td class="share"><span style="width: {100 * value:.1f}%"></span></td></tr>'
-        for name, value in sorted(((key.removeprefix("p_"), columns[key]) for key in columns), key=lambda row: -row[1])
-    )
+    rows = ""
+    for column, value in sorted(columns.items(), key=lambda item: -item[1]):
+        name = column.removeprefix("p_")
+        words = DIAGNOSES.get(name, name)
+        rows += (
+            f'<tr data-diagnosis="{escape(name)}"><th scope="row">{escape(words[0].upper() + words[1:])}</th>'
+            f'<td>{100 * value:.1f} %</td><td class="share"><span style="width: {100 * value:.1f}%"></span></td></tr>'
+        )
     return f"""<h3>Probability of each diagnosis</h3>
 <p class="guess">From a classifier for research, not from a doctor: do not use it to decide about a person.</p>
 <table class="measurements diagnoses"><tbody>{rows}</tbody></table>"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ham_keras.demo.display import SHOWN_PX, segment_for_display
+from ham_keras.demo.display import SHOWN_PX, render_diagnoses, segment_for_display
 from ham_keras.demo.page import (
     LARGEST_PIXELS,
     NO_RESULTS,
@@ -105,3 +106,10 @@ def test_page_advises_a_review_beside_the_expected_jaccard() -> None:
     handlers = EventHandlers(Ramp(observed | {"review": False, "expected_jaccard": 0.9}))  # type: ignore[arg-type]
     _, _, results = handlers.open_example(SimpleNamespace(index=0), 0.5, False, False)
     assert 'class="trust"' in results and "No review advised" in results
+
+
+def test_diagnoses_are_listed_by_probability_and_spelt_as_in_a_sentence() -> None:
+    page = render_diagnoses({"p_nv": 0.25, "p_akiec": 0.75})
+    names = re.findall(r'<tr data-diagnosis="(\w+)"><th scope="row">([^<]+)</th><td>([^<]+)</td>', page)
+    disease = "Actinic keratosis or Bowen&#x27;s disease"
+    assert names == [("akiec", disease, "75.0 %"), ("nv", "Melanocytic nevus", "25.0 %")]
