@@ -6,9 +6,9 @@
 Each is timed in new processes; all but imports include Python's start. The first step is that of `ham_keras.train` on
 phantoms, including TensorFlow's import, reading, and building and compiling the network, against Lightning's with
 segmentation_models_pytorch: U-Net with ResNet34, batch 16 at 128x128, float32, files read by OpenCV. Rows list the
-heavy modules imported by then. The other commands predict one photograph and score 100 images with the network that
-ships, and search with two trials of one epoch at 64x64. Prints one table and writes benchmarks/results/startup/
-or startup_before.json.
+heavy modules imported by then, and the parts up to the second step. The other commands predict one photograph and score
+100 images with the network that ships, and search with two trials of one epoch at 64x64. Prints one table and writes
+benchmarks/results/startup/ or startup_before/.
 """
 
 from __future__ import annotations
@@ -50,21 +50,44 @@ except SystemExit:
     print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
 
-# Runs the command and exits after the first step; argv: the config.
+PARTS = ("import TensorFlow", "read, build and compile", "trace and run the first step", "second step")
+
+# Runs the command and exits after some steps; argv: their number, the config, its options. Prints the heavy modules and
+# the seconds of PARTS.
 OURS = f"""
-import json, os, sys
-from ham_keras.training import loop
+import time
+marks = [time.perf_counter()]
 
-class FirstStep(loop.EpochBar):
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, logs)
-        print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]), flush=True)
-        os._exit(0)
+def mark():
+    marks.append(time.perf_counter())
 
-loop.EpochBar = FirstStep
+def command(arguments):
+    import json, os, sys
+    import keras
+    from ham_keras.train import main
+    from ham_keras.training import loop
+    mark()
+
+    class TimedSteps(loop.EpochBar):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 0:
+                mark()
+
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            mark()
+            if batch == int(arguments[0]) - 1:
+                imported = [name for name in {HEAVY!r} if name in sys.modules]
+                seconds = [later - earlier for earlier, later in zip(marks, marks[1:])]
+                print(json.dumps([imported, seconds]), flush=True)
+                os._exit(0)
+
+    loop.EpochBar = TimedSteps
+    return main(arguments[1:])
+
+import sys
 from ham_keras.errors import run_command
-from ham_keras.train import main
-run_command(main, sys.argv[1:])
+run_command(command, sys.argv[1:])
 """
 
 # The same with the peer; argv: the data folder.
@@ -158,7 +181,9 @@ class ShortCommands:
         }
         save_json(folder / "config.json", base)
         save_json(folder / "search.json", search)
-        self.first_step = ("-c", OURS, str(folder / "config.json"), "--overwrite")
+        self.first_step, self.two_steps = (
+            ("-c", OURS, str(steps), str(folder / "config.json"), "--overwrite") for steps in (1, 2)
+        )
         self.others = {
             "predict one photograph": ("-m", "ham_keras.predict", "phantom", str(photo), "-o", self._new("out")),
             "score 100 images": (
@@ -186,18 +211,22 @@ class ShortCommands:
 def time_commands(rounds: int, *, with_peer: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         short = ShortCommands(Path(folder))
-        ours, peer, printed = [], [], ""
+        ours, peer = [], []
         for _ in range(rounds):
-            start = time.perf_counter()
-            printed = short.run(short.first_step)
-            ours.append([time.perf_counter() - start])
+            ours.append([seconds_of(lambda: short.run(short.first_step))])
             if with_peer:
                 peer.append([seconds_of(lambda: run_python("-c", PEER, str(short.root)))])
         if with_peer:
             row = compare(FIRST_STEP, np.array(ours), np.array(peer), goal=None, unit="s")
         else:
             row = measured(FIRST_STEP, show(ours, "s"), goal=None, unit="s")
-        rows = [row | {"imported": last_line(printed)}]
+        printed = [json.loads(short.run(short.two_steps).splitlines()[-1]) for _ in range(rounds)]
+        parts = np.array([seconds for _, seconds in printed])
+        rows = [row | {"imported": printed[0][0]}]
+        rows += [
+            measured(f"{FIRST_STEP}: {name}", show(column, "s"), goal=None, unit="s")
+            for name, column in zip(PARTS, parts.T, strict=True)
+        ]
         for name, command in short.others.items():
             seconds = [seconds_of(lambda command=command: short.run(command)) for _ in range(rounds)]
             rows.append(measured(name, show(seconds, "s"), goal=None, unit="s"))

@@ -49,7 +49,7 @@ def test_growth(phantoms: Path, tmp_path: Path) -> None:
 
 def test_startup(tmp_path: Path) -> None:
     rows = run_alone("startup", tmp_path, "--rounds", 1, "--commands", "ham_keras.config", "--without-peer")
-    assert [row["unit"] for row in rows] == ["s"] * 7 and all(row["ours"] > 0 for row in rows)
+    assert [row["unit"] for row in rows] == ["s"] * 11 and all(row["ours"] > 0 for row in rows)
     imported = set(rows[3]["imported"])
     assert {"tensorflow", "keras", "pydantic"} <= imported
     assert not {"albumentations", "ray", "gradio", "keras_tuner", "matplotlib", "sklearn", "pandas"} & imported
