@@ -76,7 +76,7 @@ class WorkFolder:
         former = self._former
         other = self._other_work()
         if other is not None:
-            raise HamError(f"{self.folder}: exists and is not a {self.kind} (it holds {other}); choose run.name=NAME")
+            raise HamError(f"{self.folder}: exists and is not a {self.kind} ({other}); choose run.name=NAME")
         with locked(self.folder, lock):
             if lock == LOCK:
                 former.settle(self.begun_well)
@@ -100,13 +100,15 @@ class WorkFolder:
                     former.settle(self.begun_well)
 
     def _other_work(self) -> str | None:
-        """The name of a file or folder that does not belong to this kind of work, if there is nothing of this kind."""
+        """What is in the folder that does not belong to this kind of work, if there is nothing of this kind."""
         former = self._former
         if former.exists():
-            return None if former.holds(self.config_name) else former.moved.name
+            place = former.moved if former.moved.exists() else former.moving
+            return None if former.holds(self.config_name) else f"a killed --overwrite has moved other work to {place}"
         if not self.folder.exists() or self.has_valid_config():
             return None
-        return next((child.name for child in self.folder.iterdir() if not child.name.startswith(".")), None)
+        others = (child.name for child in self.folder.iterdir() if not child.name.startswith("."))
+        return next((f"it holds {name}" for name in others), None)
 
     @property
     def _former(self) -> MovedAside:
@@ -114,7 +116,7 @@ class WorkFolder:
 
     def recover(self) -> None:
         """Put work back that a killed --overwrite has moved aside, unless another process is replacing it."""
-        if self._former.exists():
+        if self._former.exists() and self._former.holds(self.config_name):
             with suppress(HamError), locked(self.folder):
                 self._former.settle(self.begun_well)
 

@@ -12,7 +12,7 @@ import pytest
 
 from ham_keras.config import parse_config, parse_config_as
 from ham_keras.errors import HamError
-from ham_keras.runs import open_run
+from ham_keras.runs import load_run, open_run
 from ham_keras.search.folder import SearchFolder, open_search, role
 from ham_keras.search.space import TuneConfig
 
@@ -72,9 +72,28 @@ def test_run_whose_overwriting_was_killed_is_kept_as_it_is(tmp_path: Path, monke
         run.resume_state.touch()
     monkeypatch.undo()
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(HamError, match="is not a search"), open_search(tune_config(tmp_path), overwrite=True):
+    refused = pytest.raises(HamError, match=r"is not a search \(a killed --overwrite has moved .*/\.former\.tune\)")
+    with refused, open_search(tune_config(tmp_path), overwrite=True):
         pass
     assert sorted(tmp_path.rglob("*")) == before and len(before) > 4
+
+
+def test_search_whose_overwriting_was_killed_is_not_touched_as_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_search(tune_config(tmp_path)) as search:
+        search.trial("0000").mkdir(parents=True)
+    monkeypatch.setattr("ham_keras.files.MovedAside.settle", lambda *_: None)  # killed in the block
+    with open_search(tune_config(tmp_path), overwrite=True):
+        search.trial("0000").mkdir(parents=True)
+        search.split.touch()
+    monkeypatch.undo()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(HamError, match="not a run"):
+        load_run(search.folder)
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != ".lock") == [
+        path for path in before if path.name != ".lock"
+    ]
 
 
 def test_each_role_is_locked_to_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
