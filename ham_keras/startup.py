@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 # Keras imports them for `keras.visualization`, `keras.wrappers`, data frames and its file editor, and does without if
 # they are not installed.
 UNUSED = ("IPython", "matplotlib", "pandas", "sklearn")
 
 
-class _WithoutUnused(MetaPathFinder):
+class _WithoutUnused:
     """While `keras` is being imported, modules of UNUSED that are not imported yet seem not to be installed."""
 
     def find_spec(
@@ -25,7 +27,7 @@ class _WithoutUnused(MetaPathFinder):
 
 
 def skip_unused_imports() -> None:
-    """Import TensorFlow and Keras, from now on, without the modules of UNUSED: in two thirds of the time.
+    """Import TensorFlow and Keras, from now on, without the modules of UNUSED, which is faster.
 
     For commands only: in their processes those parts of Keras do not work, and cannot be made to work.
     """

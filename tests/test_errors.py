@@ -12,6 +12,12 @@ import pytest
 from ham_keras.errors import HamError, is_utf8, run_command, shown
 
 
+@pytest.fixture(autouse=True)
+def restored_finders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run_command` changes how this process imports Keras."""
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [

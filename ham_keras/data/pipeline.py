@@ -197,8 +197,8 @@ def map_graph(
 ) -> tf.data.Dataset:
     """Map a function of TensorFlow operations, without `if` or `for` over tensors.
 
-    Converting such statements, AutoGraph reads and rewrites the source of every function that is called, which would
-    take a tenth of the time to the first training step.
+    Converting such statements, AutoGraph reads and rewrites the source of every function that is called, which delays
+    the first training step.
     """
     return dataset.map(tf.autograph.experimental.do_not_convert(function), num_parallel_calls)
 

@@ -179,10 +179,8 @@ def _compile_steps(branch: Branch) -> Callable[[np.ndarray], tf.Tensor]:
 
 def _compile(branches: Sequence[Branch], observe: Observe | None, *, tta: bool) -> Callable[..., Any]:
     """Return a function from the images of each branch to the shares, and to what `observe` returns."""
-
     signature = [tuple(tf.TensorSpec([None, *branch.size, 3], tf.uint8) for branch in branches)]
 
-    @tf.function(autograph=False, input_signature=signature)
     def run(images: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         outputs = [
             branch.share_and_encoding(tf.cast(each, tf.float32), tta=tta)
@@ -193,7 +191,7 @@ def _compile(branches: Sequence[Branch], observe: Observe | None, *, tta: bool) 
             return shares, {}
         return shares, observe(images[0], add_shares(shares, *branches[0].size), outputs[0][1])
 
-    return run
+    return tf.function(run, autograph=False, input_signature=signature)
 
 
 def load_predictor(runs: Folders | Ensemble, outline: Outline | None = None) -> Predictor:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ham_keras.config import Config
-from ham_keras.data.pipeline import PREFETCHED, Examples, make_eval_dataset, make_train_dataset
+from ham_keras.data.pipeline import PREFETCHED, Examples, make_eval_dataset, make_train_dataset, map_graph
 from ham_keras.data.records import Record
 from ham_keras.errors import SettingError
 from ham_keras.files import load_csv, save_csv, save_json
@@ -179,7 +179,8 @@ def train_model(
         if shared:  # with a filter, Keras would expect another batch and run a step without images
             train_dataset = train_dataset.take(steps)
         if isinstance(model, SupervisedModel):
-            train_dataset = train_dataset.map(lambda images, masks: (images, model.targets(masks))).prefetch(PREFETCHED)
+            targets = map_graph(train_dataset, lambda images, masks: (images, model.targets(masks)))
+            train_dataset = targets.prefetch(PREFETCHED)
         start = time.perf_counter()
         with train.naming_broken_files(), val.naming_broken_files():
             span = {"initial_epoch": progress.epoch, "epochs": progress.epoch + 1}
