@@ -30,7 +30,7 @@ from ham_keras.reports.pictures import save_figure
 from ham_keras.runs import Run
 
 AVERAGED = "phantoms, averaged"
-MOST_AVERAGED = 200  # images: with more, the first weights would only hold back
+MOST_AVERAGED = 200  # images; not measured with more
 EPOCHS = {50: 60, 200: 30, 1000: 10, 3800: 4}  # the fewer images, the more often each is seen
 
 

@@ -54,8 +54,10 @@ def main() -> None:
 
 
 def load_rows(folder: Path, benchmark: str) -> list[Row]:
-    """The rows of every kind of processor, which their names say if there are several."""
+    """The rows of every kind of processor, which their names say if there are several; of growth, of the newest."""
     found = load_results(benchmark, folder)
+    if benchmark == "growth":
+        found = dict(list(found.items())[:1])
     return [
         row | {"name": f"{row['name']}, {kind}" if len(found) > 1 else row["name"]}
         for kind, content in found.items()

@@ -212,7 +212,7 @@ def load_results(name: str, results: Path = RESULTS) -> dict[str, dict[str, Any]
 
 
 def cpu_kind(facts: str | None = None) -> str:
-    """The vendor and the widest matrix instructions for bfloat16, which decide between contestants: "intel-amx".
+    """The vendor and the widest instructions, e.g. "intel-amx". A result of the same kind replaces the former one.
 
     `facts`: the content of /proc/cpuinfo; of this machine, if None.
     """

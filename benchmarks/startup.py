@@ -259,6 +259,8 @@ def main() -> None:
     args = parser.parse_args()
     setting = {"rounds": args.rounds, "batch": 16, "size_px": 128}
     if args.before:
+        if not (args.before / "ham_keras").is_dir():
+            parser.error(f"--before {args.before}: no checkout of this project")
         rows = compare_commands(args.rounds, args.before.resolve())
         save("startup_before", rows, setting, columns=("now", "before"))
         return

@@ -59,10 +59,18 @@ def memory_rate(megabytes: int = 256) -> float:
 
 def convolution_gflop(model: keras.Model) -> float:
     """GFLOP of all convolutions in one step: forward, and twice as many backward."""
-    shapes = {layer.name: layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
+    kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D
+    shapes = {layer.name: layer for layer in model.layers if isinstance(layer, kinds)}
     sizes = keras.Model(model.inputs, {name: layer.output for name, layer in shapes.items()})
     outputs = sizes.compute_output_shape((BATCH, SIZE, SIZE, 3))
-    forward = sum(2 * np.prod(outputs[name]) * np.prod(layer.kernel.shape[:-1]) for name, layer in shapes.items())
+    # A depthwise filter [height, width, channels, 1] has one input channel.
+    window = {
+        name: np.prod(
+            layer.kernel.shape[:2] if isinstance(layer, keras.layers.DepthwiseConv2D) else layer.kernel.shape[:3]
+        )
+        for name, layer in shapes.items()
+    }
+    forward = sum(2 * np.prod(outputs[name]) * window[name] for name in shapes)
     return float(3 * forward / 1e9)
 
 

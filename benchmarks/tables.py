@@ -35,6 +35,8 @@ def update(document: str, results: Path = RESULTS) -> str:
                 environment = content["environment"]
                 caption = f"{environment['cpu']} ({kind}), {environment['date'][:10]}:"
                 text += f"\n*{caption}*\n\n{render(rows, content['columns'])}"
+        if "|" not in text:
+            raise ValueError(f"{marker}: no results")
         return text
 
     return MARKED.sub(table, document)
