@@ -28,7 +28,11 @@ def run_code(code: str) -> str:
 def test_import_is_light() -> None:
     code = "import sys; before = set(sys.modules); import ham_keras; print(*(set(sys.modules) - before))"
     imported = set(run_code(code).split())
-    assert {name for name in imported if name.startswith("ham_keras")} == {"ham_keras", "ham_keras.errors"}
+    assert {name for name in imported if name.startswith("ham_keras")} == {
+        "ham_keras",
+        "ham_keras.errors",
+        "ham_keras.startup",
+    }
     assert {name.partition(".")[0] for name in imported} & {"numpy", "pydantic", "PIL", "tensorflow", "keras"} == set()
 
 
