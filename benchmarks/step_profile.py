@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 from side_by_side import Row, alone, measured, save
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
-from training_step import BATCH, SIZE, draw_batch
+from training_step import BATCH, SIZE, draw_batch, peer
 
 from ham_keras.config import parse_config
 from ham_keras.training.compiled import build_compiled_model
@@ -100,14 +100,12 @@ def profile(step: Callable[[], object], steps: int) -> dict[str, tuple[float, fl
 def profile_peer(precision: str, backbone: str, steps: int) -> tuple[float, dict[str, tuple[float, float]]]:
     """Return the seconds of a step, and milliseconds and calls per step for each operation, without those it calls."""
     import torch
-    from peer import build_step
 
-    images, masks = (torch.from_numpy(part.transpose(0, 3, 1, 2).copy()) for part in draw_batch(BATCH, SIZE))
-    step = build_step(precision, compiled=False, backbone=backbone)
-    seconds = median_seconds(lambda: step(images / 255, masks))
+    step = peer(precision, compiled=False, backbone=backbone)
+    seconds = median_seconds(step)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         for _ in range(steps):
-            step(images / 255, masks)
+            step()
     operations = sorted(profiler.key_averages(), key=lambda operation: -operation.self_cpu_time_total)
     return seconds, {
         operation.key: (operation.self_cpu_time_total / 1000 / steps, operation.count / steps)

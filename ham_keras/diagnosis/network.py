@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from ham_keras.config import Config
 from ham_keras.data.folds import make_folds
+from ham_keras.data.pipeline import map_graph
 from ham_keras.data.records import Record
 from ham_keras.diagnosis.config import NetworkSettings
 from ham_keras.diagnosis.encoders import build_pooled_encoder
@@ -154,7 +155,7 @@ def _train(
         images, targets, sample_weights = example
         return augment(tf.cast(images, tf.float32), seed), targets, sample_weights
 
-    varied = tf.data.Dataset.zip(examples, seeds).map(vary, num_parallel_calls=1).prefetch(1)
+    varied = map_graph(tf.data.Dataset.zip(examples, seeds), vary, num_parallel_calls=1).prefetch(1)
     model.fit(varied, epochs=settings.epochs, verbose=2 if visible else 0)
     save_all_weights(model, path)
 
