@@ -18,17 +18,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from side_by_side import Row, alone, measured, save
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from training_step import BATCH, SIZE, draw_batch, peer
 
 from ham_keras.config import parse_config
-from ham_keras.training.compiled import build_compiled_model
+
+if TYPE_CHECKING:  # functions import TensorFlow: the peer's process has torch, and both crash together
+    import keras
+    import tensorflow as tf
 
 LISTED = 12  # number of operations in the table, longest first
 
@@ -45,6 +45,8 @@ def median_seconds(work: Callable[[], object], calls: int = 10) -> float:
 
 def multiplication_rate(dtype: tf.DType, side: int = 2048) -> float:
     """GFLOP/s of a square matrix multiplication, an upper bound for convolutions."""
+    import tensorflow as tf
+
     matrix = tf.cast(tf.random.normal([side, side]), dtype)
     product = tf.function(lambda: tf.matmul(matrix, matrix))
     return 2 * side**3 / median_seconds(lambda: product().numpy()[0, 0]) / 1e9
@@ -52,6 +54,8 @@ def multiplication_rate(dtype: tf.DType, side: int = 2048) -> float:
 
 def memory_rate(megabytes: int = 256) -> float:
     """GB/s read and written when doubling an array larger than any cache."""
+    import tensorflow as tf
+
     array = tf.ones([megabytes * 2**18])
     double = tf.function(lambda: array * 2)
     return 2 * megabytes * 2**20 / median_seconds(lambda: double()[0].numpy()) / 1e9
@@ -59,6 +63,9 @@ def memory_rate(megabytes: int = 256) -> float:
 
 def convolution_gflop(model: keras.Model) -> float:
     """GFLOP of all convolutions in one step: forward, and twice as many backward."""
+    import keras
+
+    model = next((layer for layer in model.layers if isinstance(layer, keras.Model)), model)  # after normalisation
     kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D
     shapes = {layer.name: layer for layer in model.layers if isinstance(layer, kinds)}
     sizes = keras.Model(model.inputs, {name: layer.output for name, layer in shapes.items()})
@@ -76,6 +83,9 @@ def convolution_gflop(model: keras.Model) -> float:
 
 def profile(step: Callable[[], object], steps: int) -> dict[str, tuple[float, float]]:
     """Return milliseconds and calls per step for each operation."""
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
         for _ in range(steps):
@@ -114,6 +124,10 @@ def profile_peer(precision: str, backbone: str, steps: int) -> tuple[float, dict
 
 
 def profile_ours(precision: str, backbone: str, steps: int) -> list[Row]:
+    import tensorflow as tf
+
+    from ham_keras.training.compiled import build_compiled_model
+
     config = parse_config({"model": {"backbone": backbone, "encoder_weights": None}}, "benchmark")
     model = build_compiled_model(config, precision, 100)
     batches = iter(tf.data.Dataset.from_tensors(draw_batch(BATCH, SIZE)).cache().repeat().prefetch(2))
