@@ -1,13 +1,15 @@
 """Measure what MFSNet, its parts and the treatments of hair bring, beside the U-Net of the same encoder.
 
     python benchmarks/mfsnet.py HAM10000 SPLIT.json [--imagenet FILE.weights.h5] [--ratings hair_ratings.csv]
+    python benchmarks/mfsnet.py HAM10000 SPLIT.json --backbone resnet34 --runs runs/mfsnet_resnet34
 
 A screening: best.json's recipe without mirror images on 1,000 of the training images, 6 epochs, scored on the
 validation split at the masks' own size; 100 other training images choose the epoch. With --ratings, the images rated
 for hair are scored too, except those seen in training and those of the test split: heavy hair (a mean rating of 1.5 and
-more) against none (below 0.5) with the same mix of sizes and diagnoses. Differences are to the U-Net. Also the number
-of parameters, and the time of the network alone for one image in float32. Finished runs are not repeated. Writes
-benchmarks/results/mfsnet.json.
+more) against none (below 0.5) with the same mix of sizes and diagnoses. With --drawn-hairs, the validation images are
+also scored with hairs drawn over them, at the five strengths of `robustness`. Differences are to the U-Net. Also the
+number of parameters, and the time of the network alone for one image in float32. Finished runs are not repeated. Writes
+benchmarks/results/mfsnet.json, or <name of --runs>.json where that is not the default.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from ham_keras.data.splits import load_split
 from ham_keras.files import load_csv, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.prediction.ensemble import load_ensemble
+from ham_keras.robustness import robustness
 from ham_keras.scores.bootstrap import bootstrap_statistic
 from ham_keras.scores.summary import size_group
 
@@ -50,6 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mfsnet-hairs": MFSNET | WEIGHTED | HAIRS,
 }
 ROUNDS = 40  # of timed calls, the networks taking turns
+RUNS = Path("runs/mfsnet_screening")
 HEAVY, NONE = 1.5, 0.5  # mean ratings from and below which hair is heavy and none
 
 
@@ -89,6 +93,13 @@ def loss_under_hair(jaccard: np.ndarray, heavy: np.ndarray, strata: np.ndarray) 
     return float(np.mean([jaccard[index] - hairless[strata[index]] for index in known])) if known else float("nan")
 
 
+def score_drawn(variant: Variant) -> Row:
+    """Of the first seed: mean Jaccard with hairs drawn over the images at each strength, and the loss by them."""
+    summary = robustness(variant.runs[0].folder, changes=["hairs"], visible=False)
+    keys = ("strength", "amount", "jaccard", "loss")
+    return {"drawn_hairs": [{key: one[key] for key in keys} for one in summary["changes"]["hairs"]["strengths"]]}
+
+
 def measure_networks(variants: Sequence[Variant]) -> list[Row]:
     """The parameters of each network, and its median time for one image, in ms."""
     configs = [variant.runs[0].load() for variant in variants]
@@ -113,12 +124,14 @@ def main() -> None:
     parser.add_argument("split", type=Path)
     parser.add_argument("--imagenet", metavar="FILE", help="weights of a MobileNet encoder (default: random)")
     parser.add_argument("--ratings", type=Path, metavar="FILE", help="a table of image_id and mean_rating of hair")
+    parser.add_argument("--drawn-hairs", action="store_true", help="also score with hairs drawn over the images")
+    parser.add_argument("--backbone", default="mobilenet")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--runs", type=Path, default=Path("runs/mfsnet_screening"))
+    parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args()
     fixed = load_split(args.split)
     split = screening_split(fixed, args.images)
@@ -127,7 +140,7 @@ def main() -> None:
     save_json(split_file, split)
     overrides = {
         "data.root": args.root, "data.split_file": str(split_file), "data.image_size": args.size,
-        "model.encoder_weights": args.imagenet, "outline.tta": False,
+        "model.backbone": args.backbone, "model.encoder_weights": args.imagenet, "outline.tta": False,
         "train.epochs": args.epochs, "train.ema_momentum": 0.99,
     }  # fmt: skip
     trained = {
@@ -143,10 +156,13 @@ def main() -> None:
         records = [each for each in read_records(data) if each.image_id in rated.keys() - kept_back]
         for row, variant in zip(rows, trained.values(), strict=True):
             row |= score_rated(variant, records, rated)
+    if args.drawn_hairs:
+        for row, variant in zip(rows, trained.values(), strict=True):
+            row |= score_drawn(variant)
     setting = {"recipe": "best.json", "images": args.images, "epochs": args.epochs, "size": args.size}
-    save_table(
-        rows, setting | {"encoder": "ImageNet" if args.imagenet else "random"}, Path("benchmarks/results/mfsnet.json")
-    )
+    encoder = {"backbone": args.backbone, "encoder": "ImageNet" if args.imagenet else "random"}
+    name = "mfsnet" if args.runs.name == RUNS.name else args.runs.name
+    save_table(rows, setting | encoder, Path("benchmarks/results") / f"{name}.json")
 
 
 if __name__ == "__main__":
