@@ -39,8 +39,11 @@ class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         augment: Any = None,
         averages: bool = False,
         held: bool = False,
+        mean: np.ndarray = MEAN,
+        std: np.ndarray = STD,
     ) -> None:
         self.records = records
+        self.mean, self.std = mean, std
         self.size = (size_px, size_px)
         self.augment = augment
         self.resizing = (cv2.INTER_AREA, cv2.INTER_AREA) if averages else (cv2.INTER_LINEAR, cv2.INTER_NEAREST)
@@ -54,7 +57,7 @@ class Lesions(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         if self.augment is not None:
             both = self.augment(image=image, mask=mask)
             image, mask = both["image"], both["mask"]
-        normalised = (image / np.float32(255) - MEAN) / STD
+        normalised = (image / np.float32(255) - self.mean) / self.std
         return torch.from_numpy(normalised.transpose(2, 0, 1)), torch.from_numpy(mask[None].astype("float32"))
 
     def read(self, record: Record) -> Pair:
