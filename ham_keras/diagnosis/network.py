@@ -156,7 +156,7 @@ def _train(
         return augment(tf.cast(images, tf.float32), seed), targets, sample_weights
 
     varied = map_graph(tf.data.Dataset.zip(examples, seeds), vary, num_parallel_calls=1).prefetch(1)
-    model.fit(varied, epochs=settings.epochs, verbose=2 if visible else 0)
+    model.fit(varied, epochs=settings.epochs, shuffle=False, verbose=2 if visible else 0)
     save_all_weights(model, path)
 
 

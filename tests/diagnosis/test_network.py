@@ -28,6 +28,7 @@ def small_network(settings: NetworkSettings, run: Run, config: Config, classes: 
     return keras.Model(image, keras.layers.Dense(classes, "softmax", dtype="float32")(hidden))
 
 
+@pytest.mark.filterwarnings("error:.*shuffle=True.*")
 def test_noise_labels_are_known_by_heart_but_not_out_of_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With random labels the AUC of each network is high on its own images and 0.5 on those of the fold left out."""
     monkeypatch.setattr(network, "build_network", small_network)
