@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ham_keras.startup import skip_unused_imports
+from ham_keras.startup import prepare_imports
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota or a file size limit
@@ -97,7 +97,7 @@ def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Seq
 
     A file that cannot be opened or written, a name that is not UTF-8, and a full disk, also exit with 2.
     """
-    skip_unused_imports()
+    prepare_imports()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of any bytes in a table or a result are no error
             stream.reconfigure(errors="backslashreplace")
