@@ -5,9 +5,11 @@
 
 Tells what is ours from what is ImageNet's: the counterpart is configs/base.json with model.backbone=mobilenet,
 model.encoder_weights=FILE.weights.h5 and the same train.epochs. segmentation_models_pytorch with timm's MobileNet v1,
-its own normalisation (mean and deviation 0.5), Dice loss, Adam, bfloat16 where the processor has it; otherwise what
-../shared/peer/train_smp.py does. Writes OUT/<set>.csv, one row for each image with its Jaccard index at the mask's own
-size, OUT/result.json and OUT/weights.pt. Needs torch, segmentation-models-pytorch and h5py.
+its own normalisation (mean and deviation 0.5), Dice loss, Adam, bfloat16 where the processor has it, the last epoch;
+otherwise what ../shared/peer/train_smp.py does. Where a convolution has a stride of 2, timm pads all sides and Keras
+the right and the bottom, so the weights act a pixel further here. Writes OUT/<set>.csv, one row for each image with its
+Jaccard index at the mask's own size, OUT/result.json and OUT/weights.pt. Needs torch, timm, opencv, h5py and
+segmentation-models-pytorch.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from peer import ENCODERS, Lesions
 
 from ham_keras.data.records import Record, find_records
 from ham_keras.data.splits import load_split
+from ham_keras.environment import describe_environment
 from ham_keras.files import save_csv, save_json
 
 MEAN = STD = np.full(3, 0.5, "float32")
@@ -35,6 +38,7 @@ EPSILON = 1e-3  # of Keras' batch normalisation, with which the weights were tra
 # From Keras' kernels, [rows, columns, inputs, outputs], to torch's, [outputs, inputs, rows, columns]; a depthwise one
 # has one output per input.
 AXES = {"conv2d": (3, 2, 0, 1), "depthwise_conv2d": (2, 3, 0, 1)}
+BFLOAT16 = torch.cpu._is_avx512_bf16_supported()
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -74,13 +78,12 @@ def train(network: torch.nn.Module, records: Sequence[Record], size_px: int, epo
     examples = Lesions(records, size_px, mean=MEAN, std=STD)
     loader = torch.utils.data.DataLoader(examples, 16, shuffle=True)
     dice, optimizer = smp.losses.DiceLoss("binary"), torch.optim.Adam(network.parameters(), 1e-4)
-    bfloat16 = torch.cpu._is_avx512_bf16_supported()
     start = time.perf_counter()
     network.train()
     for epoch in range(epochs):
         losses = []
         for images, masks in loader:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
                 loss = dice(network(images.contiguous(memory_format=torch.channels_last)), masks)
             optimizer.zero_grad()
             loss.backward()
@@ -143,6 +146,7 @@ def main() -> None:
             "learning_rate": 1e-4,
             "batch_size": 16,
         },
+        "environment": describe_environment("CPU", "bfloat16" if BFLOAT16 else "float32"),
         "fit_seconds": round(seconds, 1),
         "jaccard": means,
     }
