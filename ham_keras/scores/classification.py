@@ -151,14 +151,14 @@ def summarise_diagnoses(
         def of(chosen: Labels, statistic: Statistic = statistic) -> float:
             return statistic(probabilities[chosen], labels[chosen])
 
-        value = _known(statistic(probabilities, labels))
+        value = known(statistic(probabilities, labels))
         summary[name] = {"value": value, "interval": _interval(name, of, labels, classes, lesions, resamples)}
     answers = (probabilities * odds).argmax(1)
     summary["by_diagnosis"] = {
         name: {
             "images": int((labels == place).sum()),
             "lesions": len(set(np.asarray(lesions)[labels == place])),
-            "auc": _known(auc(probabilities[:, place], labels == place)),
+            "auc": known(auc(probabilities[:, place], labels == place)),
             "sensitivity": _share(answers[labels == place] == place),
             "specificity": _share(answers[labels != place] != place),
         }
@@ -185,7 +185,7 @@ def paired_difference(
         def difference(chosen: Labels, statistic: Statistic = statistic) -> float:
             return statistic(first[chosen], labels[chosen]) - statistic(second[chosen], labels[chosen])
 
-        value = _known(difference(np.arange(len(labels))))
+        value = known(difference(np.arange(len(labels))))
         found[name] = {"value": value, "interval": _interval(name, difference, labels, classes, lesions, resamples)}
     return found
 
@@ -214,7 +214,8 @@ def lesions_of(summary: Mapping[str, Any], name: str) -> int | None:
     return int(summary["lesions"])
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """The value; None if it is not a number, for a score that these images do not have."""
     return None if np.isnan(value) else value
 
 

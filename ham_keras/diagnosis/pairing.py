@@ -1,0 +1,55 @@
+"""Paired comparison of two tables of diagnoses of the same images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ham_keras.diagnosis.scoring import read_probabilities
+from ham_keras.errors import HamError
+from ham_keras.scores.classification import known, paired_difference, statistics_of
+
+OF_ANSWERS = frozenset({"accuracy", "balanced_accuracy"})  # they need the odds of the classifier, which no table has
+
+
+def pair_diagnoses(ours: Path, theirs: Path, resamples: int = 2000) -> dict[str, Any]:
+    """Scores of the probabilities in two tables and the differences, ours minus theirs, with 95 % intervals.
+
+    Lesions are resampled, the same ones for both tables.
+
+    Args:
+        ours, theirs: per_image.csv or network.csv of a diagnosis run.
+
+    Returns:
+        {"images", "lesions", "scores": {name: {"ours", "theirs", "difference": {"value", "interval"}}}}. A value is
+        None where a diagnosis is missing, an interval also where one lesion has it.
+
+    Raises:
+        HamError: not such tables, or not of the same images and diagnoses.
+    """
+    ids, lesions, classes, labels, first = read_probabilities(ours)
+    other_ids, _, other_classes, other_labels, second = read_probabilities(theirs)
+    if classes != other_classes:
+        raise HamError(f"{ours} and {theirs}: {', '.join(classes)} against {', '.join(other_classes)}; "
+                       "expected the same diagnoses")  # fmt: skip
+    if set(ids) != set(other_ids):
+        unpaired = sorted(set(ids) ^ set(other_ids))
+        raise HamError(f"{ours} and {theirs}: {len(unpaired)} images are in one table only, the first: {unpaired[0]}; "
+                       "score both runs on the same images")  # fmt: skip
+    order = [other_ids.index(image_id) for image_id in ids]
+    if not np.array_equal(labels, other_labels[order]):
+        raise HamError(f"{ours} and {theirs}: the diagnoses of the same images differ")
+    second = second[order]
+    differences = paired_difference(first, second, labels, classes, lesions, resamples=resamples)
+    scores = {
+        name: {
+            "ours": known(statistic(first, labels)),
+            "theirs": known(statistic(second, labels)),
+            "difference": differences[name],
+        }
+        for name, statistic in statistics_of(classes).items()
+        if name not in OF_ANSWERS
+    }
+    return {"images": len(ids), "lesions": len(set(lesions)), "scores": scores}
