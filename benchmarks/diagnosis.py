@@ -5,7 +5,7 @@
 
 Variants that see other pixels are diagnosis runs of their own, <name>-<variant>, which are kept and resumed: the whole
 image, the lesion with grey skin, the image with the lesion in grey, true masks. With features.trained, each trains
-networks of its own, a quarter of an hour for 3,800 images. Those that use fewer features learn from the cached ones: no
+networks of its own, some 20 minutes for 3,800 images. Those that use fewer features learn from the cached ones: no
 encoder, encoder only, the mean colour of the lesion. Prior: the frequencies of the training images. Network: with
 features.trained, its own softmax. Prints the scores of each and the differences from the config itself, with 95 %
 bootstrap intervals over lesions; writes benchmarks/results/diagnosis.json.

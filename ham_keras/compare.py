@@ -26,11 +26,6 @@ def compare(ours: Path | str, theirs: Path | str, score: str = "jaccard_native")
     return pair_scores(ours, theirs, score)
 
 
-def compare_diagnoses(ours: Path | str, theirs: Path | str) -> dict[str, Any]:
-    """Compare the scores of two tables of diagnoses; see `diagnosis.pairing.pair_diagnoses`."""
-    return pair_diagnoses(Path(ours), Path(theirs))
-
-
 def is_of_diagnoses(path: Path | str) -> bool:
     """Whether a table has probabilities of diagnoses and no Jaccard index."""
     columns = next(iter(read_scores(path, ()).values()), {})
@@ -49,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the result as JSON")
     args = parser.parse_args(argv)
     if args.score is None and is_of_diagnoses(args.ours):
-        result = compare_diagnoses(args.ours, args.theirs)
+        result = pair_diagnoses(Path(args.ours), Path(args.theirs))
         print(f"{result['images']} images of {result['lesions']} lesions, 95 % intervals of the difference\n")
         print(f"{'':32}{'ours':>8}{'theirs':>8}{'difference':>12}")
         for name, score in result["scores"].items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from importlib.abc import Loader
 from typing import TYPE_CHECKING, Any
@@ -88,6 +87,8 @@ def hidden_notices() -> Iterator[None]:
 
     Whatever happens to this process, the rest is written. Does nothing without grep or standard error.
     """
+    import subprocess  # here, for `import ham_keras` does without
+
     command = ["grep", "--line-buffered", "-avE", NOTICES]
     try:
         filtering = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, stderr=subprocess.DEVNULL)

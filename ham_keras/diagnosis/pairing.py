@@ -10,6 +10,7 @@ import numpy as np
 from ham_keras.diagnosis.scoring import read_probabilities
 from ham_keras.errors import HamError
 from ham_keras.scores.classification import known, paired_difference, statistics_of
+from ham_keras.scores.pairing import check_paired
 
 OF_ANSWERS = frozenset({"accuracy", "balanced_accuracy"})  # they need the odds of the classifier, which no table has
 
@@ -34,10 +35,7 @@ def pair_diagnoses(ours: Path, theirs: Path, resamples: int = 2000) -> dict[str,
     if classes != other_classes:
         raise HamError(f"{ours} and {theirs}: {', '.join(classes)} against {', '.join(other_classes)}; "
                        "expected the same diagnoses")  # fmt: skip
-    if set(ids) != set(other_ids):
-        unpaired = sorted(set(ids) ^ set(other_ids))
-        raise HamError(f"{ours} and {theirs}: {len(unpaired)} images are in one table only, the first: {unpaired[0]}; "
-                       "score both runs on the same images")  # fmt: skip
+    check_paired(ours, theirs, ids, other_ids, kind="table")
     order = [other_ids.index(image_id) for image_id in ids]
     if not np.array_equal(labels, other_labels[order]):
         raise HamError(f"{ours} and {theirs}: the diagnoses of the same images differ")

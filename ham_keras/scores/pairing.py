@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,7 @@ def pair_scores(ours: Path | str, theirs: Path | str, score: str = "jaccard_nati
         HamError: a file or column is missing, or the files do not contain the same images.
     """
     first, second = read_scores(ours, ("lesion_id", score)), read_scores(theirs, (score,))
-    if first.keys() != second.keys():
-        unpaired = sorted(first.keys() ^ second.keys())
-        raise HamError(
-            f"{ours} and {theirs}: {len(unpaired)} images are in one file only, the first: {unpaired[0]}; "
-            f"score both runs on the same images"
-        )
+    check_paired(ours, theirs, first, second)
     lesions = [row["lesion_id"] for row in first.values()]
     try:
         a = np.array([float(row[score]) for row in first.values()])
@@ -45,6 +40,21 @@ def pair_scores(ours: Path | str, theirs: Path | str, score: str = "jaccard_nati
         interval = interval_over(values, lesions, resamples=RESAMPLES)
         result[name] = {"mean": float(values.mean()), "interval": interval}
     return result
+
+
+def check_paired(
+    ours: Path | str, theirs: Path | str, first: Iterable[str], second: Iterable[str], kind: str = "file"
+) -> None:
+    """Check that two files, called `kind`, have the same image ids.
+
+    Raises:
+        HamError: they do not.
+    """
+    if unpaired := sorted(set(first) ^ set(second)):
+        raise HamError(
+            f"{ours} and {theirs}: {len(unpaired)} images are in one {kind} only, the first: {unpaired[0]}; "
+            f"score both runs on the same images"
+        )
 
 
 def read_scores(path: Path | str, columns: Sequence[str] = ("jaccard_native",)) -> dict[str, dict[str, str]]:
