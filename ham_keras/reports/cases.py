@@ -76,7 +76,7 @@ def save_panels(panels: Sequence[Panel], path: Path) -> None:
         draw.text((left + 2, top + LABEL_PX - 7), name, INK, font, "ls")
         sheet.paste(Image.fromarray(pixels), (left, top + LABEL_PX))
         draw.rectangle((left, top + LABEL_PX, left + width - 1, top + LABEL_PX + height - 1), outline="#b9bdc4")
-    sheet.save(path, optimize=True)
+    sheet.save(path)
 
 
 def draw_cases(

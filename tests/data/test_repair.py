@@ -240,7 +240,6 @@ def test_unreadable_files_are_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.real_data
 def test_only_real_masks_saved_from_raw_indices_are_repaired(real_root: Path, tmp_path: Path) -> None:
-    assert repaired(real_root) == []
     (tmp_path / "masks").mkdir()
     (tmp_path / "images").symlink_to((real_root / "images").resolve())
     resaved = []
