@@ -1,14 +1,14 @@
 """Does the outline help a diagnosis? Train variants of a diagnosis run and compare them on the same images.
 
     python benchmarks/diagnosis.py configs/diagnosis.json segmentation=runs/base
-    python benchmarks/diagnosis.py configs/diagnosis.json --set val
+    python benchmarks/diagnosis.py configs/diagnosis.json --set val --variants "true masks"
 
 Variants that see other pixels are diagnosis runs of their own, <name>-<variant>, which are kept and resumed: the whole
 image, the lesion with grey skin, the image with the lesion in grey, true masks. With features.trained, each trains
 networks of its own, some 20 minutes for 3,800 images. Those that use fewer features learn from the cached ones: no
-encoder, encoder only, the mean colour of the lesion. Prior: the frequencies of the training images. Network: with
-features.trained, its own softmax. Prints the scores of each and the differences from the config itself, with 95 %
-bootstrap intervals over lesions; writes benchmarks/results/diagnosis.json.
+encoder, encoder only, no shape (asymmetry, border and diameter), the mean colour of the lesion. Prior: the frequencies
+of the training images. Network: with features.trained, its own softmax. Prints the scores of each and the differences
+from the config itself, with 95 % bootstrap intervals over lesions; writes benchmarks/results/diagnosis.json.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ham_keras.data.records import find_records
 from ham_keras.diagnose import diagnose
 from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.folder import DiagnosisFolder
-from ham_keras.diagnosis.measures import NETWORK, group_of
+from ham_keras.diagnosis.measures import ASYMMETRY, BORDER, DIAMETER, NETWORK, group_of
 from ham_keras.diagnosis.patients import common_name
 from ham_keras.diagnosis.scoring import read_probabilities
 from ham_keras.diagnosis.trees import Trees, load_trees, train_trees
@@ -46,10 +46,12 @@ RUNS: dict[str, dict[str, Any]] = {
         "features.cross_validation": None,
     },
 }
+SHAPE = (ASYMMETRY, BORDER, DIAMETER)
 # Variants that use some of the cached features.
 COLUMNS: dict[str, Callable[[str], bool]] = {
     "encoder only": lambda name: "/" in name,
     "no encoder": lambda name: "/" not in name and group_of(name) != NETWORK,
+    "no shape": lambda name: group_of(name) not in (*SHAPE, NETWORK),
     "mean colour only": lambda name: name.startswith("lesion_") and name.endswith("_mean"),
 }
 SHOWN = (
@@ -101,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("config", help="e.g. configs/diagnosis.json")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     parser.add_argument("--set", choices=("val", "test"), default="test", dest="side")
+    parser.add_argument("--variants", nargs="*", choices=RUNS, default=list(RUNS), help="with runs of their own")
     parser.add_argument("--output", type=Path, default=RESULTS)
     args = parser.parse_intermixed_args(argv)
     given = load_config_as(DiagnosisConfig, args.config, args.overrides)
@@ -108,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = load_config_as(DiagnosisConfig, own.config)
     ids, lesions, classes, labels, probabilities = read_probabilities(own.scores(args.side) / "per_image.csv")
     found = {OWN: probabilities}
-    for name, overrides in RUNS.items():
-        settings = {**overrides, "run.name": f"{given.run.name}-{name.replace(', ', '-').replace(' ', '-')}"}
+    for name in args.variants:
+        settings = {**RUNS[name], "run.name": f"{given.run.name}-{name.replace(', ', '-').replace(' ', '-')}"}
         variant = load_config_as(DiagnosisConfig, own.config, {**settings, "run.dir": given.run.dir})
         run = diagnose(variant, visible=False).run
         variant_ids, *_, found[name] = read_probabilities(run.scores(args.side) / "per_image.csv")
