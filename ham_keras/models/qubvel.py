@@ -13,6 +13,7 @@ import tensorflow as tf
 from ham_keras.errors import HamError
 from ham_keras.models.layers.batchnorm import BatchNormalization
 from ham_keras.models.layers.convolution import Conv2D
+from ham_keras.models.layers.upsampling import UpSampling2D
 from ham_keras.settings import Model
 
 
@@ -51,7 +52,14 @@ __all__ = [
 
 # The modules and layers that segmentation_models builds networks with.
 KERAS = {name: getattr(tf.keras, name) for name in ("backend", "models", "utils")}
-KERAS["layers"] = SimpleNamespace(**{**vars(keras.layers), "BatchNormalization": BatchNormalization, "Conv2D": Conv2D})
+KERAS["layers"] = SimpleNamespace(
+    **{
+        **vars(keras.layers),
+        "BatchNormalization": BatchNormalization,
+        "Conv2D": Conv2D,
+        "UpSampling2D": UpSampling2D,
+    }
+)
 
 
 def build_segmenter(function: Callable[..., keras.Model], settings: Model) -> keras.Model:
