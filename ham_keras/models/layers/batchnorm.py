@@ -1,9 +1,8 @@
 """BatchNormalization with TensorFlow's fused operation; it computes the same as the Keras layer.
 
 Keras 3 runs some ten operations on whole activations, and casts half precision to float32 and back for them. With the
-fused operation a bfloat16 step of the U-Net takes three quarters of the time: benchmarks/training_step.py. Float32
-inference uses the Keras implementation: a multiplication and an addition, which are folded into the preceding
-convolution when the graph is frozen.
+fused operation a bfloat16 step of the U-Net takes three quarters of the time: benchmarks/training_step.py. In ONNX it
+is one BatchNormalization, which ONNX Runtime joins with its neighbours: benchmarks/inference.py.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         learn = bool(training) and self.trainable
         channels_last = self.axis in (-1, 3) and len(inputs.shape) == 4
         unsupported = not channels_last or mask is not None or self.renorm or self.synchronized
-        if unsupported or inputs.shape[-1] < MIN_CHANNELS or (self.compute_dtype == "float32" and not learn):
+        if unsupported or inputs.shape[-1] < MIN_CHANNELS:
             return super().call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1:]
         unused = tf.zeros([0])

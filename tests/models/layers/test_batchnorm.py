@@ -107,14 +107,13 @@ def test_loads_weights_saved_by_keras_layer(tmp_path: Path) -> None:
         np.testing.assert_array_equal(weight, reference)
 
 
-@pytest.mark.parametrize(
-    ("policy", "training", "fused"), [("float32", False, 0), ("float32", True, 1), ("mixed_bfloat16", False, 1)]
-)
-def test_fused_except_in_float32_inference(policy: str, training: bool, fused: int) -> None:
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("training", [True, False])
+def test_one_operation_normalises(policy: str, training: bool) -> None:
     layer = both(8, policy)[1]
     traced = tf.function(lambda images: layer(images, training=training)).get_concrete_function(tf.ones([1, 4, 4, 8]))
     kinds = [operation.type for operation in traced.graph.get_operations()]
-    assert kinds.count("FusedBatchNormV3") == fused
+    assert kinds.count("FusedBatchNormV3") == 1
 
 
 def test_frozen_offset_survives_get_config() -> None:
