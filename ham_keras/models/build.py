@@ -80,7 +80,7 @@ def lesion_model(model: keras.Model) -> keras.Model:
     if inner is None:
         return keras.Model(model.input, model.output[LESION], name=model.name)
     # Rebuild the nested network too, so that it does not contain the layers of the side outputs.
-    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Rescaling))
     logits = keras.Model(inner.input, inner.output[LESION])(normalized)
     return keras.Model(model.input, to_probability(logits), name=model.name)
 
@@ -104,5 +104,7 @@ def preprocess(image: tf.Tensor, backbone: str) -> tf.Tensor:
     mean, deviation, wants_bgr = expected
     if wants_bgr:
         image = keras.ops.flip(image, axis=-1)
-    variance = [value**2 for value in deviation]
-    return keras.layers.Normalization(mean=list(mean), variance=variance, dtype="float32")(image)
+    # Not Normalization: tf2onnx makes inputs of its constants.
+    scale = [1 / each for each in deviation]
+    offset = [-each * factor for each, factor in zip(mean, scale, strict=True)]
+    return keras.layers.Rescaling(scale, offset, dtype="float32")(image)

@@ -22,7 +22,7 @@ def with_encoding(model: keras.Model) -> keras.Model:
     if nested is None:
         return keras.Model(model.input, [model.output, _pool(find_first_stage(model))], name=model.name)
     inner = keras.Model(nested.input, [nested.output, find_first_stage(nested)])
-    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Rescaling))
     logits, features = inner(normalized)
     return keras.Model(model.input, [to_probability(logits), _pool(features)], name=model.name)
 

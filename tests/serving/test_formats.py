@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from limits import largest_file
 
 from ham_keras.errors import FULL
+from ham_keras.models.build import build_model
 from ham_keras.serving.formats import Writer, write_litert, write_onnx, write_openvino, write_saved_model
 from ham_keras.settings import Outline
 
@@ -32,3 +34,22 @@ def test_full_disk_is_a_system_error_in_every_format(write: Writer, tiny: Any, t
     with largest_file(20_000), pytest.raises(OSError) as raised:
         write([(model, tiny().data)], Outline(), tmp_path / "1", "tiny")
     assert raised.value.errno in FULL
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet", "vgg16"])
+def test_onnx_takes_images_as_they_are(backbone: str, tiny: Any, tmp_path: Path) -> None:
+    """Also where the backbone wants them normalised, or in BGR: the constants are in the graph, not among its inputs.
+
+    Upsampling and normalisation over the batch are single operations, which the runtime can join with others.
+    """
+    onnx, onnxruntime = map(pytest.importorskip, ("onnx", "onnxruntime"))
+    config = tiny(model={"backbone": backbone})
+    model = build_model(config.model)
+    write_onnx([(model, config.data)], Outline(), tmp_path, "tiny")
+    session = onnxruntime.InferenceSession(str(tmp_path / "tiny.onnx"))
+    assert [given.name for given in session.get_inputs()] == ["images"]
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    (answer,) = session.run(None, {"images": images})
+    np.testing.assert_allclose(answer, model(images), atol=1e-5)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "tiny.onnx").graph.node]
+    assert kinds.count("Resize") == 5 and not {"Tile", "Cast"} & {*kinds}
