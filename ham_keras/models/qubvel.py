@@ -13,6 +13,7 @@ import tensorflow as tf
 from ham_keras.errors import HamError
 from ham_keras.models.layers.batchnorm import BatchNormalization
 from ham_keras.models.layers.convolution import Conv2D
+from ham_keras.models.layers.depthwise import DepthwiseConv2D
 from ham_keras.models.layers.upsampling import UpSampling2D
 from ham_keras.settings import Model
 
@@ -57,6 +58,7 @@ KERAS["layers"] = SimpleNamespace(
         **vars(keras.layers),
         "BatchNormalization": BatchNormalization,
         "Conv2D": Conv2D,
+        "DepthwiseConv2D": DepthwiseConv2D,
         "UpSampling2D": UpSampling2D,
     }
 )
