@@ -51,8 +51,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "masks by nearest neighbour": {"patches": [(pipeline, "lesion_fraction", nearest_mask)]},
     "Keras' layers and Adam, all weights learnt": {
         "patches": [
-            (qubvel.KERAS["layers"], "BatchNormalization", keras.layers.BatchNormalization),
-            (qubvel.KERAS["layers"], "Conv2D", keras.layers.Conv2D),
+            *(
+                (qubvel.KERAS["layers"], name, getattr(keras.layers, name))
+                for name in ("BatchNormalization", "Conv2D", "DepthwiseConv2D", "UpSampling2D")
+            ),
             (build, "IMAGE_NORMALIZATION", None),
             (optimizer, "Adam", keras.optimizers.Adam),
         ]

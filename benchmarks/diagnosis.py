@@ -1,14 +1,15 @@
 """Does the outline help a diagnosis? Train variants of a diagnosis run and compare them on the same images.
 
     python benchmarks/diagnosis.py configs/diagnosis.json segmentation=runs/base
-    python benchmarks/diagnosis.py configs/diagnosis.json --set val --variants "true masks"
+    python benchmarks/diagnosis.py configs/diagnosis.json --set val --variants "true masks" --output masks.json
 
 Variants that see other pixels are diagnosis runs of their own, <name>-<variant>, which are kept and resumed: the whole
 image, the lesion with grey skin, the image with the lesion in grey, true masks. With features.trained, each trains
 networks of its own, some 20 minutes for 3,800 images. Those that use fewer features learn from the cached ones: no
-encoder, encoder only, no shape (asymmetry, border and diameter), the mean colour of the lesion. Prior: the frequencies
-of the training images. Network: with features.trained, its own softmax. Prints the scores of each and the differences
-from the config itself, with 95 % bootstrap intervals over lesions; writes benchmarks/results/diagnosis.json.
+encoder, encoder only, no shape (asymmetry, border and diameter), the mean colour of the lesion. They lack the answers
+of trained networks, which are not cached. Prior: the frequencies of the training images. Network: with
+features.trained, its own softmax. Prints the scores of each and the differences from the config itself, with 95 %
+bootstrap intervals over lesions; writes benchmarks/results/diagnosis.json.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--variants", nargs="*", choices=RUNS, default=list(RUNS), help="with runs of their own")
     parser.add_argument("--output", type=Path, default=RESULTS)
     args = parser.parse_intermixed_args(argv)
+    if len(args.variants) < len(RUNS) and args.output == RESULTS:
+        parser.error("--variants: some of them need an --output of their own")
     given = load_config_as(DiagnosisConfig, args.config, args.overrides)
     own = diagnose(given, visible=False).run
     config = load_config_as(DiagnosisConfig, own.config)

@@ -41,7 +41,7 @@ def main() -> None:
         (benchmark, row)
         for benchmark in COMPARED
         for row in load_rows(args.results, benchmark)
-        if row["goal"] is not None and row["ratio"] is not None
+        if row["goal"] is not None and row["ratio"] is not None and "instead of" not in row["name"]
     ]
     grown = load_rows(args.results, "growth")
     images = [row for row in grown if "images" in row]

@@ -179,8 +179,8 @@ def main() -> None:
         if not args.without_peer:
             prefix = f"peer, {backbone}, {precision}:"
             seconds, operations = alone(profile_peer, precision=precision, backbone=backbone, steps=args.steps)
-            rows.append(row_of(f"{prefix} a step", 1000 * seconds, "ms"))
-            rows += list_operations(prefix, operations)
+            theirs = [row_of(f"{prefix} a step", 1000 * seconds, "ms"), *list_operations(prefix, operations)]
+            rows += [row | {"ours": None, "peer": row["ours"]} for row in theirs]
     save("step_profile", rows, {"batch": BATCH, "size_px": SIZE, "steps": args.steps})
 
 

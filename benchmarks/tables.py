@@ -34,6 +34,8 @@ def update(document: str, results: Path = RESULTS) -> str:
             if rows:
                 environment = content["environment"]
                 caption = f"{environment['cpu']} ({kind}), {environment['date'][:10]}:"
+                if prefix:
+                    caption = f"{prefix.strip(' :')}; {caption}"
                 text += f"\n*{caption}*\n\n{render(rows, content['columns'])}"
         if "|" not in text:
             raise ValueError(f"{marker}: no results")

@@ -2,15 +2,17 @@
 
     python benchmarks/training_step.py [--backbones resnet34 mobilenet] [--precision float32 mixed_bfloat16]
         [--rounds 20] [--without-peer]
+    python benchmarks/training_step.py --keras DepthwiseConv2D    # against ours with Keras' own layer
 
 Batch 16 at 128x128, U-Net, Dice loss, Adam, including our metrics. The peer runs in channels_last, as it
-is and compiled. Prints one table and writes benchmarks/results/training_step/.
+is and compiled. Prints one table and writes benchmarks/results/training_step/, or training_step_layers/.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +30,19 @@ def draw_batch(batch: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
     return images, (rng.random((batch, size_px, size_px, 1)) < 0.3).astype(np.float32)
 
 
-def ours(precision: str, batch: int = BATCH, size_px: int = SIZE, backbone: str = "resnet34") -> Work:
-    """The training step of `model.fit`."""
+def ours(
+    precision: str, batch: int = BATCH, size_px: int = SIZE, backbone: str = "resnet34", plain: Sequence[str] = ()
+) -> Work:
+    """The training step of `model.fit`, with Keras' own layers of the names in `plain`."""
+    import keras
     import tensorflow as tf
 
     from ham_keras.config import parse_config
+    from ham_keras.models.qubvel import KERAS
     from ham_keras.training.compiled import build_compiled_model
 
+    for name in plain:
+        setattr(KERAS["layers"], name, getattr(keras.layers, name))
     config = parse_config({"model": {"backbone": backbone, "encoder_weights": None}}, "benchmark")
     model = build_compiled_model(config, precision, 100)
     model.make_train_function()
@@ -57,22 +65,32 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--without-peer", action="store_true", help="measure only ours; does not need torch")
+    parser.add_argument("--keras", nargs="+", metavar="LAYER", help="compare with Keras' own layers of these names")
     args = parser.parse_args()
-    kinds = [] if args.without_peer else list(GOALS)
+    kinds = [] if args.without_peer or args.keras else list(GOALS)
     rows: list[dict[str, Any]] = []
     for backbone, precision in itertools.product(args.backbones, args.precision):
         setting = {"precision": precision, "backbone": backbone}
         contestants = {"ours": Contestant(ours, setting)}
         for kind in kinds:
             contestants[kind] = Contestant(peer, {**setting, "compiled": kind == "compiled"})
+        if args.keras:
+            contestants["keras"] = Contestant(ours, {**setting, "plain": args.keras})
         seconds = alternate(contestants, rounds=args.rounds, calls=3, warm_up=3)
         for kind in kinds:
             name = f"{backbone}, {precision}, peer {kind}"
             rows.append(compare(name, seconds["ours"], seconds[kind], goal=GOALS[kind], unit="ms"))
-        if not kinds:
-            name = f"{backbone}, {precision}"
+        name = f"{backbone}, {precision}"
+        if args.keras:
+            title = f"{name}, {', '.join(args.keras)}"
+            rows.append(compare(title, seconds["ours"], seconds["keras"], goal=None, unit="ms"))
+        elif not kinds:
             rows.append(measured(name, show(seconds["ours"], "ms"), goal=None, unit="ms"))
-    save("training_step", rows, {"batch": BATCH, "size_px": SIZE, "rounds": args.rounds, "steps_a_round": 3})
+    setting = {"batch": BATCH, "size_px": SIZE, "rounds": args.rounds, "steps_a_round": 3}
+    if args.keras:
+        save("training_step_layers", rows, setting, columns=("ours", "with Keras'"))
+    else:
+        save("training_step", rows, setting)
 
 
 if __name__ == "__main__":

@@ -128,13 +128,13 @@ def test_table_is_rendered_below_its_marker(tmp_path: Path) -> None:
     old = "\n*Z80 (zilog-sse), 1976-07-01:*\n\n| old |\n"
     text = load("tables").update(f"<!-- steps: a: -->\n{old}{old}\nwords\n\n<!-- steps: b: -->\n\nend\n", tmp_path)
     assert text == (
-        "<!-- steps: a: -->\n\n*intel (intel-amx), 2026-01-02:*\n\n"
+        "<!-- steps: a: -->\n\n*a; intel (intel-amx), 2026-01-02:*\n\n"
         "|  | ours | peer | unit | ratio (quartiles) | goal |\n| --- | --- | --- | --- | --- | --- |\n"
         "| first | 1,234 | 20 | ms | **1.50** (1.40 to 1.60) | 1 |\n| second | 0.25 |  | s |  |  |\n\n"
-        "*amd-a (amd-avx2), 2026-01-01:*\n\n"
+        "*a; amd-a (amd-avx2), 2026-01-01:*\n\n"
         "|  | ours | peer | unit | ratio (quartiles) | goal |\n| --- | --- | --- | --- | --- | --- |\n"
         "| first | 1,234 | 20 | ms | **1.50** (1.40 to 1.60) | 1 |\n\nwords\n\n"
-        "<!-- steps: b: -->\n\n*intel (intel-amx), 2026-01-02:*\n\n"
+        "<!-- steps: b: -->\n\n*b; intel (intel-amx), 2026-01-02:*\n\n"
         "|  | ours | unit |\n| --- | --- | --- |\n| third | 1 | s |\n\nend\n"
     )
 

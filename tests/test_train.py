@@ -247,7 +247,7 @@ main(sys.argv[1:])
 """
 
 
-# Whatever a step or a resume depends on.
+# Much of what a step or a resume depends on.
 SECTIONS: dict[str, Any] = {
     "train": {
         "epochs": 3, "ema_momentum": 0.9, "optimizer": "adamw", "clip_norm": 1.0,
@@ -258,8 +258,8 @@ SECTIONS: dict[str, Any] = {
     "model": {"deep_supervision": True},
 }  # fmt: skip
 
-# Each start resumes where the previous one was killed: the third and fourth reach epoch 2, the fifth epoch 3.
-PLACES = ("config.json", "step 1.2", "model.weights.h5", "resume.npz", "step 3.2")
+# Each start resumes where the previous one was killed: the third reaches epoch 2, the sixth epoch 3.
+PLACES = ("config.json", "step 1.2", "model.weights.h5", "history.csv", "resume.npz", "step 3.2")
 
 
 @pytest.mark.slow

@@ -41,8 +41,14 @@ def test_bfloat16_is_as_close_to_float32_as_that_of_keras(options: dict[str, obj
         np.testing.assert_array_equal(found, reference)
 
 
-@pytest.mark.parametrize(("policy", "dtype"), [("mixed_bfloat16", tf.float32), ("mixed_float16", tf.float16)])
-def test_only_bfloat16_is_computed_in_float32(policy: str, dtype: tf.DType) -> None:
+@pytest.mark.parametrize(
+    ("policy", "cpus", "dtype"),
+    [("mixed_bfloat16", True, tf.float32), ("mixed_bfloat16", False, tf.bfloat16), ("mixed_float16", True, tf.float16)],
+)
+def test_only_bfloat16_on_cpus_is_computed_in_float32(
+    policy: str, cpus: bool, dtype: tf.DType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ham_keras.models.layers.depthwise.on_cpus", lambda: cpus)
     layer = DepthwiseConv2D(3, use_bias=False, dtype=policy)
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec([None, 9, 8, 5])).graph
     (convolution,) = (each for each in graph.get_operations() if each.type == "DepthwiseConv2dNative")
