@@ -30,7 +30,7 @@ from ham_keras.diagnosis.measures import ASYMMETRY, BORDER, DIAMETER, NETWORK, g
 from ham_keras.diagnosis.patients import common_name
 from ham_keras.diagnosis.scoring import read_probabilities
 from ham_keras.diagnosis.trees import Trees, load_trees, train_trees
-from ham_keras.environment import describe_environment
+from ham_keras.environment import describe_environment, without_paths
 from ham_keras.files import save_json
 from ham_keras.scores.bootstrap import show_interval
 from ham_keras.scores.classification import paired_difference, summarise_diagnoses
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(markdown(differences, sign="+"))
     content = {
         "environment": describe_environment("CPU", "float32"),
-        "config": config.model_dump(by_alias=True),
+        "config": without_paths(config.model_dump(by_alias=True)),
         "set": args.side,
         "scores": scores,
         "differences": differences,
