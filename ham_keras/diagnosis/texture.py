@@ -48,7 +48,8 @@ def measure_doubt(view: View) -> dict[str, float]:
     """Measure the network's doubt, 1 - |2 p - 1| for probability p: 0 is certain, 1 undecided; nan without a network.
 
     Returns:
-        doubt_border_mean, doubt_border_high: mean and 95th percentile in a band along the border.
+        doubt_border_mean, doubt_border_high: mean and 95th percentile in a band along the border; nan if the lesion
+            fills the view and has none.
         doubt_inside: mean inside, away from the border; 0 if the lesion is all border.
         doubt_area: area with a probability of 0.25 to 0.75 over the lesion's.
     """
@@ -60,7 +61,8 @@ def measure_doubt(view: View) -> dict[str, float]:
     border, inner = doubt[np.abs(view.depth_px) <= band], doubt[view.depth_px > band]
     undecided = (view.probability > UNDECIDED[0]) & (view.probability < UNDECIDED[1])
     values = (
-        border.mean(), np.percentile(border, 95), inner.mean() if len(inner) else 0.0,
+        *((border.mean(), np.percentile(border, 95)) if len(border) else (np.nan, np.nan)),
+        inner.mean() if len(inner) else 0.0,
         undecided.sum() / view.mask.sum(),
-    )  # fmt: skip
+    )
     return {name: float(value) for name, value in zip(names, values, strict=True)}

@@ -124,6 +124,9 @@ def test_empty_mask_has_the_same_names_and_unknown_values() -> None:
 
 
 def test_lesion_that_fills_the_frame_has_no_border() -> None:
-    measured = measure_lesion(paint(BROWN, BROWN), np.ones_like(DISC), None, Features())
+    probability = np.full(DISC.shape, 0.75, np.float32)
+    measured = measure_lesion(paint(BROWN, BROWN), np.ones_like(DISC), probability, Features())
     assert np.isnan(measured["border_contrast"]) and np.isnan(measured["skin_lightness"])
+    assert np.isnan(measured["doubt_border_mean"]) and np.isnan(measured["doubt_border_high"])
+    assert measured["doubt_inside"] == pytest.approx(0.5)
     assert measured["touches_frame"] == 1 and measured["solidity"] == pytest.approx(1)
