@@ -51,10 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "masks by nearest neighbour": {"patches": [(pipeline, "lesion_fraction", nearest_mask)]},
     "Keras' layers and Adam, all weights learnt": {
         "patches": [
-            *(
-                (qubvel.KERAS["layers"], name, getattr(keras.layers, name))
-                for name in ("BatchNormalization", "Conv2D", "DepthwiseConv2D", "UpSampling2D")
-            ),
+            *((qubvel.KERAS["layers"], name, getattr(keras.layers, name)) for name in qubvel.REPLACED),
             (build, "IMAGE_NORMALIZATION", None),
             (optimizer, "Adam", keras.optimizers.Adam),
         ]

@@ -80,8 +80,7 @@ def lesion_model(model: keras.Model) -> keras.Model:
     if inner is None:
         return keras.Model(model.input, model.output[LESION], name=model.name)
     # Rebuild the nested network too, so that it does not contain the layers of the side outputs.
-    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Rescaling))
-    logits = keras.Model(inner.input, inner.output[LESION])(normalized)
+    logits = keras.Model(inner.input, inner.output[LESION])(normalized_image(model))
     return keras.Model(model.input, to_probability(logits), name=model.name)
 
 
@@ -108,3 +107,9 @@ def preprocess(image: tf.Tensor, backbone: str) -> tf.Tensor:
     scale = [1 / each for each in deviation]
     offset = [-each * factor for each, factor in zip(mean, scale, strict=True)]
     return keras.layers.Rescaling(scale, offset, dtype="float32")(image)
+
+
+def normalized_image(model: keras.Model) -> tf.Tensor:
+    """Return what `preprocess` returned in a model that normalises its image."""
+    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Rescaling))
+    return normalized

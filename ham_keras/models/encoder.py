@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ham_keras.errors import HamError
-from ham_keras.models.build import to_probability
+from ham_keras.models.build import normalized_image, to_probability
 
 
 def with_encoding(model: keras.Model) -> keras.Model:
@@ -22,8 +22,7 @@ def with_encoding(model: keras.Model) -> keras.Model:
     if nested is None:
         return keras.Model(model.input, [model.output, _pool(find_first_stage(model))], name=model.name)
     inner = keras.Model(nested.input, [nested.output, find_first_stage(nested)])
-    (normalized,) = (layer.output for layer in model.layers if isinstance(layer, keras.layers.Rescaling))
-    logits, features = inner(normalized)
+    logits, features = inner(normalized_image(model))
     return keras.Model(model.input, [to_probability(logits), _pool(features)], name=model.name)
 
 

@@ -47,21 +47,15 @@ with contextlib.redirect_stdout(io.StringIO()):  # importing it prints a line
     from segmentation_models.models.unet import Unet
 
 __all__ = [
-    "FPN", "KERAS", "Linknet", "Unet", "build_encoder", "build_feature_encoder", "build_segmenter",
+    "FPN", "KERAS", "REPLACED", "Linknet", "Unet", "build_encoder", "build_feature_encoder", "build_segmenter",
     "segmentation_models",
 ]  # fmt: skip
 
+# Layers that replace those of Keras with the same names.
+REPLACED = {layer.__name__: layer for layer in (BatchNormalization, Conv2D, DepthwiseConv2D, UpSampling2D)}
 # The modules and layers that segmentation_models builds networks with.
 KERAS = {name: getattr(tf.keras, name) for name in ("backend", "models", "utils")}
-KERAS["layers"] = SimpleNamespace(
-    **{
-        **vars(keras.layers),
-        "BatchNormalization": BatchNormalization,
-        "Conv2D": Conv2D,
-        "DepthwiseConv2D": DepthwiseConv2D,
-        "UpSampling2D": UpSampling2D,
-    }
-)
+KERAS["layers"] = SimpleNamespace(**vars(keras.layers) | REPLACED)
 
 
 def build_segmenter(function: Callable[..., keras.Model], settings: Model) -> keras.Model:
