@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ham_keras.config import parse_config_as
-from ham_keras.settings import Score, Section, Seed, WorkConfig
+from ham_keras.settings import Augment, Score, Section, Seed, WorkConfig
 from ham_keras.settings.kinds import Backbone, Text
 
 OWN_ENCODER = "segmentation"
@@ -142,7 +142,12 @@ class NetworkSettings(Section):
         Encoder(), description="Its encoder and the weights it starts with, as in `features.encoders`."
     )
     folds: Annotated[int, Field(ge=2, le=20)] = Field(
-        3, description="Networks, each trained without one fold of lesions; new images get the mean of all."
+        3, description="Networks, each trained without one fold of lesions, which gets its answers."
+    )
+    refit: bool = Field(
+        False,
+        description="Train one more network on the whole training side, and let it alone answer new images. If false, "
+        "they get the mean of all folds' networks, which takes as many times as long.",
     )
     epochs: Annotated[int, Field(ge=1)] = Field(10, description="Passes over the crops of a network.")
     batch_size: Annotated[int, Field(ge=1)] = Field(32, description="Crops per step.")
@@ -153,6 +158,7 @@ class NetworkSettings(Section):
     class_weight_power: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="As `classifier.class_weight_power`."
     )
+    augment: Augment = Augment()
     seed: Seed = Field(0, description="Seed of folds, weights and augmentation.")
 
 

@@ -2,7 +2,8 @@
 
 A network knows the images that it was trained on by heart, so trees that learn from its answers to them would trust it
 too much. The training side is therefore cut into folds by lesion, and each image is answered by the network that was
-trained without its fold. All other images get the mean of all networks.
+trained without its fold. All other images get the mean of all networks, or, with `refit`, the answer of one more that
+is trained on the whole training side.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ham_keras.config import Config
+from ham_keras.data.augmentation.batch import augment_batch, draw_key
 from ham_keras.data.folds import make_folds
-from ham_keras.data.pipeline import map_graph
+from ham_keras.data.pipeline import THREADS, map_graph
 from ham_keras.data.records import Record
 from ham_keras.diagnosis.config import NetworkSettings
 from ham_keras.diagnosis.encoders import build_pooled_encoder
@@ -37,20 +39,23 @@ def network_names(classes: Sequence[str]) -> list[str]:
 
 
 class TrainedNetworks:
-    """The networks of all folds, in float32."""
+    """The networks that answer new images, in float32."""
 
     def __init__(self, models: Sequence[keras.Model]) -> None:
         self.models = list(models)
 
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+        def answer(crops: tf.Tensor) -> tf.Tensor:
+            pixels = tf.cast(crops, tf.float32)
+            answers = [tf.maximum(model(pixels, training=False), LEAST_PROBABILITY) for model in self.models]
+            return tf.add_n([tf.math.log(each) for each in answers]) / len(answers)
+
+        self._answer = answer
+
     def __call__(self, crops: Crops) -> Floats:
         """The mean of the networks' log-probabilities [N, K] of crops."""
-        return np.asarray(np.mean([log_probabilities(model, crops) for model in self.models], 0), np.float32)
-
-
-def log_probabilities(model: keras.Model, crops: Crops) -> Floats:
-    """The log-probabilities [N, K] of one network."""
-    parts = [model(crops[first : first + BATCH_SIZE], training=False) for first in range(0, len(crops), BATCH_SIZE)]
-    return np.log(np.maximum(np.concatenate(parts), LEAST_PROBABILITY))
+        parts = [self._answer(crops[first : first + BATCH_SIZE]) for first in range(0, len(crops), BATCH_SIZE)]
+        return np.concatenate(parts)
 
 
 def build_network(
@@ -83,34 +88,39 @@ def train_networks(
     *,
     visible: bool = True,
 ) -> tuple[TrainedNetworks, Floats]:
-    """Train one network per fold of the training side, each saved in `folder` when it is trained.
+    """Train one network per fold of the training side, and with `refit` one on all of it, saved when they are trained.
 
     Returns:
-        the networks, and the log-probabilities [N, K] of the training crops, each by the network that has not seen it.
+        the networks that answer new images, and the log-probabilities [N, K] of the training crops, each by the
+        network that has not seen it.
 
     Raises:
         HamError: the encoder's weights are not available, or there are fewer lesions than folds.
     """
-    folds = make_folds(records, settings.folds, seed=settings.seed)
     place = {record.image_id: index for index, record in enumerate(records)}
+    folds = make_folds(records, settings.folds, seed=settings.seed)
+    # What each network is not trained on.
+    held_out = [np.array([place[image_id] for image_id in fold], int) for fold in [*folds, *([()] * settings.refit)]]
     unseen = np.empty((len(records), classes), np.float32)
     models = []
-    for number, fold in enumerate(folds):
-        held_out = np.array([place[image_id] for image_id in fold])
-        used = np.setdiff1d(np.arange(len(records)), held_out)
+    for number, fold in enumerate(held_out):
+        used = np.setdiff1d(np.arange(len(records)), fold)
         path = network_path(folder, number)
         if not path.exists():
             if visible:
-                print(f"network {number + 1} of {len(folds)}: {len(used)} crops, {settings.epochs} epochs", flush=True)
-            _train(path, settings, run, config, crops[used], labels[used], classes, number, visible=visible)
+                counts = f"{len(used)} crops, {settings.epochs} epochs"
+                print(f"network {number + 1} of {len(held_out)}: {counts}", flush=True)
+            ids = [records[index].image_id for index in used]
+            _train(path, settings, run, config, crops[used], labels[used], ids, classes, number, visible=visible)
         model = load_network(path, settings, run, config, classes)
-        unseen[held_out] = log_probabilities(model, crops[held_out])
+        if len(fold):
+            unseen[fold] = TrainedNetworks([model])(crops[fold])
         models.append(model)
-    return TrainedNetworks(models), unseen
+    return TrainedNetworks(models[settings.folds :] or models), unseen
 
 
 def network_path(folder: Path, number: int) -> Path:
-    """The weights of one fold."""
+    """The weights of one fold, or, numbered after them, of the whole training side."""
     return folder / f"network_{number}.weights.h5"
 
 
@@ -123,8 +133,9 @@ def load_network(path: Path, settings: NetworkSettings, run: Run, config: Config
 
 
 def load_networks(folder: Path, settings: NetworkSettings, run: Run, config: Config, classes: int) -> TrainedNetworks:
-    """The networks of all folds."""
-    paths = [network_path(folder, number) for number in range(settings.folds)]
+    """The networks that answer new images."""
+    numbers = [settings.folds] if settings.refit else range(settings.folds)
+    paths = [network_path(folder, number) for number in numbers]
     return TrainedNetworks([load_network(path, settings, run, config, classes) for path in paths])
 
 
@@ -135,44 +146,45 @@ def _train(
     config: Config,
     crops: Crops,
     labels: Labels,
+    ids: Sequence[str],
     classes: int,
     number: int,
     *,
     visible: bool,
 ) -> None:
-    keras.utils.set_random_seed(settings.seed + number)
+    seed = settings.seed + number
+    keras.utils.set_random_seed(seed)
     with dtype_policy(choose_precision("auto")):
         model = build_network(settings, run, config, classes)
     weights = class_weights(labels, classes, settings.class_weight_power)[labels].astype(np.float32)
-    steps = -(-len(crops) // settings.batch_size) * settings.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+    steps = -(-len(crops) // settings.batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps * settings.epochs)
     model.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy")
-    examples = tf.data.Dataset.from_tensor_slices((crops, labels, weights))
-    examples = examples.shuffle(len(crops), seed=settings.seed + number).batch(settings.batch_size)
-    seeds = tf.data.Dataset.random(seed=settings.seed + number).batch(2)
-
-    def vary(example: tuple[tf.Tensor, tf.Tensor, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        images, targets, sample_weights = example
-        return augment(tf.cast(images, tf.float32), seed), targets, sample_weights
-
-    varied = map_graph(tf.data.Dataset.zip(examples, seeds), vary, num_parallel_calls=1).prefetch(1)
-    model.fit(varied, epochs=settings.epochs, shuffle=False, verbose=2 if visible else 0)
+    examples = tf.constant(crops), tf.constant(labels), tf.constant(weights)
+    batches = augmented_batches(examples, settings, ids, seed)
+    model.fit(
+        batches, epochs=settings.epochs, steps_per_epoch=steps, shuffle=False, verbose=2 if visible else 0
+    )  # fmt: skip
     save_all_weights(model, path)
 
 
-def augment(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Vary crops, float32 [N, S, S, 3] in 0..255: mirror, turn by 90 degrees, change brightness, contrast and hue.
+def augmented_batches(
+    examples: tuple[tf.Tensor, ...], settings: NetworkSettings, ids: Sequence[str], seed: int
+) -> tf.data.Dataset:
+    """The augmented batches of all epochs: crops, labels and weights. Order and augmentation as in segmentation."""
 
-    Each image of a batch is mirrored and its colour changed on its own; the quarter turn is the same for the batch.
-    """
-    seeds = tf.unstack(tf.random.split(seed, 6))
-    count = tf.shape(images)[0]
-    for axis, one in zip((1, 2), seeds[:2], strict=True):
-        mirrored = tf.random.stateless_uniform([count, 1, 1, 1], one) < 0.5
-        images = tf.where(mirrored, tf.reverse(images, [axis]), images)
-    turns = tf.random.stateless_uniform([], seeds[2], 0, 4, tf.int32)
-    images = tf.image.rot90(images, turns)
-    contrast = tf.random.stateless_uniform([count, 1, 1, 1], seeds[3], 0.85, 1.15)
-    shift = tf.random.stateless_uniform([count, 1, 1, 1], seeds[4], -20, 20)
-    cast = tf.random.stateless_uniform([count, 1, 1, 3], seeds[5], 0.95, 1.05)
-    return tf.clip_by_value(((images - 128) * contrast + 128 + shift) * cast, 0, 255)
+    def draw(purpose: str) -> npt.NDArray[np.int64]:
+        epochs = range(settings.epochs)
+        return np.array([[draw_key(seed, epoch, image_id, purpose) for image_id in ids] for epoch in epochs])
+
+    keys = draw("augment")
+    order = np.argsort(draw("order"))
+    epochs = tf.data.Dataset.from_tensor_slices((order, np.take_along_axis(keys, order, 1)))
+    batches = epochs.flat_map(lambda *epoch: tf.data.Dataset.from_tensor_slices(epoch).batch(settings.batch_size))
+
+    def vary(places: tf.Tensor, batch_keys: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        crops, labels, weights = (tf.gather(each, places) for each in examples)
+        with_mask = tf.pad(crops, [[0, 0], [0, 0], [0, 0], [0, 1]])  # moved with the image; there is none
+        return augment_batch(with_mask, batch_keys, settings.augment)[0], labels, weights
+
+    return map_graph(batches, vary, THREADS).prefetch(1)
