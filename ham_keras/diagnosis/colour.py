@@ -45,10 +45,10 @@ def measure_colours(view: View) -> dict[str, float]:
         colours: how many of them cover at least 5 %.
     """
     inside = view.mask > 0
-    lesion, skin = view.lab[inside], view.lab[~inside]
-    mean, spread = lesion.mean(0), lesion.std(0)
+    lesion = view.lab[inside]
+    mean, spread = (np.ravel(each) for each in cv2.meanStdDev(view.lab, mask=view.mask))
     low, high = np.percentile(lesion, [5, 95], axis=0)
-    skin_mean = skin.mean(0) if len(skin) else np.full(3, np.nan)
+    skin_mean = _mean(view.lab, ~inside)
     found: dict[str, Any] = {}
     for place, name in enumerate(CHANNELS):
         found |= {f"lesion_{name}_mean": mean[place], f"lesion_{name}_spread": spread[place]}
@@ -103,9 +103,12 @@ def measure_border(view: View) -> dict[str, float]:
 
 
 def _contrast(lab: Floats, inner: Band, outer: Band) -> float:
-    if not (inner.any() and outer.any()):
-        return float("nan")
-    return float(_lengths(lab[inner].mean(0) - lab[outer].mean(0)))
+    return float(_lengths(_mean(lab, inner) - _mean(lab, outer)))
+
+
+def _mean(lab: Floats, band: Band) -> Floats:
+    """The mean colour [3] of a band, nan if it is empty."""
+    return np.array(cv2.mean(lab, band.view(np.uint8))[:3] if band.any() else [np.nan] * 3, np.float32)
 
 
 def _lengths(differences: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import cv2
 import numpy as np
 
 from ham_keras.diagnosis.colour import measure_border, measure_colours
@@ -31,9 +32,10 @@ def measure_size(mask: Mask) -> Measures:
         diameter_fraction: diameter of the disc of the same area, over the longer side of the image.
         touches_frame: 1 if the lesion reaches the image's outermost pixels, else 0.
     """
+    area = cv2.countNonZero(mask)
     return {
-        "area_fraction": float(mask.mean()),
-        "diameter_fraction": float(np.sqrt(4 * mask.sum() / np.pi) / max(mask.shape)),
+        "area_fraction": area / mask.size,
+        "diameter_fraction": float(np.sqrt(4 * area / np.pi) / max(mask.shape)),
         "touches_frame": float(mask[[0, -1]].any() or mask[:, [0, -1]].any()),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ham_keras.diagnosis.crops import lesion_box
 from ham_keras.diagnosis.view import View
 
 LEVELS = 32  # of lightness
@@ -25,8 +26,11 @@ def measure_texture(view: View) -> dict[str, float]:
     """
     from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
-    inside = view.mask > 0
-    lightness = np.clip(view.lab[..., 0], 0, 100)
+    left, top, right, bottom = lesion_box(view.mask, 0)
+    rim = PATTERN_RADIUS_PX + 1  # which patterns at the outline look at
+    part = np.s_[max(0, top - rim) : bottom + rim, max(0, left - rim) : right + rim]
+    inside = view.mask[part] > 0
+    lightness = np.clip(view.lab[part][..., 0], 0, 100)
     levels = np.where(inside, 1 + np.minimum((lightness * (LEVELS / 100)).astype(np.uint8), LEVELS - 1), 0)
     angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
     matrix = graycomatrix(levels.astype(np.uint8), DISTANCES_PX, angles, LEVELS + 1, symmetric=True)[

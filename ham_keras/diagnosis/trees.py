@@ -90,7 +90,8 @@ def load_trees(folder: Path) -> tuple[Trees, dict[str, Any]]:
         content = load_json(folder / CLASSIFIER)
         boosters = []
         for place in range(len(content["rounds"])):
-            booster = xgboost.Booster(model_file=folder / f"seed_{place}.json")
+            # A batch of images is answered before a second thread has started.
+            booster = xgboost.Booster({"nthread": 1}, model_file=folder / f"seed_{place}.json")
             if booster.num_features() != len(content["features"]):
                 raise ValueError(f"seed_{place}.json has {booster.num_features()} features")
             boosters.append(booster)
