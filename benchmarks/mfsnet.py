@@ -1,15 +1,16 @@
 """Measure what MFSNet, its parts and the treatments of hair bring, beside the U-Net of the same encoder.
 
-    python benchmarks/mfsnet.py HAM10000 SPLIT.json [--imagenet FILE.weights.h5] [--ratings hair_ratings.csv]
+    python benchmarks/mfsnet.py HAM10000 SPLIT.json --imagenet FILE.weights.h5 --ratings hair_ratings.csv --drawn-hairs
     python benchmarks/mfsnet.py HAM10000 SPLIT.json --backbone resnet34 --runs runs/mfsnet_resnet34
 
 A screening: best.json's recipe without mirror images on 1,000 of the training images, 6 epochs, scored on the
-validation split at the masks' own size; 100 other training images choose the epoch. With --ratings, the images rated
-for hair are scored too, except those seen in training and those of the test split: heavy hair (a mean rating of 1.5 and
-more) against none (below 0.5) with the same mix of sizes and diagnoses. With --drawn-hairs, the validation images are
-also scored with hairs drawn over them, at the five strengths of `robustness`. Differences are to the U-Net. Also the
-number of parameters, and the time of the network alone for one image in float32. Finished runs are not repeated. Writes
-benchmarks/results/mfsnet.json, or <name of --runs>.json where that is not the default.
+validation split at the masks' own size; 100 other training images choose the epoch. Differences are to the U-Net. With
+--ratings, the images rated for hair are scored too, except those seen in training and those of the test split: heavy
+hair (a mean rating of 1.5 and more) against none (below 0.5) with the same mix of sizes and diagnoses, and treated
+against untreated. With --drawn-hairs, the validation images are also scored with hairs drawn over them, at the five
+strengths of `robustness`. Also the number of parameters, and the time of the network alone for one image in float32.
+Finished runs are not repeated. Writes benchmarks/results/mfsnet.json, or <name of --runs>.json where that is not the
+default.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from ham_keras.files import load_csv, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.robustness import robustness
-from ham_keras.scores.bootstrap import bootstrap_statistic
+from ham_keras.scores.bootstrap import bootstrap_statistic, interval_over
 from ham_keras.scores.summary import size_group
 
 MFSNET = {"model.architecture": "mfsnet", "model.deep_supervision": True}
@@ -52,6 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mfsnet-inpaint": MFSNET | WEIGHTED | INPAINT,
     "mfsnet-hairs": MFSNET | WEIGHTED | HAIRS,
 }
+UNTREATED = {f"{name}-{how}": name for name in ("unet", "mfsnet") for how in ("inpaint", "hairs")}
 ROUNDS = 40  # of timed calls, the networks taking turns
 RUNS = Path("runs/mfsnet_screening")
 HEAVY, NONE = 1.5, 0.5  # mean ratings from and below which hair is heavy and none
@@ -63,27 +65,48 @@ def screening_split(split: dict[str, list[str]], images: int) -> dict[str, list[
     return {"train": shuffled[:images], "val": shuffled[images : images + 100], "test": split["val"]}
 
 
-def score_rated(variant: Variant, records: Sequence[Record], ratings: dict[str, float]) -> Row:
-    """Mean Jaccard under heavy hair and without hair, and their difference at the same mix of sizes and diagnoses."""
-    scores: dict[str, list[float]] = {record.image_id: [] for record in records}
-    for run in variant.runs:
-        rows = score_rows(load_ensemble(run.folder), run, records, "rated")
-        for image_id, row in rows.items():
-            scores[image_id].append(float(row["jaccard_native"]))
+def score_rated(variant: Variant, records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """The rows of rated images by image id, with the Jaccard index averaged over the seeds."""
+    each = [score_rows(load_ensemble(run.folder), run, records, "rated") for run in variant.runs]
+    return {
+        image_id: row | {"jaccard": float(np.mean([float(rows[image_id]["jaccard_native"]) for rows in each]))}
+        for image_id, row in each[0].items()
+    }
+
+
+def compare_rated(
+    rows: dict[str, dict[str, Any]], untreated: dict[str, dict[str, Any]] | None, ratings: dict[str, float]
+) -> Row:
+    """Mean Jaccard under heavy hair and without hair, and their difference at the same mix of sizes and diagnoses.
+
+    With `untreated`, the rows of the same network without inpainting or drawn hairs: also the paired differences to it.
+    """
     chosen = [row for row in rows.values() if ratings[row["image_id"]] >= HEAVY or ratings[row["image_id"]] < NONE]
     heavy = np.array([ratings[row["image_id"]] >= HEAVY for row in chosen])
-    jaccard = np.array([np.mean(scores[row["image_id"]]) for row in chosen])
+    jaccard = np.array([row["jaccard"] for row in chosen])
     strata = np.array([f"{row['diagnosis']}, {size_group(float(row['lesion_fraction']))}" for row in chosen])
+    lesions = [row["lesion_id"] for row in chosen]
 
     def difference(drawn: np.ndarray) -> float:
         return loss_under_hair(jaccard[drawn], heavy[drawn], strata[drawn])
 
-    interval = bootstrap_statistic(difference, [row["lesion_id"] for row in chosen])
-    return {
+    matched = int(np.isin(strata[heavy], strata[~heavy]).sum())
+    found: Row = {
         "heavy_hair": {"images": int(heavy.sum()), "jaccard": float(jaccard[heavy].mean())},
         "no_hair": {"images": int((~heavy).sum()), "jaccard": float(jaccard[~heavy].mean())},
-        "heavy_minus_none": {"mean": difference(np.arange(len(chosen))), "interval": interval},
+        "heavy_minus_none": {
+            "mean": difference(np.arange(len(chosen))),
+            "interval": bootstrap_statistic(difference, lesions),
+            "heavy_images_with_a_match": matched,
+        },
     }
+    if untreated is not None:
+        gains = jaccard - np.array([untreated[row["image_id"]]["jaccard"] for row in chosen])
+        for name, part in (("heavy_hair", heavy), ("no_hair", ~heavy)):
+            of_part = [lesion for lesion, inside in zip(lesions, part, strict=True) if inside]
+            gain = {"mean": float(gains[part].mean()), "interval": interval_over(gains[part], of_part)}
+            found[name]["gain_by_treatment"] = gain
+    return found
 
 
 def loss_under_hair(jaccard: np.ndarray, heavy: np.ndarray, strata: np.ndarray) -> float:
@@ -154,8 +177,9 @@ def main() -> None:
         kept_back = {*split["train"], *split["val"], *fixed["test"]}
         data = next(iter(trained.values())).runs[0].load().data
         records = [each for each in read_records(data) if each.image_id in rated.keys() - kept_back]
-        for row, variant in zip(rows, trained.values(), strict=True):
-            row |= score_rated(variant, records, rated)
+        scored = {name: score_rated(variant, records) for name, variant in trained.items()}
+        for row, (name, found) in zip(rows, scored.items(), strict=True):
+            row |= compare_rated(found, scored.get(UNTREATED.get(name, "")), rated)
     if args.drawn_hairs:
         for row, variant in zip(rows, trained.values(), strict=True):
             row |= score_drawn(variant)

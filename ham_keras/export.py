@@ -51,8 +51,7 @@ def export(
     network has the run's best weights, frozen. A SavedModel includes the post-processing of the config's `outline`; the
     other formats contain only the network, and metadata.json lists what is left to the caller. With `precision` "int8",
     the network is quantised after training, calibrated on training images of the (first) run; with "float16" only its
-    weights are. `overrides` may set
-    outline.*, and data.root if these images have moved.
+    weights are. `overrides` may set outline.*, and data.root if these images have moved.
 
     Returns:
         The folder of the version.
@@ -60,7 +59,7 @@ def export(
     Raises:
         HamError: `folder` is not a run or has no weights, the version exists, the folder cannot be written, or the
             format's packages are not installed or it does not support these runs or this precision; or the images that
-            int8 needs are not found.
+            int8 needs are not found; or the format has only the network of a run that removes hairs.
     """
     ensemble = load_ensemble(folder, check_overrides(overrides, SETTABLE))
     name = ensemble.name
@@ -70,6 +69,11 @@ def export(
         others = [other for other, precisions in PRECISIONS.items() if precision in precisions]
         fitting = f"; --format {' or '.join(others)} has it" if others else ""
         raise HamError(f"--precision {precision}: --format {form} has only {', '.join(PRECISIONS[form])}{fitting}")
+    if form != "saved_model" and any(member.config.data.hair_removal for member in ensemble.members):
+        raise HamError(
+            f"--format {form}: {name} removes hairs (data.hair_removal), but this format has only the network; use "
+            f"--format saved_model, or train without hair removal"
+        )
     if output is None and ensemble.home is None:
         raise HamError(f"--output DIR: missing; it takes the mean of the {len(ensemble.members)} runs")
     suffixes = [each for each in (form, precision) if each not in ("saved_model", "float32")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import venv
@@ -24,6 +25,7 @@ from ham_keras import client
 from ham_keras import export as export_module
 from ham_keras.data.images import decode_image, read_image
 from ham_keras.data.masks import read_mask
+from ham_keras.data.phantoms.photograph import draw_phantom
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
@@ -33,6 +35,7 @@ from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
 from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.prediction.predictor import load_predictor
+from ham_keras.preprocessing.hairs import inpaint_hairs
 from ham_keras.preprocessing.resize import resize_image
 from ham_keras.runs import Run, load_run
 from ham_keras.scores.scores import count, score
@@ -82,6 +85,41 @@ def test_every_signature_returns_the_probabilities_of_the_run(
     native = signatures["serving_default"](images=full)["probability"].numpy()
     assert native.shape == (6, 64, 96)
     np.testing.assert_allclose(native, tf.image.resize(expected[..., None], [64, 96])[..., 0], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def without_hairs(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The trained run, as if it removed hairs."""
+    folder = tmp_path_factory.mktemp("hairs") / trained.folder.name
+    shutil.copytree(trained.folder, folder)
+    run = Run(folder)
+    config = load_json(run.config)
+    config["data"]["hair_removal"] = "inpaint"
+    save_json(run.config, config)
+    return run
+
+
+def test_hairs_are_removed_in_predictions_and_served_models(without_hairs: Run, trained: Run, tmp_path: Path) -> None:
+    image, _, hairs, _ = draw_phantom(3, 5, 5, (120, 90))
+    assert hairs.any()
+    model = tf.saved_model.load(str(export(without_hairs.folder, tmp_path / "model")))
+    served, _ = serve_bytes(model.signatures, encode(image))
+    network = load_model(*load_run(trained.folder))
+
+    def probability(pixels: Any) -> np.ndarray:
+        return np.asarray(network(resize_image(pixels, 32, 32)[None], training=False))[..., 0]
+
+    np.testing.assert_allclose(served, probability(inpaint_hairs(tf.constant(image))), atol=1e-3)
+    assert np.abs(served - probability(image)).max() > 2e-3
+    removed = load_predictor(without_hairs.folder).predict(image).probability
+    enlarged = tf.image.resize(served[0, ..., None], image.shape[:2])[..., 0]
+    np.testing.assert_allclose(removed, enlarged, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "litert"])
+def test_formats_of_the_network_alone_refuse_runs_that_remove_hairs(without_hairs: Run, form: str) -> None:
+    with pytest.raises(HamError, match=f"--format {form}: .* removes hairs .*; use --format saved_model, or train"):
+        export(without_hairs.folder, form=form)
 
 
 def test_served_masks_match_evaluate(trained: Run, tested: list[Record], signatures: Any) -> None:

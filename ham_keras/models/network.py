@@ -20,8 +20,8 @@ class SideOutput:
         name: prefix of its column `<name>_loss` in history.csv.
         logits: symbolic [N, h, w, 1], of any size.
         weight: of its loss in the total loss; the loss of the lesion has weight 1.
-        target: maps float32 masks [N, H, W, 1] in {0, 1}, augmented and at the network's size, to float32 [N, h, w, 1]
-            in {0, 1}; runs inside tf.data.
+        target: maps float32 masks [N, H, W, 1], augmented and at the network's size, to float32 [N, h, w, 1]; both are
+            in {0, 1}, or in 0..1 with `data.soft_masks`. Runs inside tf.data.
         loss: a name in LOSSES; None means `train.loss`.
     """
 
@@ -79,7 +79,7 @@ class SupervisedModel(keras.Model):
 def mask_edges(masks: tf.Tensor) -> tf.Tensor:
     """Return the edges of masks [N, H, W, 1] in {0, 1}: their morphological gradient, two pixels wide.
 
-    The image's border is not an edge.
+    A soft mask has soft edges. The image's border is not an edge.
     """
     dilated, eroded = tf.nn.max_pool2d(masks, 3, 1, "SAME"), -tf.nn.max_pool2d(-masks, 3, 1, "SAME")
     return dilated - eroded

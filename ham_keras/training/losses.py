@@ -63,7 +63,8 @@ def build_boundary_jaccard_bce() -> BatchLoss:
     """Binary cross-entropy plus Jaccard loss, both weighted by `boundary_weights`; a mean over images.
 
     The structure loss of F3Net (Wei, Wang and Huang, AAAI 2020) and PraNet (Fan et al., MICCAI 2020), without the fault
-    of PraNet's code that cancels the weights of the cross-entropy, and with `EPSILON` instead of 1 pixel.
+    of PraNet's code that cancels the weights of the cross-entropy, with the norms of `image_jaccard_loss`, so that soft
+    masks have their minimum at the mask, and with `EPSILON` instead of 1 pixel.
     """
 
     def loss(mask: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
@@ -72,9 +73,7 @@ def build_boundary_jaccard_bce() -> BatchLoss:
         pixels = (1, 2, 3)
         entropy = tf.keras.losses.binary_crossentropy(mask, probability)[..., None]
         weighted_entropy = tf.reduce_sum(weights * entropy, pixels) / tf.reduce_sum(weights, pixels)
-        both = tf.reduce_sum(weights * mask * probability, pixels)
-        either = tf.reduce_sum(weights * (mask + probability), pixels) - both
-        return tf.reduce_mean(weighted_entropy + 1.0 - (both + EPSILON) / (either + EPSILON))
+        return tf.reduce_mean(weighted_entropy + image_jaccard_loss(mask, probability, weights))
 
     return loss
 
@@ -99,17 +98,18 @@ def _mean_over_window(length: tf.Tensor) -> tf.Tensor:
     return inside / tf.reduce_sum(inside, axis=1, keepdims=True)
 
 
-def image_jaccard_loss(mask: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+def image_jaccard_loss(mask: tf.Tensor, probability: tf.Tensor, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
     """Jaccard metric loss of each image, [N]: 1 - (|x| + |y| - |x - y|) / (|x| + |y| + |x - y|), with L1 norms.
 
     For a binary mask this is 1 minus the soft Jaccard index. Unlike that index, it also has its minimum at the mask
     itself when the mask contains fractions. The loss is 0 if mask and prediction are both empty. Wang et al., "Jaccard
-    Metric Losses: Optimizing the Jaccard Index with Soft Labels", NeurIPS 2023.
+    Metric Losses: Optimizing the Jaccard Index with Soft Labels", NeurIPS 2023. `weights` are those of pixels in the
+    norms, of the mask's shape.
     """
     pixels = tuple(range(1, len(probability.shape)))
     mask = tf.cast(mask, tf.float32)
-    total = tf.reduce_sum(mask, pixels) + tf.reduce_sum(probability, pixels)
-    difference = tf.reduce_sum(tf.abs(mask - probability), pixels)
+    total = tf.reduce_sum(weights * (mask + probability), pixels)
+    difference = tf.reduce_sum(weights * tf.abs(mask - probability), pixels)
     return 1.0 - (total - difference + EPSILON) / (total + difference + EPSILON)
 
 

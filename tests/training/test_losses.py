@@ -84,6 +84,16 @@ def test_image_jaccard_has_its_minimum_at_a_soft_mask(shift: float) -> None:
     )
 
 
+def test_boundary_loss_has_its_minimum_at_a_soft_mask() -> None:
+    mask = np.zeros((1, 32, 32, 1), np.float32)
+    mask[:, :, :16] = 1
+    mask[:, ::2, 15:17] = 0.3
+    mask[:, 1::2, 15:17] = 0.6
+    loss = NamedLoss("boundary_jaccard_bce")
+    for moved in (mask >= 0.5, np.clip(mask + 0.1, 0, 1), np.clip(mask - 0.1, 0, 1)):
+        assert float(loss(mask, mask)) < float(loss(mask, np.asarray(moved, np.float32)))
+
+
 def test_boundary_weights_are_highest_at_the_outline() -> None:
     mask = np.zeros((2, 24, 32, 1), np.float32)
     mask[0, 10:] = 1

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ham_keras.models.architectures.mfsnet import build_mfsnet
 from ham_keras.models.build import build_model, build_training_model
+from ham_keras.models.layers.attention import ReverseAttention
 from ham_keras.models.network import mask_edges
 from ham_keras.models.precision import dtype_policy
 from ham_keras.serving.signatures import build_signatures
@@ -44,6 +45,24 @@ def test_ablations_remove_weights_of_the_boundary_only() -> None:
     assert whole - without_boundary == edge + 64 * (256 * 25 + 2 * 64 * 9)
     with pytest.raises(ValidationError, match="reverse_attention is false, but unet has no attention; only mfsnet has"):
         Model(reverse_attention=False)
+
+
+@pytest.mark.parametrize("reverse", [True, False])
+def test_stages_see_features_weighted_by_what_the_coarser_map_has_not_found(reverse: bool) -> None:
+    model = build_training_model(settings(reverse_attention=reverse))
+    inner = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    coarser = {32: "reverse_32x_coarser_pool", 16: "reverse_16x_coarser_up", 8: "reverse_8x_coarser_up"}
+    attentions = {layer.name: layer for layer in inner.layers if isinstance(layer, ReverseAttention)}
+    assert set(attentions) == ({f"reverse_{factor}x_attention" for factor in coarser} if reverse else set())
+    for factor, name in coarser.items():
+        entering = inner.get_layer(f"reverse_{factor}x_in_conv").input
+        block = inner.get_layer(f"rfb_{factor}x_1_conv").input  # the encoder's features
+        if reverse:
+            attention = attentions[f"reverse_{factor}x_attention"]
+            assert attention.input[0] is block and attention.input[1] is inner.get_layer(name).output
+            assert entering is attention.output
+        else:
+            assert entering is block
 
 
 def test_frozen_encoder_trains_its_batchnorm_and_the_decoder() -> None:
