@@ -58,11 +58,14 @@ def box(axes: Axes, place: Point, fill: str, title: str, *lines: str, height: fl
         axes.text(x + BOX_WIDTH / 2, middle, text, ha="center", va="center", fontsize=8, weight=weight, zorder=4)
 
 
-def arrow(axes: Axes, *points: Point, ink: str = INK) -> None:
-    """A line through the points, with a head at the last one."""
-    axes.plot(*zip(*points[:-1], strict=True), color=ink, lw=1.3, zorder=2)
+def arrow(axes: Axes, *points: Point, ink: str = INK, above: bool = False) -> None:
+    """A line through the points, with a head at the last one; `above` boxes, or behind them."""
+    order = 5 if above else 2
+    if above:
+        axes.plot(*zip(*points[1:-1], strict=True), color="white", lw=5, zorder=order)
+    axes.plot(*zip(*points[:-1], strict=True), color=ink, lw=1.3, zorder=order)
     style = {"arrowstyle": "-|>", "color": ink, "lw": 1.3, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", points[-1], points[-2], arrowprops=style, zorder=2)
+    axes.annotate("", points[-1], points[-2], arrowprops=style, zorder=order)
 
 
 def draw(channels: dict[str, int]) -> Figure:
@@ -84,7 +87,7 @@ def draw(channels: dict[str, int]) -> Figure:
         leave, below, enter = encoder + BOX_WIDTH + 20, y + BOX_HEIGHT + 14, reverse - 30  # around block and decoder
         start, end = (encoder + BOX_WIDTH, y + half + 14), (reverse, y + half + 14)
         corners = ((leave, start[1]), (leave, below), (enter, below), (enter, end[1]))
-        arrow(axes, start, *corners, end, ink=SIDE_INK)
+        arrow(axes, start, *corners, end, ink=SIDE_INK, above=True)
         words = ("x (1 - coarser map)", f"convolutions, {channels[f'reverse_{factor}']}")
         box(axes, (reverse, y), REVERSE, "reverse attention", *words)
         box(axes, (output, y), OUTPUT, "lesion" if factor == 8 else f"deep_{factor}", f"map, enlarged {factor} times")
@@ -93,7 +96,7 @@ def draw(channels: dict[str, int]) -> Figure:
             middle = reverse + BOX_WIDTH / 2
             arrow(axes, (middle, y), (middle, y - 130 + BOX_HEIGHT))
             axes.text(middle + 8, y - 32, "+ coarser map", fontsize=7.5, color=INK, va="center")
-    top, bottom = ROWS[8] - 10, ROWS[32] + BOX_HEIGHT + 22
+    top, bottom = ROWS[8] - 10, ROWS[32] + BOX_HEIGHT
     words = ("of the three blocks", f"{channels['decoder']} channels", "to a map at 1/8")
     box(axes, (decoder, top), DECODER, "parallel partial decoder", *words, height=bottom - top)
     map_y = ROWS[32] + half - 10

@@ -114,7 +114,7 @@ def test_split_file_with_leaking_lesions_is_reported(
     for group_by, warnings in (("lesion_id", 1), (None, 0)):
         config = tiny(data={"split_file": str(tmp_path / "mine.json"), "group_by": group_by})
         assert choose_split(config.data, tmp_path / f"{group_by}.json", records) == split
-        line = f"images of 1 lesions are in more than one subset, the first: {first.lesion_id}"
+        line = f"lesions with images in more than one subset: 1, the first: {first.lesion_id}"
         assert capsys.readouterr().err.count(line) == warnings
 
 

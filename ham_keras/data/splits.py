@@ -116,8 +116,8 @@ def choose_split(settings: Data, path: Path, records: Sequence[Record]) -> Split
         leaking = shared_lesions(split, records) if settings.group_by else []
         if leaking:
             warn(
-                f"{settings.split_file}: images of {len(leaking)} lesions are in more than one subset, the "
-                f"first: {leaking[0]}; scores will be too high"
+                f"{settings.split_file}: lesions with images in more than one subset: {len(leaking)}, the first: "
+                f"{leaking[0]}; scores will be too high"
             )
     else:
         fractions = settings.split.model_dump()

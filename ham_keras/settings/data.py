@@ -119,7 +119,7 @@ class Data(Section):
     hair_removal: Literal["inpaint"] | None = Field(
         None,
         description="inpaint: replace dark hairs by their surroundings, as MFSNet does, in training, prediction and "
-        "exported models; null keeps them.",
+        "exported SavedModels; null keeps them.",
     )
     cache: Literal["memory", "disk", "none"] = Field(
         "memory", description="Where decoded, resized uint8 images are cached; none decodes them in every epoch."
