@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from limits import largest_file
+from untrained import enlarge_mfsnet_logits
 
 from ham_keras.errors import FULL
 from ham_keras.models.build import build_model
@@ -54,3 +55,30 @@ def test_onnx_takes_images_as_they_are(backbone: str, tiny: Any, tmp_path: Path)
     kinds = [node.op_type for node in onnx.load(tmp_path / "tiny.onnx").graph.node]
     assert kinds.count("Resize") == 5 and not {"Tile", "Cast"} & {*kinds}
     assert kinds.count("Mul") <= 1  # of the image; Keras' BatchNormalization leaves one for each that is not folded
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "litert"])
+def test_mfsnet_answers_the_same_in_every_format(form: str, tiny: Any, tmp_path: Path) -> None:
+    config = tiny(model={"architecture": "mfsnet", "backbone": "mobilenet"})
+    model = build_model(config.model)
+    enlarge_mfsnet_logits(model)
+    images = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype(np.uint8)
+    expected = model(images.astype(np.float32)).numpy()
+    assert np.ptp(expected) > 0.05
+    members = [(model, config.data)]
+    if form == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        write_onnx(members, Outline(), tmp_path, "tiny")
+        session = onnxruntime.InferenceSession(str(tmp_path / "tiny.onnx"))
+        (answer,) = session.run(None, {"images": images.astype(np.float32)})
+    elif form == "openvino":
+        core = pytest.importorskip("openvino").Core()
+        write_openvino(members, Outline(), tmp_path, "tiny")
+        compiled = core.compile_model(tmp_path / "tiny.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        answer = compiled(images.astype(np.float32))[0]
+    else:
+        litert = pytest.importorskip("ai_edge_litert.interpreter")
+        write_litert(members, Outline(), tmp_path, "tiny")
+        interpreter = litert.Interpreter(model_content=(tmp_path / "tiny.tflite").read_bytes())
+        answer = interpreter.get_signature_runner("serving_default")(image=images)["probability"]
+    np.testing.assert_allclose(answer, expected, atol=1e-4)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pydantic import ValidationError
+from untrained import enlarge_mfsnet_logits
 
 from ham_keras.models.architectures.mfsnet import build_mfsnet
 from ham_keras.models.build import build_model, build_training_model
@@ -102,11 +103,13 @@ def test_maps_are_float32_in_half_precision_and_near_those_in_float32() -> None:
         keras.utils.set_random_seed(0)
         with dtype_policy(policy):
             model = build_training_model(settings(deep_supervision=True))
+        enlarge_mfsnet_logits(model)
         found.append(model(images, training=False))
     inner = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     assert {tensor.dtype for tensor in inner.output.values()} == {"float32"}
     for name, half in found[1].items():
         np.testing.assert_allclose(half, found[0][name], atol=0.1)
+    assert np.ptp(found[0]["lesion"]) > 0.2
 
 
 def test_edges_are_the_two_pixels_at_the_outline_and_not_the_border() -> None:
@@ -120,10 +123,13 @@ def test_edges_are_the_two_pixels_at_the_outline_and_not_the_border() -> None:
 def test_exported_signature_returns_the_networks_probabilities() -> None:
     keras.utils.set_random_seed(0)
     model = build_model(settings())
+    enlarge_mfsnet_logits(model)
     signatures = build_signatures([(model, Data(image_size=[32, 64]))], Outline())
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 64, 3)).astype(np.float32)
     found = signatures["serve_network"](images=tf.constant(images))["probability"]
-    np.testing.assert_allclose(found, model(images, training=False)[..., 0], atol=1e-4)
+    expected = model(images, training=False)[..., 0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.ptp(expected) > 0.05
 
 
 @pytest.mark.slow
