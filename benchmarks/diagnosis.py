@@ -4,10 +4,10 @@
     python benchmarks/diagnosis.py configs/diagnosis.json --set val --variants "true masks" --output masks.json
 
 Variants that see other pixels are diagnosis runs of their own, <name>-<variant>, which are kept and resumed: the whole
-image, the lesion with grey skin, the image with the lesion in grey, true masks. With features.trained, each trains
-networks of its own, some 20 minutes for 3,800 images. Those that use fewer features learn from the cached ones: no
-encoder, encoder only, no shape (asymmetry, border and diameter), the mean colour of the lesion. They lack the answers
-of trained networks, which are not cached. Prior: the frequencies of the training images. Network: with
+image, the lesion with grey skin, the image with the lesion in grey, true masks, masks by the segmentation run that
+knows the images. With features.trained, each trains networks of its own, some 40 minutes for 3,800 images. Those that
+use fewer features learn from the cached ones: no encoder and no trained network, these only, no shape (asymmetry,
+border and diameter), the mean colour of the lesion. Prior: the frequencies of the training images. Network: with
 features.trained, its own softmax. Prints the scores of each and the differences from the config itself, with 95 %
 bootstrap intervals over lesions; writes benchmarks/results/diagnosis.json.
 """
@@ -46,13 +46,14 @@ RUNS: dict[str, dict[str, Any]] = {
         "features.scored_masks": "annotated",
         "features.cross_validation": None,
     },
+    "masks of known images": {"features.masks": "predicted", "features.cross_validation": None},
 }
 SHAPE = (ASYMMETRY, BORDER, DIAMETER)
 # Variants that use some of the cached features.
 COLUMNS: dict[str, Callable[[str], bool]] = {
-    "encoder only": lambda name: "/" in name,
+    "encoder only": lambda name: "/" in name or group_of(name) == NETWORK,
     "no encoder": lambda name: "/" not in name and group_of(name) != NETWORK,
-    "no shape": lambda name: group_of(name) not in (*SHAPE, NETWORK),
+    "no shape": lambda name: group_of(name) not in SHAPE,
     "mean colour only": lambda name: name.startswith("lesion_") and name.endswith("_mean"),
 }
 SHOWN = (
@@ -64,23 +65,24 @@ RESULTS = Path(__file__).parent / "results" / "diagnosis.json"
 
 
 def cached(run: DiagnosisFolder, side: str) -> np.ndarray:
-    """The features [N, F] of a side that the run has cached."""
+    """The features [N, F] of a side that the run has cached, the answers of trained networks included."""
     chunks = sorted((run.features / side).glob("chunk_*.npz"))
-    return np.concatenate([np.load(path, allow_pickle=False)["features"] for path in chunks])
+    features = np.concatenate([np.load(path, allow_pickle=False)["features"] for path in chunks])
+    answers = run.answers(side)
+    return np.concatenate([features, np.load(answers)], 1) if answers.exists() else features
 
 
 def from_columns(config: DiagnosisConfig, run: DiagnosisFolder, wanted: Callable[[str], bool], side: str) -> np.ndarray:
     """Probabilities [N, K] of a side by trees that learn from the wanted features."""
     trees, _ = load_trees(run.classifier)
-    names = [name for name in trees.names if group_of(name) != NETWORK]
-    places = [place for place, name in enumerate(names) if wanted(name)]
+    places = [place for place, name in enumerate(trees.names) if wanted(name)]
     features = {each: cached(run, each)[:, places] for each in ("train", "val", "test")}
     labels = {each: training_labels(run, trees, each, config) for each in ("train", "val")}
     # The share of the features for each tree is for hundreds of them.
     settings = config.classifier.model_copy(
         update={"colsample": 1.0 if len(places) < 100 else config.classifier.colsample}
     )
-    kept = [names[place] for place in places]
+    kept = [trees.names[place] for place in places]
     boosters = [
         train_trees(
             (features["train"], labels["train"]), (features["val"], labels["val"]), trees.classes, kept, settings,

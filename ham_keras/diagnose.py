@@ -120,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("target", nargs="?", metavar="CONFIG or RUN", help="configs/diagnosis.json, or runs/diagnosis")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that override the config's")
     parser.add_argument(
-        "--overwrite", action="store_true", help="start over; the run of this name is deleted after the first seed"
+        "--overwrite",
+        action="store_true",
+        help="start over; the run of this name is deleted when the first network or seed is trained",
     )
     parser.add_argument("--data", metavar="ROOT", type=Path, help="score RUN on this folder of images with diagnoses")
     parser.add_argument("--name", help="with --data: name of its scores (default: the folder's name)")

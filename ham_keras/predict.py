@@ -171,7 +171,9 @@ def _segment(
         return predictor.predict_files(paths, predictions.save)
     from ham_keras.diagnosis.diagnoser import Diagnoser
 
-    return Diagnoser(diagnosis).diagnose_files(predictor, paths, predictions.save)
+    diagnoser = Diagnoser(diagnosis)
+    diagnoser.warn_of_another(ensemble, outline)
+    return diagnoser.diagnose_files(predictor, paths, predictions.save)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

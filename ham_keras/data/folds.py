@@ -28,7 +28,7 @@ def make_folds(
     for record in sorted(records, key=lambda record: record.image_id):
         groups[record.lesion_id if group_by else record.image_id].append(record)
     if len(groups) < count:
-        raise HamError(f"--folds {count}: only {len(groups)} lesions; use fewer folds")
+        raise HamError(f"{count} folds: only {len(groups)} lesions; use fewer folds")
     names = sorted(groups)
     order = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
     order.sort(key=lambda name: groups[name][0].diagnosis)  # stable: keeps the seeded order within a diagnosis

@@ -21,7 +21,7 @@ from ham_keras.prediction.postprocessing import Mask, Probability, postprocess
 from ham_keras.prediction.predictor import Answer, Predictor, resize_to_image
 from ham_keras.reports.facts import DIAGNOSES
 from ham_keras.settings import Outline
-from ham_keras.trust.columns import trust_columns
+from ham_keras.trust.columns import EMPTY, UNLIKE, is_unlike, trust_columns
 
 SHOWN_PX = 1200  # longest side of an image on the page
 OUTLINE_FRACTION = 1 / 300  # of that side
@@ -65,12 +65,13 @@ def render_results(image: DisplayedImage, outline: Outline, diagnose: Diagnose |
     """Return HTML with the outline, the probability map, the measurements and the mask to download.
 
     With a trust.json, also the expected Jaccard index and the band in which the true outline is expected. `diagnose`
-    adds the probability of each diagnosis, see `Diagnoser.probabilities`.
+    adds the probability of each diagnosis, see `Diagnoser.probabilities`, if there is a lesion in an image that passes
+    the input check.
     """
     probability = image.probability
     mask = postprocess(probability, outline)
     measured = measure_mask(mask, probability)
-    diagnoses = "" if diagnose is None else render_diagnoses(_diagnose_shown(image, mask, probability, diagnose))
+    diagnoses = "" if diagnose is None else _diagnose_or_say_why(image, mask, probability, diagnose)
     trust = trust_columns(image.answer.observed, *image.size)
     mask_name = f"{PurePath(image.name).stem}_segmentation.png"
     mask_uri = _data_uri(255 * mask, "PNG")
@@ -95,6 +96,13 @@ def render_results(image: DisplayedImage, outline: Outline, diagnose: Diagnose |
     <small>PNG, {width_px} × {height_px} px, 0 and 255</small></a>
 </div>
 {diagnoses}{_table(measured)}"""
+
+
+def _diagnose_or_say_why(image: DisplayedImage, mask: Mask, probability: Probability, diagnose: Diagnose) -> str:
+    reason = UNLIKE if is_unlike(image.answer.observed) else "" if mask.any() else EMPTY
+    if reason:
+        return f'<h3>No diagnosis</h3>\n<p class="guess">{escape(reason[0].upper() + reason[1:])}.</p>'
+    return render_diagnoses(_diagnose_shown(image, mask, probability, diagnose))
 
 
 def _diagnose_shown(

@@ -49,12 +49,14 @@ def serve(
         from ham_keras.demo.page import build_page, launch_page
         from ham_keras.prediction.predictor import load_predictor
 
+        predictor = load_predictor(ensemble, outline)
         diagnose = None
         if diagnosis is not None:
             from ham_keras.diagnosis.diagnoser import Diagnoser
 
-            diagnose = Diagnoser(diagnosis).probabilities
-        predictor = load_predictor(ensemble, outline)
+            diagnoser = Diagnoser(diagnosis)
+            diagnoser.warn_of_another(ensemble, predictor.outline)
+            diagnose = diagnoser.probabilities
         page = build_page(ensemble, predictor, local=is_local(host), diagnose=diagnose)
         try:
             yield launch_page(page, host, port, auth)

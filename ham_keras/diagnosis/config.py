@@ -113,7 +113,9 @@ class Classifier(Section):
 
     rounds: Annotated[int, Field(ge=1)] = Field(1000, description="Most boosting rounds; one tree per class in each.")
     early_stopping_rounds: Annotated[int, Field(ge=1)] = Field(
-        50, description="Stop after so many rounds without a lower log loss of the validation side."
+        50,
+        description="Stop after so many rounds without a lower log loss of the validation side, with the weights of "
+        "`class_weight_power`.",
     )
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(0.05, description="Shrinkage of each tree.")
     max_depth: Annotated[int, Field(ge=1, le=16)] = Field(4, description="Depth of a tree.")
@@ -135,8 +137,22 @@ class Classifier(Section):
     seed: Seed = Field(0, description="Seed of the first.")
 
 
+class CropAugment(Augment):
+    """Random augmentation of crops, different in each epoch."""
+
+    engine: Literal["none", "native", "albumentations"] = Field(
+        "native", description="none; native: TensorFlow, per batch; albumentations: per image."
+    )
+
+    @model_validator(mode="after")
+    def _check_surroundings(self) -> CropAugment:
+        if self.surroundings == "skin":
+            raise ValueError("surroundings skin is for whole images, around a lesion that is known; use mirror")
+        return self
+
+
 class NetworkSettings(Section):
-    """The network of `features.trained`: one per fold of the training side, on the crops that encoders see."""
+    """The networks of `features.trained`, on the crops that encoders see: one per fold, and with `refit` one of all."""
 
     encoder: Annotated[Encoder, BeforeValidator(_encoder)] = Field(
         Encoder(), description="Its encoder and the weights it starts with, as in `features.encoders`."
@@ -158,7 +174,7 @@ class NetworkSettings(Section):
     class_weight_power: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="As `classifier.class_weight_power`."
     )
-    augment: Augment = Augment()
+    augment: CropAugment = CropAugment()
     seed: Seed = Field(0, description="Seed of folds, weights and augmentation.")
 
 

@@ -15,15 +15,17 @@ from ham_keras.diagnosis.crops import Mask, Pixels
 from ham_keras.diagnosis.encoders import FeatureEncoder
 from ham_keras.diagnosis.features import Extractor, Floats, Measured
 from ham_keras.diagnosis.folder import load_diagnosis
-from ham_keras.diagnosis.network import load_networks, network_names
+from ham_keras.diagnosis.network import load_networks, network_digests, network_names
 from ham_keras.diagnosis.scoring import probability_columns
 from ham_keras.diagnosis.segmentation import find_segmentation, weights_digest
 from ham_keras.diagnosis.trees import load_trees
-from ham_keras.errors import HamError
+from ham_keras.errors import HamError, shown, warn
 from ham_keras.files import load_json
-from ham_keras.prediction.ensemble import load_ensemble
+from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.prediction.predictor import BATCH_SIZE, Prediction, Predictor
 from ham_keras.prediction.trained_run import TrainedRun, read_pixels
+from ham_keras.settings import Outline
+from ham_keras.trust.file import file_digest
 
 T = TypeVar("T")
 
@@ -48,11 +50,25 @@ class Diagnoser:
         encode = FeatureEncoder(features.encoders, run, settings, flips=features.flips)
         network, names = None, []
         if features.trained:
+            found = network_digests(self.folder.classifier, self.config.network)
+            if content.get("networks_sha256", found) != found:
+                raise HamError(f"{folder}: its networks are not those of its classifier; run diagnose with --overwrite")
             network = load_networks(self.folder.classifier, self.config.network, run, settings, len(self.trees.classes))
             names = network_names(self.trees.classes)
         self.extractor = Extractor(features, encode, network, names)
         if self.extractor.names != self.trees.names:
             raise HamError(f"{folder}: was trained on other features; run diagnose with --overwrite")
+
+    def warn_of_another(self, ensemble: Ensemble, outline: Outline) -> None:
+        """Warn if outlines are not those of the segmentation run that the classifier learned from."""
+        own = self.segmentation
+        weights = [member.run.weights for member in ensemble.members]
+        if [file_digest(path) for path in weights] != [file_digest(own.run.weights)]:
+            warn(
+                f"{shown(self.folder.folder)}: learned from the outlines of {shown(own.run.folder)}, not of these runs"
+            )
+        elif outline != own.config.outline:
+            warn(f"{shown(self.folder.folder)}: learned from outlines with the settings of {shown(own.run.folder)}")
 
     @property
     def classes(self) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.errors import HamError
+from ham_keras.files import load_json, save_json
 from ham_keras.runs import WorkFolder
 
 CONFIG, PAGE = "diagnosis.json", "report.html"
@@ -28,9 +30,18 @@ class DiagnosisFolder(WorkFolder):
         """Cached features of the images; deleted when the config changes."""
         return self.folder / "features"
 
+    def answers(self, side: str) -> Path:
+        """The log-probabilities [N, K] by the networks of `features.trained`, in the order of the cached features."""
+        return self.features / side / "answers.npy"
+
     @property
     def classifier(self) -> Path:
         return self.folder / "classifier"
+
+    @property
+    def inputs(self) -> Path:
+        """SHA-256 of the files that features and networks are made from, when the run was begun."""
+        return self.folder / "inputs.json"
 
     @property
     def importances(self) -> Path:
@@ -43,7 +54,15 @@ class DiagnosisFolder(WorkFolder):
     @property
     def contents(self) -> tuple[Path, ...]:
         folders = (self.features, self.classifier, self.folder / "scores", self.folder / "reports")
-        return (*folders, self.importances, self.importance_groups, self.environment, self.split, self.config)
+        return (
+            *folders,
+            self.inputs,
+            self.importances,
+            self.importance_groups,
+            self.environment,
+            self.split,
+            self.config,
+        )
 
     def scores(self, name: str) -> Path:
         return self.folder / "scores" / name
@@ -85,6 +104,27 @@ def load_diagnosis(folder: Path | str) -> tuple[DiagnosisFolder, DiagnosisConfig
     if not is_diagnosis(folder):
         raise HamError(f"{folder}: not a diagnosis run (no {CONFIG}); expected e.g. runs/diagnosis")
     return found, found.load()
+
+
+def check_inputs(folder: DiagnosisFolder, digests: Mapping[str, str]) -> None:
+    """Check that the files a run is made from are those it was begun with, which a new run writes down.
+
+    Args:
+        digests: by setting, see `segmentation.input_digests`.
+
+    Raises:
+        HamError: a file has changed; names the setting.
+    """
+    if not folder.inputs.exists():
+        save_json(folder.inputs, dict(digests))
+        return
+    begun = load_json(folder.inputs)
+    changed = [setting for setting, digest in digests.items() if begun.get(setting) != digest]
+    if changed:
+        raise HamError(
+            f"{changed[0]}: its files have changed since {folder.folder} was begun; --overwrite starts over, and "
+            f"run.name=NAME keeps this run"
+        )
 
 
 def describe_classifier(folder: Path | str) -> dict[str, str]:

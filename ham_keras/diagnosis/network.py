@@ -24,9 +24,11 @@ from ham_keras.data.records import Record
 from ham_keras.diagnosis.config import NetworkSettings
 from ham_keras.diagnosis.encoders import build_pooled_encoder
 from ham_keras.diagnosis.trees import Floats, Labels, class_weights
+from ham_keras.errors import HamError
 from ham_keras.models.precision import choose_precision, dtype_policy
 from ham_keras.runs import Run
 from ham_keras.training.checkpoint import save_all_weights
+from ham_keras.trust.file import file_digest
 
 BATCH_SIZE = 64  # of predictions
 LEAST_PROBABILITY = 1e-6
@@ -124,19 +126,45 @@ def network_path(folder: Path, number: int) -> Path:
     return folder / f"network_{number}.weights.h5"
 
 
+def answering_paths(folder: Path, settings: NetworkSettings) -> list[Path]:
+    """The weights of the networks that answer new images."""
+    return [network_path(folder, number) for number in ([settings.folds] if settings.refit else range(settings.folds))]
+
+
+def network_digests(folder: Path, settings: NetworkSettings) -> dict[str, str]:
+    """SHA-256 of the weights of the networks that answer new images, by file name.
+
+    Raises:
+        HamError: a file is missing.
+    """
+    paths = answering_paths(folder, settings)
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing is not None:
+        raise HamError(f"{missing}: is missing; run diagnose with --overwrite")
+    return {path.name: file_digest(path) for path in paths}
+
+
 def load_network(path: Path, settings: NetworkSettings, run: Run, config: Config, classes: int) -> keras.Model:
-    """Rebuild a trained network in float32 and load its weights."""
+    """Rebuild a trained network in float32 and load its weights.
+
+    Raises:
+        HamError: the file is damaged.
+    """
     with dtype_policy("float32"):
         model = build_network(settings, run, config, classes, load=False)
-    model.load_weights(path)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise HamError(f"{path}: not the weights of this network ({first}); run diagnose with --overwrite") from None
     return model
 
 
 def load_networks(folder: Path, settings: NetworkSettings, run: Run, config: Config, classes: int) -> TrainedNetworks:
     """The networks that answer new images."""
-    numbers = [settings.folds] if settings.refit else range(settings.folds)
-    paths = [network_path(folder, number) for number in numbers]
-    return TrainedNetworks([load_network(path, settings, run, config, classes) for path in paths])
+    return TrainedNetworks(
+        [load_network(path, settings, run, config, classes) for path in answering_paths(folder, settings)]
+    )
 
 
 def _train(

@@ -66,6 +66,28 @@ def _answer(config: DiagnosisConfig) -> str:
     return f"the diagnosis with the highest probability / frequency in training to the power {power:g}"
 
 
+def _describe_network(folder: DiagnosisFolder, config: DiagnosisConfig, name: str) -> str:
+    if not config.features.trained:
+        return "none"
+    network = config.network
+    encoder = (
+        f"{network.encoder.name} ({network.encoder.weights})" if network.encoder.backbone else network.encoder.name
+    )
+    answers = "new images answered by one of all images" if network.refit else "new images answered by their mean"
+    words = f"encoder {encoder}, {network.folds} folds, {network.epochs} epochs, {answers}"
+    table = folder.scores(name) / "network.csv"
+    if not table.exists():
+        return words
+    _, _, classes, labels, probabilities = read_probabilities(table)
+    statistics = statistics_of(classes)
+    alone = ", ".join(
+        f"{score.replace('_', ' ')} {statistics[score](probabilities, labels):.4f}"
+        for score in ("macro_auc", "melanoma_auc")
+        if score in statistics
+    )
+    return f"{words}; its own probabilities: {alone}"
+
+
 def _facts(folder: DiagnosisFolder, config: DiagnosisConfig, summary: dict[str, Any]) -> dict[str, dict[str, str]]:
     features, classifier = config.features, config.classifier
     split = load_json(folder.split)
@@ -86,6 +108,7 @@ def _facts(folder: DiagnosisFolder, config: DiagnosisConfig, summary: dict[str, 
             "Encoders": ", ".join(f"{each.name} ({each.weights})" for each in features.encoders) or "none",
             "They see": f"{CROPS[features.crop]}, {features.size_px} px"
             + (", mirror images averaged" if features.flips else ""),
+            "Trained network": _describe_network(folder, config, summary["set"]),
             "Measured": ", ".join(named) or "nothing",
             "Number": str(len(described["features"])),
         },

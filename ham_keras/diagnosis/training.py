@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -12,16 +14,23 @@ from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.encoders import FeatureEncoder
 from ham_keras.diagnosis.explaining import save_importances
 from ham_keras.diagnosis.features import Crops, Extractor, Measured, cached_features, measure_files
-from ham_keras.diagnosis.folder import DiagnosisFolder
-from ham_keras.diagnosis.network import network_names, train_networks
+from ham_keras.diagnosis.folder import DiagnosisFolder, check_inputs
+from ham_keras.diagnosis.network import network_digests, network_names, train_networks
 from ham_keras.diagnosis.patients import common_name, read_patients
 from ham_keras.diagnosis.report import report_diagnosis
 from ham_keras.diagnosis.scoring import labels_of, save_network_scores, save_scores
-from ham_keras.diagnosis.segmentation import SegmentationRun, choose_masks, needs_network, weights_digest
+from ham_keras.diagnosis.segmentation import (
+    SegmentationRun,
+    choose_masks,
+    input_digests,
+    needs_network,
+    network_folders,
+    weights_digest,
+)
 from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, class_weights, import_xgboost, train_trees
 from ham_keras.environment import describe_environment
 from ham_keras.errors import shown
-from ham_keras.files import save_bytes, save_json
+from ham_keras.files import replacing, save_bytes, save_json
 from ham_keras.models.devices import describe_device
 from ham_keras.prediction.predictor import load_predictor
 
@@ -44,6 +53,7 @@ def train_and_score(
         HamError: an image cannot be read, or weights are not available.
     """
     import_xgboost()
+    check_inputs(folder, input_digests(config, segmentation, sides))
     classes = sorted({common_name(record.diagnosis) for record in sides["train"]})
     save_json(folder.environment, describe_environment(describe_device(), "float32"))
     counts = ", ".join(f"{len(records)} {side}" for side, records in sides.items())
@@ -59,10 +69,15 @@ def train_and_score(
         answers = {"train": unseen, "val": networks(crops["val"]), "test": networks(crops["test"])}
         features = {side: np.concatenate([features[side], answers[side]], 1) for side in features}
         names = [*names, *network_names(classes)]
+        for side, values in answers.items():
+            with replacing(folder.answers(side)) as temporary:
+                np.save(temporary, values)
     trees = _train(config, folder, features, labels, classes, names)
     digests = weights_digest(segmentation, config.features)
     weights = {os.path.relpath(path, folder.folder.resolve()): digest for path, digest in digests.items()}
     described = trees.describe() | {"weights_sha256": weights}
+    if config.features.trained:
+        described["networks_sha256"] = network_digests(folder.classifier, config.network)
     save_json(folder.classifier / CLASSIFIER, described)
     rounds = ", ".join(map(str, described["rounds"]))
     print(f"trees: {rounds} rounds of {len(classes)} trees, the best on the validation side")
@@ -91,15 +106,20 @@ def make_features(
     masks = choose_masks(config, sides)
     records = [record for side in sides.values() for record in side]
     by_id = {record.image_id: record for record in records}
-    paths = [record.image_path for record in records]
-    predictor = load_predictor(segmentation.run.folder) if needs_network(features, masks, paths) else None
+    needed = needs_network(features, masks, [record.image_path for record in records])
+    folders = network_folders(config, segmentation, sides)
+    predictor = cache(load_predictor)
     encode = FeatureEncoder(features.encoders, segmentation.run, segmentation.config, flips=features.flips)
     extractor = Extractor(features, encode)
     patients = read_patients(str(config.data.root), by_id) if features.metadata else {}
 
     def measure(image_ids: Sequence[str]) -> Iterator[Measured]:
-        chosen = [by_id[image_id].image_path for image_id in image_ids]
-        return (measured for _, measured in measure_files(extractor, predictor, chosen, masks))
+        paths = [by_id[image_id].image_path for image_id in image_ids]
+        found: dict[Path, Measured] = {}
+        for network in {folders[path]: None for path in paths}:
+            chosen = [path for path in paths if folders[path] == network]
+            found |= measure_files(extractor, predictor(network) if needed else None, chosen, masks)
+        return (found[path] for path in paths)
 
     made: dict[str, Floats] = {}
     crops: dict[str, Crops] = {}

@@ -13,6 +13,11 @@ EMPTY, CUT, BLURRED, UNCERTAIN = "no lesion found", "lesion cut by the frame", "
 COLUMNS = ("expected_jaccard", "jaccard_at_least", "margin_px", "review", "review_reason")
 
 
+def is_unlike(assessed: Mapping[str, Any]) -> bool:
+    """Whether the input check of `assess.Assessor` finds an image unlike the training images; False without one."""
+    return bool(assessed) and bool(assessed["input_distance"] > 1)
+
+
 def trust_columns(assessed: Mapping[str, Any], height_px: int, width_px: int) -> dict[str, Any]:
     """Return `COLUMNS` of one image of this size; empty without an assessment.
 
@@ -27,7 +32,7 @@ def trust_columns(assessed: Mapping[str, Any], height_px: int, width_px: int) ->
     """
     if not assessed:
         return {}
-    reasons = [UNLIKE] if assessed["input_distance"] > 1 else []
+    reasons = [UNLIKE] if is_unlike(assessed) else []
     if assessed["expected_jaccard"] == 0:  # of empty masks alone
         reasons.append(EMPTY)
     elif assessed["expected_jaccard"] < THRESHOLD:

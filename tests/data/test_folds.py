@@ -63,7 +63,7 @@ def test_split_of_a_fold_tests_on_the_fold_and_keeps_lesions_together() -> None:
 
 
 def test_fewer_lesions_than_folds_is_an_error() -> None:
-    with pytest.raises(HamError, match="--folds 5: only 3 lesions; use fewer folds"):
+    with pytest.raises(HamError, match="5 folds: only 3 lesions; use fewer folds"):
         make_folds(records(3), 5, seed=0)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ham_keras
 from ham_keras.data.images import read_image
-from ham_keras.demo.display import render_results, segment_for_display
+from ham_keras.demo.display import DisplayedImage, render_results, segment_for_display
 from ham_keras.diagnose import main
 from ham_keras.diagnosis.diagnoser import Diagnoser, TrainedDiagnosis
 from ham_keras.diagnosis.patients import Photograph, common_name, find_photographs, read_patients, with_known_diagnosis
@@ -19,7 +21,7 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
 from ham_keras.predict import predict
 from ham_keras.prediction.predictor import load_predictor
-from ham_keras.runs import Run
+from ham_keras.runs import Run, load_run
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +156,56 @@ def test_page_shows_a_bar_for_each_diagnosis(diagnosed: Path, trained: Run, two_
         assert f'data-diagnosis="{name.removeprefix("p_")}"' in page and f"{100 * value:.1f} %" in page
     assert "Melanoma" in page and "do not use it to decide" in page
     assert "data-diagnosis" not in render_results(image, predictor.outline)
+
+
+@pytest.mark.parametrize("distance", [0.9, 1.1])
+def test_page_diagnoses_only_images_that_pass_the_input_check(
+    distance: float, diagnosed: Path, trained: Run, two_diagnoses: Path
+) -> None:
+    path = sorted((two_diagnoses / "images").iterdir())[0]
+    predictor, diagnoser = load_predictor(trained.folder), Diagnoser(diagnosed)
+    image = segment_for_display(predictor, path.name, read_image(path))
+    assessed = {
+        "input_distance": distance, "expected_jaccard": 0.9, "jaccard_at_least": 0.8, "margin": 0.01, "review": 0,
+        "cut": False, "blurred": False,
+    }  # fmt: skip
+    answer = dataclasses.replace(image.answer, observed={name: np.array(value) for name, value in assessed.items()})
+    image = dataclasses.replace(image, answer=answer)
+    page = render_results(image, predictor.outline, diagnoser.probabilities)
+    assert ("data-diagnosis" in page) == (distance < 1)
+    assert ("Not like the dermoscopy images this network was trained on." in page) == (distance > 1)
+
+
+def test_page_does_not_diagnose_an_image_without_a_lesion(
+    diagnosed: Path, trained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, diagnoser = load_predictor(trained.folder), Diagnoser(diagnosed)
+    image = segment_for_display(predictor, "grey.png", np.full((64, 96, 3), 200, np.uint8))
+    monkeypatch.setattr(DisplayedImage, "probability", np.zeros((64, 96), np.float32))
+    page = render_results(image, predictor.outline, diagnoser.probabilities)
+    assert "data-diagnosis" not in page and "No lesion found." in page
+
+
+def test_another_segmentation_than_the_classifiers_is_announced(
+    diagnosed: Path, trained: Run, two_diagnoses: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted((two_diagnoses / "images").iterdir())[0]
+
+    def warning(name: str, **options: Any) -> str:
+        predict(trained.folder, [path], tmp_path / name, diagnosis=diagnosed, visible=False, **options)
+        return capsys.readouterr().err
+
+    assert "learned from" not in warning("own")
+    outline = load_run(trained.folder)[1].outline
+    assert "learned from outlines with the settings of" in warning(
+        "low", outline=outline.model_copy(update={"threshold": 0.2})
+    )
+    other = tmp_path / "other"
+    shutil.copytree(trained.folder, other)
+    with open(other / "model.weights.h5", "ab") as file:
+        file.write(b"x")
+    predict([trained.folder, other], [path], tmp_path / "two", diagnosis=diagnosed, visible=False)
+    assert "learned from the outlines of" in capsys.readouterr().err
 
 
 def test_image_without_a_lesion_is_diagnosed_too(diagnosed: Path) -> None:

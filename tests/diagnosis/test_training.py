@@ -18,7 +18,7 @@ from ham_keras.diagnosis import features as features_module
 from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.features import Extractor
 from ham_keras.diagnosis.patients import with_known_records
-from ham_keras.diagnosis.segmentation import choose_masks
+from ham_keras.diagnosis.segmentation import choose_masks, find_segmentation, input_digests, network_folders
 from ham_keras.diagnosis.trees import class_weights, load_trees, train_trees
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
@@ -144,11 +144,25 @@ def test_true_and_out_of_fold_masks_are_chosen(small_diagnosis: Any, two_diagnos
         choose_masks(_out_of_fold(small_diagnosis, tmp_path), sides)
     drawn = np.zeros((64, 96), np.uint8)
     drawn[10:20, 30:50] = 255
-    for record in records[:3]:
+    for record in records[:3]:  # validation images have predicted masks, though there are others
         Image.fromarray(drawn).save(masks / f"{record.image_id}_segmentation.png")
-    chosen = choose_masks(_out_of_fold(small_diagnosis, tmp_path), sides)
-    assert chosen.keys() == {record.image_path for record in records[:3]}
+    config = _out_of_fold(small_diagnosis, tmp_path)
+    chosen = choose_masks(config, sides)
+    assert chosen.keys() == {record.image_path for record in records[:2]}
     assert chosen[records[0].image_path]().sum() == 200
+    for number, held_out in enumerate((records[:1], records[1:3])):
+        split = {"train": ["a"], "val": ["b"], "test": [record.image_id for record in held_out]}
+        fold = tmp_path / "folds" / f"fold_{number}"
+        fold.mkdir()
+        (fold / "split.json").write_text(json.dumps(split))
+    segmentation = find_segmentation(config)
+    folders = network_folders(config, segmentation, sides)
+    expected = [tmp_path / "folds" / "fold_0", tmp_path / "folds" / "fold_1", *[segmentation.run.folder] * 2]
+    assert [folders[record.image_path] for record in records] == expected
+    digests = input_digests(config, segmentation, sides)
+    Image.fromarray(drawn.T).save(masks / f"{records[1].image_id}_segmentation.png")
+    changed = input_digests(config, segmentation, sides)
+    assert {name for name in digests if digests[name] != changed[name]} == {"features.cross_validation"}
     config = small_diagnosis(tmp_path, features={"masks": "annotated"})
     assert choose_masks(config, sides).keys() == {record.image_path for record in records[:2]}
     config = small_diagnosis(tmp_path, features={"scored_masks": "annotated"})
@@ -202,6 +216,10 @@ def test_class_weights_balance_to_the_power() -> None:
             "no features; name an encoder",
         ),
         ({"segmentation": "a", "features": {"cross_validation": "b"}}, "cross_validation needs masks out_of_fold"),
+        (
+            {"segmentation": "a", "network": {"augment": {"surroundings": "skin"}}},
+            "network.augment: surroundings skin is for whole images",
+        ),
         ({"segmentation": "a", "classifier": {"seeds": 0}}, "classifier.seeds: input should be greater than"),
     ],
 )
@@ -231,6 +249,26 @@ def test_missing_parts_are_named(small_diagnosis: Any, diagnosed: Path, trained:
         main([str(diagnosed)])
     with pytest.raises(HamError, match="not a diagnosis run"):
         main([str(trained.folder), "--data", str(tmp_path)])
+
+
+def test_interrupted_run_continues_only_with_the_weights_it_was_begun_with(
+    small_diagnosis: Any, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained.folder, tmp_path / "segmentation")
+    config = small_diagnosis(tmp_path, segmentation=str(tmp_path / "segmentation"))
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Extractor, "combine", die)
+        diagnose(config, visible=False)
+    with open(tmp_path / "segmentation" / "model.weights.h5", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(
+        HamError, match=r"^segmentation: its files have changed since .*diagnosis was begun; --overwrite"
+    ):
+        diagnose(config, visible=False)
 
 
 def test_changed_weights_are_noticed(small_diagnosis: Any, diagnosed: Path, trained: Run, tmp_path: Path) -> None:
