@@ -121,9 +121,10 @@ def format_scores(summary: Mapping[str, Any], title: str) -> str:
         if score["value"] is not None:
             interval = show_interval(score["interval"], lesions_of(summary, name))
             lines.append(f"{name.replace('_', ' '):32}{score['value']:8.4f}  {interval}")
-    lines.append(f"\n{'':12}{'images':>8}{'AUC':>8}{'sens.':>8}{'spec.':>8}")
+    lines.append(f"\n{'':12}{'images':>8}{'AUC':>8}{'spec.':>8}{'sens.':>8}  95 % interval")
     for name, group in summary["by_diagnosis"].items():
-        values = [group[key] for key in ("auc", "sensitivity", "specificity")]
+        values = [group[key] for key in ("auc", "specificity", "sensitivity")]
         shown = "".join(f"{'none':>8}" if value is None else f"{value:8.4f}" for value in values)
-        lines.append(f"{name:12}{group['images']:8}{shown}")
+        interval = show_interval(group["sensitivity_interval"], group["lesions"]) if group["images"] else ""
+        lines.append(f"{name:12}{group['images']:8}{shown}  {interval}".rstrip())
     return "\n".join(lines)

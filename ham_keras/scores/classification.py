@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ham_keras.scores.bootstrap import bootstrap_statistic
+from ham_keras.scores.bootstrap import bootstrap_statistic, interval_over
 
 Floats = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
@@ -142,8 +142,9 @@ def summarise_diagnoses(
 
     Returns:
         {"images", "lesions", "classes", <score>: {"value", "interval"}, "by_diagnosis": {class: {"images", "lesions",
-        "auc", "sensitivity", "specificity"}}, "reliability", "confusion"}. Intervals are 95 % bootstraps over lesions,
-        and None where they or the value do not exist, and of melanoma, if a single lesion has it.
+        "auc", "sensitivity", "sensitivity_interval", "specificity"}}, "reliability", "confusion"}. Intervals are 95 %
+        bootstraps over lesions, and None where they or the value do not exist, and of melanoma, if a single lesion has
+        it.
     """
     summary: dict[str, Any] = {"images": len(labels), "lesions": len(set(lesions)), "classes": list(classes)}
     for name, statistic in statistics_of(classes, odds).items():
@@ -154,16 +155,18 @@ def summarise_diagnoses(
         value = known(statistic(probabilities, labels))
         summary[name] = {"value": value, "interval": _interval(name, of, labels, classes, lesions, resamples)}
     answers = (probabilities * odds).argmax(1)
-    summary["by_diagnosis"] = {
-        name: {
-            "images": int((labels == place).sum()),
-            "lesions": len(set(np.asarray(lesions)[labels == place])),
-            "auc": known(auc(probabilities[:, place], labels == place)),
-            "sensitivity": _share(answers[labels == place] == place),
-            "specificity": _share(answers[labels != place] != place),
+    summary["by_diagnosis"] = {}
+    for place, name in enumerate(classes):
+        inside = labels == place
+        right, theirs = answers[inside] == place, np.asarray(lesions)[inside].tolist()
+        summary["by_diagnosis"][name] = {
+            "images": int(inside.sum()),
+            "lesions": len(set(theirs)),
+            "auc": known(auc(probabilities[:, place], inside)),
+            "sensitivity": _share(right),
+            "sensitivity_interval": interval_over(right.astype(np.float64), theirs, resamples=resamples),
+            "specificity": _share(answers[~inside] != place),
         }
-        for place, name in enumerate(classes)
-    }
     counts = confusion(answers, labels, len(classes))
     return summary | {"reliability": reliability(probabilities, labels), "confusion": counts}
 

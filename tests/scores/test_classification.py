@@ -101,6 +101,8 @@ def test_summary_has_values_in_their_intervals() -> None:
         assert low < summary[name]["value"] < high, name
     melanoma = summary["by_diagnosis"]["mel"]
     assert melanoma["images"] == (labels == 1).sum() and melanoma["auc"] == summary["melanoma_auc"]["value"]
+    low, high = melanoma["sensitivity_interval"]
+    assert low < melanoma["sensitivity"] < high
     assert np.sum(summary["confusion"]) == 200
     assert sum(each["images"] for each in summary["reliability"]) == 200
 
@@ -114,6 +116,7 @@ def test_without_melanoma_or_with_a_missing_class() -> None:
     assert summary["melanoma_auc"] == {"value": None, "interval": None}
     melanoma = summary["by_diagnosis"]["mel"]
     assert (melanoma["images"], melanoma["auc"], melanoma["sensitivity"]) == (0, None, None)
+    assert melanoma["sensitivity_interval"] is None
     assert 0.5 < summary["macro_auc"]["value"] < 1
 
 
