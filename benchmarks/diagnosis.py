@@ -75,6 +75,7 @@ def cached(run: DiagnosisFolder, side: str) -> np.ndarray:
 def from_columns(config: DiagnosisConfig, run: DiagnosisFolder, wanted: Callable[[str], bool], side: str) -> np.ndarray:
     """Probabilities [N, K] of a side by trees that learn from the wanted features."""
     trees, _ = load_trees(run.classifier)
+    scale = trees.margin_scale if any(wanted(name) for name in trees.names if group_of(name) == NETWORK) else None
     places = [place for place, name in enumerate(trees.names) if wanted(name)]
     features = {each: cached(run, each)[:, places] for each in ("train", "val", "test")}
     labels = {each: training_labels(run, trees, each, config) for each in ("train", "val")}
@@ -86,11 +87,11 @@ def from_columns(config: DiagnosisConfig, run: DiagnosisFolder, wanted: Callable
     boosters = [
         train_trees(
             (features["train"], labels["train"]), (features["val"], labels["val"]), trees.classes, kept, settings,
-            settings.seed + place,
+            settings.seed + place, scale,
         )
         for place in range(settings.seeds)
     ]  # fmt: skip
-    return Trees(trees.classes, kept, boosters, trees.odds).probabilities(features[side])
+    return Trees(trees.classes, kept, boosters, trees.odds, scale).probabilities(features[side])
 
 
 def training_labels(run: DiagnosisFolder, trees: Trees, side: str, config: DiagnosisConfig) -> np.ndarray:
@@ -124,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         assert variant_ids == ids
     trees, _ = load_trees(own.classifier)
     for name, wanted in COLUMNS.items():
-        if any(map(wanted, trees.names)):  # without encoders, there is no variant of them alone
+        if any(wanted(name) for name in trees.names if trees.margin_scale is None or group_of(name) != NETWORK):
             found[name] = from_columns(config, own, wanted, args.side)
     counts = np.bincount(training_labels(own, trees, "train", config), minlength=len(classes))
     found["prior"] = np.tile(counts / counts.sum(), (len(labels), 1))

@@ -123,6 +123,11 @@ class Classifier(Section):
     subsample: Annotated[float, Field(gt=0, le=1)] = Field(0.7, description="Share of the images for each tree.")
     colsample: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="Share of the features for each tree.")
     l2: Annotated[float, Field(ge=0)] = Field(2, description="L2 penalty of the leaves.")
+    base_margin: Literal["network"] | None = Field(
+        None,
+        description="What the trees start from. network: the answers of the networks of `features.trained`, which the "
+        "trees then correct, scaled to the lowest log loss; null: nothing, and these answers are features.",
+    )
     class_weight_power: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5,
         description="An image weighs (1 / frequency of its diagnosis) to this power: 0 favours frequent diagnoses, 1 "
@@ -189,6 +194,16 @@ class DiagnosisConfig(WorkConfig):
     network: NetworkSettings = NetworkSettings()
     classifier: Classifier = Classifier()
     score: Score = Score()
+
+    @model_validator(mode="after")
+    def _check_base_margin(self) -> DiagnosisConfig:
+        features = self.features
+        if self.classifier.base_margin == "network":
+            if not features.trained:
+                raise ValueError("classifier.base_margin is network, but there is none; set features.trained to true")
+            if not any((features.encoders, features.outline, features.texture, features.doubt, features.metadata)):
+                raise ValueError("classifier.base_margin is network, but there is nothing else for trees to learn from")
+        return self
 
 
 def replaced(config: DiagnosisConfig, **settings: Any) -> DiagnosisConfig:

@@ -113,7 +113,8 @@ def _facts(folder: DiagnosisFolder, config: DiagnosisConfig, summary: dict[str, 
             "Number": str(len(described["features"])),
         },
         "Classifier": {
-            "Kind": f"XGBoost, {classifier.seeds} seeds averaged",
+            "Kind": f"XGBoost, {classifier.seeds} seeds averaged"
+            + (", from the network's answers on" if classifier.base_margin else ""),
             "Rounds": ", ".join(map(str, described["rounds"])),
             "Class weights": f"1 / frequency to the power {classifier.class_weight_power:g}",
             "Answer": _answer(config),

@@ -27,7 +27,16 @@ from ham_keras.diagnosis.segmentation import (
     network_folders,
     weights_digest,
 )
-from ham_keras.diagnosis.trees import CLASSIFIER, Floats, Labels, Trees, class_weights, import_xgboost, train_trees
+from ham_keras.diagnosis.trees import (
+    CLASSIFIER,
+    Floats,
+    Labels,
+    Trees,
+    class_weights,
+    fit_margin_scale,
+    import_xgboost,
+    train_trees,
+)
 from ham_keras.environment import describe_environment
 from ham_keras.errors import shown
 from ham_keras.files import replacing, save_bytes, save_json
@@ -140,6 +149,9 @@ def _train(
 ) -> Trees:
     """Train one booster per seed, each saved when it is trained."""
     settings = config.classifier
+    scale = None
+    if settings.base_margin == "network":
+        scale = fit_margin_scale(features["train"], labels["train"], len(classes), settings.class_weight_power)
     boosters = []
     for place in range(settings.seeds):
         path = folder.classifier / f"seed_{place}.json"
@@ -147,8 +159,8 @@ def _train(
             boosters.append(import_xgboost().Booster(model_file=path))
             continue
         sides = [(features[side], labels[side]) for side in ("train", "val")]
-        booster = train_trees(sides[0], sides[1], classes, names, settings, settings.seed + place)
+        booster = train_trees(sides[0], sides[1], classes, names, settings, settings.seed + place, scale)
         save_bytes(path, booster.save_raw("json"))
         boosters.append(booster)
     odds = class_weights(labels["train"], len(classes), settings.decision_power)
-    return Trees(classes, names, boosters, odds.tolist())
+    return Trees(classes, names, boosters, odds.tolist(), scale)

@@ -46,23 +46,41 @@ class Trees:
         names: of the features, in order.
         boosters: one per seed, cut at its best round.
         odds: [K], by which probabilities are multiplied to answer with one diagnosis.
+        margin_scale: by which the last K features, a network's log-probabilities, are multiplied to be what the trees
+            start from, see `fit_margin_scale`; None if the trees start from nothing, and these are features.
     """
 
     def __init__(
-        self, classes: Sequence[str], names: Sequence[str], boosters: Sequence[Any], odds: Sequence[float]
+        self,
+        classes: Sequence[str],
+        names: Sequence[str],
+        boosters: Sequence[Any],
+        odds: Sequence[float],
+        margin_scale: float | None = None,
     ) -> None:
         self.classes, self.names, self.boosters = list(classes), list(names), list(boosters)
         self.odds = np.array(odds, np.float64)
+        self.margin_scale = margin_scale
 
     def probabilities(self, features: Floats) -> Floats:
         """Probabilities [N, K] of features [N, F]."""
-        return np.asarray(np.mean([booster.inplace_predict(features) for booster in self.boosters], 0), np.float32)
+        inputs, margin = split_margin(features, len(self.classes), self.margin_scale)
+        parts = [booster.inplace_predict(inputs, base_margin=margin) for booster in self.boosters]
+        return np.asarray(np.mean(parts, 0), np.float32)
 
     def contributions(self, features: Floats) -> Floats:
-        """SHAP values [N, K, F] (Lundberg et al. 2020): what each feature adds to the log-odds of each class."""
-        data = import_xgboost().DMatrix(features)
+        """SHAP values [N, K, F] (Lundberg et al. 2020): what each feature adds to the log-odds of each class.
+
+        What the trees start from adds its difference from its mean over these images.
+        """
+        inputs, margin = split_margin(features, len(self.classes), self.margin_scale)
+        data = import_xgboost().DMatrix(inputs)
         parts = [booster.predict(data, pred_contribs=True, strict_shape=True)[..., :-1] for booster in self.boosters]
-        return np.asarray(np.mean(parts, 0), np.float32)
+        added = np.asarray(np.mean(parts, 0), np.float32)
+        if margin is None:
+            return added
+        started = (margin - margin.mean(0))[:, :, None] * np.eye(len(self.classes), dtype=np.float32)
+        return np.concatenate([added, started], 2)
 
     def gains(self) -> dict[str, float]:
         """The total gain of each feature's splits as a share of all, 0..1; features without a split are left out."""
@@ -76,7 +94,34 @@ class Trees:
     def describe(self) -> dict[str, Any]:
         """The content of classifier.json that `load_trees` needs."""
         rounds = [booster.num_boosted_rounds() for booster in self.boosters]
-        return {"classes": self.classes, "features": self.names, "rounds": rounds, "odds": self.odds.tolist()}
+        return {
+            "classes": self.classes, "features": self.names, "rounds": rounds, "odds": self.odds.tolist(),
+            "margin_scale": self.margin_scale,
+        }  # fmt: skip
+
+
+def split_margin(features: Floats, classes: int, scale: float | None) -> tuple[Floats, Floats | None]:
+    """Features [N, F] without the last K, and these times `scale` [N, K]; all features and None without a scale."""
+    if scale is None:
+        return features, None
+    return np.ascontiguousarray(features[:, :-classes]), np.ascontiguousarray(scale * features[:, -classes:])
+
+
+def fit_margin_scale(features: Floats, labels: Labels, classes: int, power: float) -> float:
+    """The factor for the log-probabilities in the last K features that gives the lowest weighted log loss.
+
+    Networks are too sure of themselves, so it is below 1: the inverse of a temperature (Guo et al. 2017).
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    weights = class_weights(labels, classes, power)[labels]
+    logits, rows = features[:, -classes:].astype(np.float64), np.arange(len(labels))
+
+    def loss(scale: float) -> float:
+        return -float(np.average(log_softmax(scale * logits, axis=1)[rows, labels], weights=weights))
+
+    return float(minimize_scalar(loss, bounds=(0.05, 5.0), method="bounded").x)
 
 
 def load_trees(folder: Path) -> tuple[Trees, dict[str, Any]]:
@@ -92,10 +137,12 @@ def load_trees(folder: Path) -> tuple[Trees, dict[str, Any]]:
         for place in range(len(content["rounds"])):
             # A batch of images is answered before a second thread has started.
             booster = xgboost.Booster({"nthread": 1}, model_file=folder / f"seed_{place}.json")
-            if booster.num_features() != len(content["features"]):
+            started = len(content["classes"]) if content.get("margin_scale") is not None else 0
+            if booster.num_features() != len(content["features"]) - started:
                 raise ValueError(f"seed_{place}.json has {booster.num_features()} features")
             boosters.append(booster)
-        return Trees(content["classes"], content["features"], boosters, content["odds"]), content
+        scale = content.get("margin_scale")
+        return Trees(content["classes"], content["features"], boosters, content["odds"], scale), content
     except FileNotFoundError:
         raise HamError(f"{folder}: has no classifier yet; run diagnose with its config first") from None
     except (ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:
@@ -110,12 +157,21 @@ def train_trees(
     names: Sequence[str],
     settings: Classifier,
     seed: int,
+    margin_scale: float | None = None,
 ) -> Any:
-    """Train the booster of one seed on features [N, F] and labels [N], indices of `classes`; stop early on `val`."""
+    """Train the booster of one seed on features [N, F] and labels [N], indices of `classes`; stop early on `val`.
+
+    `margin_scale` is that of `Trees`.
+    """
     xgboost = import_xgboost()
     weights = class_weights(train[1], len(classes), settings.class_weight_power)
-    data = xgboost.QuantileDMatrix(*train, weight=weights[train[1]])
-    held_out = xgboost.QuantileDMatrix(*val, weight=weights[val[1]], ref=data)
+    (inputs, margin), (held_out_inputs, held_out_margin) = (
+        split_margin(features, len(classes), margin_scale) for features, _ in (train, val)
+    )
+    data = xgboost.QuantileDMatrix(inputs, train[1], weight=weights[train[1]], base_margin=margin)
+    held_out = xgboost.QuantileDMatrix(
+        held_out_inputs, val[1], weight=weights[val[1]], base_margin=held_out_margin, ref=data
+    )
     parameters = {
         "objective": "multi:softprob",
         "num_class": len(classes),

@@ -90,7 +90,8 @@ NETWORK = {"folds": 2, "refit": True, "epochs": 1, "batch_size": 4}
 
 @pytest.fixture(scope="module")
 def refitted(small_diagnosis: Any, tmp_path_factory: pytest.TempPathFactory) -> DiagnosisFolder:
-    config = small_diagnosis(tmp_path_factory.mktemp("refitted"), features=SETTINGS, network=NETWORK)
+    start = {"base_margin": "network"}
+    config = small_diagnosis(tmp_path_factory.mktemp("refitted"), features=SETTINGS, network=NETWORK, classifier=start)
     return diagnose(config, visible=False).run
 
 

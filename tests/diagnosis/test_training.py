@@ -19,7 +19,7 @@ from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.features import Extractor
 from ham_keras.diagnosis.patients import with_known_records
 from ham_keras.diagnosis.segmentation import choose_masks, find_segmentation, input_digests, network_folders
-from ham_keras.diagnosis.trees import class_weights, load_trees, train_trees
+from ham_keras.diagnosis.trees import Trees, class_weights, fit_margin_scale, load_trees, train_trees
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
 from ham_keras.runs import Run
@@ -184,6 +184,36 @@ def test_noise_labels_are_not_learned() -> None:
     assert np.mean([auc(found[:, k], sides[2][1] == k) for k in range(3)]) == pytest.approx(0.5, abs=0.08)
 
 
+def test_trees_correct_the_answers_that_they_start_from() -> None:
+    """Answers that are too sure get a factor below 1, and what they miss is learned from the other features."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=900)
+    hint = (labels == 2) + rng.normal(0, 0.3, 900)  # tells class 2, of which the answers know nothing
+    logits = rng.normal(0, 1, (900, 3)) + 1.5 * np.eye(3)[np.where(labels == 2, rng.integers(2, size=900), labels)]
+    answers = 3 * (logits - np.log(np.exp(3 * logits).sum(1, keepdims=True)) / 3)  # the log-softmax of 3 times these
+    features = np.column_stack([hint, rng.normal(size=900), answers]).astype(np.float32)
+    settings = parse_config_as(DiagnosisConfig, {"segmentation": "x"}, "x").classifier
+    scale = fit_margin_scale(features, labels, 3, 0.0)
+
+    def loss(factor: float) -> float:
+        scaled = factor * answers
+        return -float((scaled - np.log(np.exp(scaled).sum(1, keepdims=True)))[np.arange(900), labels].mean())
+
+    assert scale < 0.9 and loss(scale) <= min(loss(0.9 * scale), loss(1.1 * scale))
+    sides = [(features[first : first + 300], labels[first : first + 300]) for first in (0, 300, 600)]
+    names = ["hint", "noise", *"abc"]
+    booster = train_trees(sides[0], sides[1], "abc", names, settings, 0, scale)
+    trees = Trees("abc", names, [booster], [1, 1, 1], scale)
+    found, truth = trees.probabilities(sides[2][0]), sides[2][1]
+    assert booster.num_features() == 2
+    assert auc(found[:, 2], truth == 2) > 0.95 > 0.7 > auc(sides[2][0][:, 4], truth == 2)
+    assert auc(found[:, 0], truth == 0) > auc(sides[2][0][:, 2], truth == 0) > 0.7
+    added = trees.contributions(sides[2][0])
+    margins = np.log(found) - added.sum(2)  # the same for all images, but for a constant of each image
+    differences = margins - margins[:, :1]
+    assert differences == pytest.approx(np.broadcast_to(differences[0], differences.shape), abs=1e-3)
+
+
 def test_class_weights_balance_to_the_power() -> None:
     labels = np.array([0] * 90 + [1] * 10)
     assert class_weights(labels, 2, 0) == pytest.approx([1, 1])
@@ -219,6 +249,10 @@ def test_class_weights_balance_to_the_power() -> None:
         (
             {"segmentation": "a", "network": {"augment": {"surroundings": "skin"}}},
             "network.augment: surroundings skin is for whole images",
+        ),
+        (
+            {"segmentation": "a", "classifier": {"base_margin": "network"}},
+            "classifier.base_margin is network, but there is none; set features.trained to true",
         ),
         ({"segmentation": "a", "classifier": {"seeds": 0}}, "classifier.seeds: input should be greater than"),
     ],
