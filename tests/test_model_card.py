@@ -51,3 +51,24 @@ def test_result_matches_the_table_of_results() -> None:
     rows = load_json(Path("docs/results.json"))
     (ours,) = (row for row in rows if row["name"].endswith("best.json: MobileNet, mirror images averaged"))
     assert f"**{ours['mean']:.4f}** (95 % interval {show_interval(ours['interval'])})" in CARD
+
+
+def test_figures_of_the_diagnoses_match() -> None:
+    card, found = (
+        Path("docs/model-card-diagnosis.md").read_text(),
+        load_json(Path("docs/runs/diagnosis-boosted/summary.json")),
+    )
+    rows = []
+    for name, group in sorted(found["by_diagnosis"].items(), key=lambda item: -item[1]["sensitivity"]):
+        interval = show_interval(group["sensitivity_interval"], group["lesions"], decimals=2)
+        scores = f"{group['auc']:.3f} | {group['specificity']:.2f} | {group['sensitivity']:.2f}"
+        rows.append(f"| {DIAGNOSES[name]} | {group['images']} | {scores} | {interval} |")
+    assert "\n".join(rows) in card
+    macro, melanoma = found["macro_auc"], found["melanoma_auc"]
+    words = card.replace("\n", " ")
+    assert f"macro AUC **{macro['value']:.4f}** (95 % interval {show_interval(macro['interval'])})" in words
+    assert f"of melanoma {melanoma['value']:.4f} ({show_interval(melanoma['interval'])})" in words
+    assert (
+        f"log loss {found['log_loss']['value']:.3f}, calibration error {found['calibration_error']['value']:.3f}"
+        in words
+    )
