@@ -1,7 +1,7 @@
 """How much of the outlines fits into a probability map of fewer pixels than the image?
 
     python benchmarks/map_size.py HAM10000 [SPLIT.json]
-    python benchmarks/map_size.py data/phantoms --sizes 16 --picture docs/images/map_size.png
+    python benchmarks/map_size.py data/phantoms --sizes 16 --picture map_size.png
 
 MFSNet's last map has an eighth of the network's size. For each mask, the 16x16 logits (32x32, ...) are searched that
 show it best when they are enlarged bilinearly and cut at 0: about what a perfect network with such a map reaches. Of

@@ -168,7 +168,7 @@ class NetworkSettings(Section):
     refit: bool = Field(
         False,
         description="Train one more network on the whole training side, and let it alone answer new images. If false, "
-        "they get the mean of all folds' networks, which takes as many times as long.",
+        "they get the mean of all folds' networks, each of which takes as long.",
     )
     epochs: Annotated[int, Field(ge=1)] = Field(10, description="Passes over the crops of a network.")
     batch_size: Annotated[int, Field(ge=1)] = Field(32, description="Crops per step.")

@@ -60,15 +60,13 @@ class Diagnoser:
             raise HamError(f"{folder}: was trained on other features; run diagnose with --overwrite")
 
     def warn_of_another(self, ensemble: Ensemble, outline: Outline) -> None:
-        """Warn if outlines are not those of the segmentation run that the classifier learned from."""
-        own = self.segmentation
+        """Warn if outlines are not those of the segmentation run that the classifier belongs to."""
+        own, name = self.segmentation, shown(self.folder.folder)
         weights = [member.run.weights for member in ensemble.members]
         if [file_digest(path) for path in weights] != [file_digest(own.run.weights)]:
-            warn(
-                f"{shown(self.folder.folder)}: learned from the outlines of {shown(own.run.folder)}, not of these runs"
-            )
+            warn(f"{name}: belongs to the segmentation run {shown(own.run.folder)}, not to this")
         elif outline != own.config.outline:
-            warn(f"{shown(self.folder.folder)}: learned from outlines with the settings of {shown(own.run.folder)}")
+            warn(f"{name}: belongs to the outline settings of {shown(own.run.folder)}, not to these")
 
     @property
     def classes(self) -> list[str]:

@@ -113,9 +113,14 @@ def check_inputs(folder: DiagnosisFolder, digests: Mapping[str, str]) -> None:
         digests: by setting, see `segmentation.input_digests`.
 
     Raises:
-        HamError: a file has changed; names the setting.
+        HamError: a file has changed, and the setting is named; or the run was begun before these were written down.
     """
     if not folder.inputs.exists():
+        if any(folder.features.glob("*/*.npz")) or folder.begun_well:
+            raise HamError(
+                f"{folder.folder}: was begun by an earlier version, which did not write down what from; --overwrite "
+                f"starts over"
+            )
         save_json(folder.inputs, dict(digests))
         return
     begun = load_json(folder.inputs)

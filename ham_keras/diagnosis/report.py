@@ -73,8 +73,8 @@ def _describe_network(folder: DiagnosisFolder, config: DiagnosisConfig, name: st
     encoder = (
         f"{network.encoder.name} ({network.encoder.weights})" if network.encoder.backbone else network.encoder.name
     )
-    answers = "new images answered by one of all images" if network.refit else "new images answered by their mean"
-    words = f"encoder {encoder}, {network.folds} folds, {network.epochs} epochs, {answers}"
+    who = "one network trained on all training images" if network.refit else "the mean of these networks"
+    words = f"encoder {encoder}, {network.folds} folds, {network.epochs} epochs, new images answered by {who}"
     table = folder.scores(name) / "network.csv"
     if not table.exists():
         return words

@@ -76,6 +76,8 @@ def input_digests(
             files[setting] = [Path(encoder.weights).expanduser()]
     if config.features.masks == "out_of_fold":
         files["features.cross_validation"] = list(out_of_fold_masks(config, sides["train"]).values())
+        if config.features.doubt:
+            files["features.cross_validation"] += [fold.weights for fold in cross_validation(config).folds]
     digests = {}
     for setting, paths in files.items():
         missing = next((path for path in paths if not path.is_file()), None)

@@ -116,7 +116,7 @@ def make_features(
     records = [record for side in sides.values() for record in side]
     by_id = {record.image_id: record for record in records}
     needed = needs_network(features, masks, [record.image_path for record in records])
-    folders = network_folders(config, segmentation, sides)
+    folders = network_folders(config, segmentation, sides) if needed else {}
     predictor = cache(load_predictor)
     encode = FeatureEncoder(features.encoders, segmentation.run, segmentation.config, flips=features.flips)
     extractor = Extractor(features, encode)
@@ -125,9 +125,9 @@ def make_features(
     def measure(image_ids: Sequence[str]) -> Iterator[Measured]:
         paths = [by_id[image_id].image_path for image_id in image_ids]
         found: dict[Path, Measured] = {}
-        for network in {folders[path]: None for path in paths}:
-            chosen = [path for path in paths if folders[path] == network]
-            found |= measure_files(extractor, predictor(network) if needed else None, chosen, masks)
+        for network in {folders.get(path): None for path in paths}:
+            chosen = [path for path in paths if folders.get(path) == network]
+            found |= measure_files(extractor, predictor(network) if network else None, chosen, masks)
         return (found[path] for path in paths)
 
     made: dict[str, Floats] = {}

@@ -108,9 +108,11 @@ def split_margin(features: Floats, classes: int, scale: float | None) -> tuple[F
 
 
 def fit_margin_scale(features: Floats, labels: Labels, classes: int, power: float) -> float:
-    """The factor for the log-probabilities in the last K features that gives the lowest weighted log loss.
+    """The factor, 0.05 to 5, for the log-probabilities in the last K features with the lowest weighted log loss.
 
-    Networks are too sure of themselves, so it is below 1: the inverse of a temperature (Guo et al. 2017).
+    It is the inverse of a temperature (Guo et al. 2017), below 1 for networks that are too sure of themselves. Fitted
+    on the answers of single networks, each to images it has not seen, it is used for the mean of networks, or one of
+    all images, too, which may be less sure, or more.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax

@@ -195,17 +195,15 @@ def test_another_segmentation_than_the_classifiers_is_announced(
         predict(trained.folder, [path], tmp_path / name, diagnosis=diagnosed, visible=False, **options)
         return capsys.readouterr().err
 
-    assert "learned from" not in warning("own")
+    assert "belongs to" not in warning("own")
     outline = load_run(trained.folder)[1].outline
-    assert "learned from outlines with the settings of" in warning(
-        "low", outline=outline.model_copy(update={"threshold": 0.2})
-    )
+    assert "belongs to the outline settings of" in warning("low", outline=outline.model_copy(update={"threshold": 0.2}))
     other = tmp_path / "other"
     shutil.copytree(trained.folder, other)
     with open(other / "model.weights.h5", "ab") as file:
         file.write(b"x")
     predict([trained.folder, other], [path], tmp_path / "two", diagnosis=diagnosed, visible=False)
-    assert "learned from the outlines of" in capsys.readouterr().err
+    assert "belongs to the segmentation run" in capsys.readouterr().err
 
 
 def test_image_without_a_lesion_is_diagnosed_too(diagnosed: Path) -> None:

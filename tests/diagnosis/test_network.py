@@ -102,7 +102,7 @@ def test_run_with_a_trained_network(refitted: DiagnosisFolder) -> None:
     assert "trained network" in {row["group"] for row in load_csv(refitted.importance_groups)}
     assert [*Diagnoser(refitted.folder).extractor.names[-2:]] == ["network_mel", "network_nv"]
     page = (refitted.report("test") / "report.html").read_text()
-    assert "encoder segmentation, 2 folds, 1 epochs, new images answered by one of all images" in page
+    assert "encoder segmentation, 2 folds, 1 epochs, new images answered by one network trained on all" in page
     assert "its own probabilities: macro auc" in page
 
 

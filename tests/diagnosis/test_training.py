@@ -155,6 +155,7 @@ def test_true_and_out_of_fold_masks_are_chosen(small_diagnosis: Any, two_diagnos
         fold = tmp_path / "folds" / f"fold_{number}"
         fold.mkdir()
         (fold / "split.json").write_text(json.dumps(split))
+        (fold / "model.weights.h5").write_bytes(bytes([number]))
     segmentation = find_segmentation(config)
     folders = network_folders(config, segmentation, sides)
     expected = [tmp_path / "folds" / "fold_0", tmp_path / "folds" / "fold_1", *[segmentation.run.folder] * 2]
@@ -163,6 +164,9 @@ def test_true_and_out_of_fold_masks_are_chosen(small_diagnosis: Any, two_diagnos
     Image.fromarray(drawn.T).save(masks / f"{records[1].image_id}_segmentation.png")
     changed = input_digests(config, segmentation, sides)
     assert {name for name in digests if digests[name] != changed[name]} == {"features.cross_validation"}
+    (tmp_path / "folds" / "fold_0" / "model.weights.h5").write_bytes(b"other")  # its doubt is another one
+    again = input_digests(config, segmentation, sides)
+    assert {name for name in digests if again[name] != changed[name]} == {"features.cross_validation"}
     config = small_diagnosis(tmp_path, features={"masks": "annotated"})
     assert choose_masks(config, sides).keys() == {record.image_path for record in records[:2]}
     config = small_diagnosis(tmp_path, features={"scored_masks": "annotated"})
