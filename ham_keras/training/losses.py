@@ -98,7 +98,7 @@ def _mean_over_window(length: tf.Tensor) -> tf.Tensor:
     return inside / tf.reduce_sum(inside, axis=1, keepdims=True)
 
 
-def image_jaccard_loss(mask: tf.Tensor, probability: tf.Tensor, weights: tf.Tensor | float = 1.0) -> tf.Tensor:
+def image_jaccard_loss(mask: tf.Tensor, probability: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
     """Jaccard metric loss of each image, [N]: 1 - (|x| + |y| - |x - y|) / (|x| + |y| + |x - y|), with L1 norms.
 
     For a binary mask this is 1 minus the soft Jaccard index. Unlike that index, it also has its minimum at the mask
@@ -108,8 +108,11 @@ def image_jaccard_loss(mask: tf.Tensor, probability: tf.Tensor, weights: tf.Tens
     """
     pixels = tuple(range(1, len(probability.shape)))
     mask = tf.cast(mask, tf.float32)
-    total = tf.reduce_sum(weights * (mask + probability), pixels)
-    difference = tf.reduce_sum(weights * tf.abs(mask - probability), pixels)
+
+    def norm(values: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(values if weights is None else weights * values, pixels)
+
+    total, difference = norm(mask) + norm(probability), norm(tf.abs(mask - probability))
     return 1.0 - (total - difference + EPSILON) / (total + difference + EPSILON)
 
 
