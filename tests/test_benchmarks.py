@@ -195,4 +195,5 @@ def test_epoch(phantoms: Path, tmp_path: Path) -> None:
 @pytest.mark.benchmark
 def test_training_step(tmp_path: Path) -> None:
     rows = run_positive("training_step", tmp_path, "--precision", "float32", "--rounds", 1, "--without-peer")
-    assert [(row["name"], row["unit"]) for row in rows] == [("float32", "ms")]
+    names = [f"{backbone}, float32" for backbone in ("resnet34", "mobilenet")]
+    assert [(row["name"], row["unit"]) for row in rows] == [(name, "ms") for name in names]
