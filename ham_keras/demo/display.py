@@ -98,10 +98,15 @@ def render_results(image: DisplayedImage, outline: Outline, diagnose: Diagnose |
 {diagnoses}{_table(measured)}"""
 
 
+def _capitalized(words: str) -> str:
+    """With a capital first letter; `str.capitalize` would lower the others."""
+    return words[0].upper() + words[1:]
+
+
 def _diagnose_or_say_why(image: DisplayedImage, mask: Mask, probability: Probability, diagnose: Diagnose) -> str:
     reason = UNLIKE if is_unlike(image.answer.observed) else "" if mask.any() else EMPTY
     if reason:
-        return f'<h3>No diagnosis</h3>\n<p class="guess">{escape(reason[0].upper() + reason[1:])}.</p>'
+        return f'<h3>No diagnosis</h3>\n<p class="guess">{escape(_capitalized(reason))}.</p>'
     return render_diagnoses(_diagnose_shown(image, mask, probability, diagnose))
 
 
@@ -120,7 +125,7 @@ def render_diagnoses(columns: dict[str, float]) -> str:
         name = column.removeprefix("p_")
         words = DIAGNOSES.get(name, name)
         rows += (
-            f'<tr data-diagnosis="{escape(name)}"><th scope="row">{escape(words[0].upper() + words[1:])}</th>'
+            f'<tr data-diagnosis="{escape(name)}"><th scope="row">{escape(_capitalized(words))}</th>'
             f'<td>{100 * value:.1f} %</td><td class="share"><span style="width: {100 * value:.1f}%"></span></td></tr>'
         )
     return f"""<h3>Probability of each diagnosis</h3>

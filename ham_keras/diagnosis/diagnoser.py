@@ -62,8 +62,9 @@ class Diagnoser:
     def warn_of_another(self, ensemble: Ensemble, outline: Outline) -> None:
         """Warn if outlines are not those of the segmentation run that the classifier belongs to."""
         own, name = self.segmentation, shown(self.folder.folder)
-        weights = [member.run.weights for member in ensemble.members]
-        if [file_digest(path) for path in weights] != [file_digest(own.run.weights)]:
+        weights = [member.run.weights.resolve() for member in ensemble.members]
+        known = own.run.weights.resolve()
+        if weights != [known] and [file_digest(path) for path in weights] != [file_digest(known)]:
             warn(f"{name}: belongs to the segmentation run {shown(own.run.folder)}, not to this")
         elif outline != own.config.outline:
             warn(f"{name}: belongs to the outline settings of {shown(own.run.folder)}, not to these")

@@ -101,8 +101,9 @@ def train_networks(
     """
     place = {record.image_id: index for index, record in enumerate(records)}
     folds = make_folds(records, settings.folds, seed=settings.seed)
-    # What each network is not trained on.
-    held_out = [np.array([place[image_id] for image_id in fold], int) for fold in [*folds, *([()] * settings.refit)]]
+    # What each network is not trained on: with `refit`, the last one is trained on everything.
+    kept_back = [*folds, []] if settings.refit else folds
+    held_out = [np.array([place[image_id] for image_id in ids], int) for ids in kept_back]
     unseen = np.empty((len(records), classes), np.float32)
     models = []
     for number, fold in enumerate(held_out):
@@ -190,9 +191,8 @@ def _train(
     model.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy")
     examples = tf.constant(crops), tf.constant(labels), tf.constant(weights)
     batches = augmented_batches(examples, settings, ids, seed)
-    model.fit(
-        batches, epochs=settings.epochs, steps_per_epoch=steps, shuffle=False, verbose=2 if visible else 0
-    )  # fmt: skip
+    verbose = 2 if visible else 0
+    model.fit(batches, epochs=settings.epochs, steps_per_epoch=steps, shuffle=False, verbose=verbose)
     save_all_weights(model, path)
 
 
