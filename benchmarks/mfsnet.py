@@ -39,21 +39,20 @@ from ham_keras.scores.summary import size_group
 
 MFSNET = {"model.architecture": "mfsnet", "model.deep_supervision": True}
 WEIGHTED = {"train.loss": "boundary_jaccard_bce"}
-INPAINT, HAIRS = {"data.hair_removal": "inpaint"}, {"augment.hairs": 0.5}
-VARIANTS: dict[str, dict[str, Any]] = {
+TREATMENTS: dict[str, dict[str, Any]] = {"inpaint": {"data.hair_removal": "inpaint"}, "hairs": {"augment.hairs": 0.5}}
+NETWORKS: dict[str, dict[str, Any]] = {
     "unet": {},
     "unet-deep-supervision": {"model.deep_supervision": True},
-    "unet-weighted-loss": WEIGHTED,
-    "unet-inpaint": INPAINT,
-    "unet-hairs": HAIRS,
     "mfsnet": MFSNET | WEIGHTED,
-    "mfsnet-image-loss": MFSNET,
     "mfsnet-without-boundary": MFSNET | WEIGHTED | {"model.boundary_attention": False},
     "mfsnet-without-reverse": MFSNET | WEIGHTED | {"model.reverse_attention": False},
-    "mfsnet-inpaint": MFSNET | WEIGHTED | INPAINT,
-    "mfsnet-hairs": MFSNET | WEIGHTED | HAIRS,
 }
-UNTREATED = {f"{name}-{how}": name for name in ("unet", "mfsnet") for how in ("inpaint", "hairs")}
+OTHER_LOSS: dict[str, dict[str, Any]] = {"unet-weighted-loss": WEIGHTED, "mfsnet-image-loss": MFSNET}
+UNTREATED = {f"{network}-{treatment}": network for network in NETWORKS for treatment in TREATMENTS}
+TREATED = {
+    name: NETWORKS[network] | TREATMENTS[name.removeprefix(f"{network}-")] for name, network in UNTREATED.items()
+}
+VARIANTS = NETWORKS | OTHER_LOSS | TREATED
 ROUNDS = 40  # of timed calls, the networks taking turns
 RUNS = Path("runs/mfsnet_screening")
 HEAVY, NONE = 1.5, 0.5  # mean ratings from and below which hair is heavy and none
