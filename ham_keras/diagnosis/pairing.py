@@ -12,13 +12,12 @@ from ham_keras.errors import HamError
 from ham_keras.scores.classification import known, paired_difference, statistics_of
 from ham_keras.scores.pairing import check_paired
 
-OF_ANSWERS = frozenset({"accuracy", "balanced_accuracy"})  # they need the odds of the classifier, which no table has
-
 
 def pair_diagnoses(ours: Path, theirs: Path, resamples: int = 2000) -> dict[str, Any]:
     """Scores of the probabilities in two tables and the differences, ours minus theirs, with 95 % intervals.
 
-    Lesions are resampled, the same ones for both tables.
+    Lesions are resampled, the same ones for both tables. Scores of answers need the classifier's odds, which no table
+    has, and are left out.
 
     Args:
         ours, theirs: per_image.csv or network.csv of a diagnosis run.
@@ -40,14 +39,13 @@ def pair_diagnoses(ours: Path, theirs: Path, resamples: int = 2000) -> dict[str,
     if not np.array_equal(labels, other_labels[order]):
         raise HamError(f"{ours} and {theirs}: the diagnoses of the same images differ")
     second = second[order]
-    differences = paired_difference(first, second, labels, classes, lesions, resamples=resamples)
+    differences = paired_difference(first, second, labels, classes, lesions, odds=None, resamples=resamples)
     scores = {
         name: {
             "ours": known(statistic(first, labels)),
             "theirs": known(statistic(second, labels)),
             "difference": differences[name],
         }
-        for name, statistic in statistics_of(classes).items()
-        if name not in OF_ANSWERS
+        for name, statistic in statistics_of(classes, odds=None).items()
     }
     return {"images": len(ids), "lesions": len(set(lesions)), "scores": scores}

@@ -97,22 +97,17 @@ def confusion(answers: Labels, labels: Labels, classes: int) -> list[list[int]]:
 Statistic = Callable[[Floats, Labels], float]
 
 
-def statistics_of(classes: Sequence[str], odds: Odds = 1.0) -> dict[str, Statistic]:
+def statistics_of(classes: Sequence[str], odds: Odds | None = 1.0) -> dict[str, Statistic]:
     """The scores of a summary, by name; those of melanoma only if it is one of the classes.
 
-    The answer is the class with the highest probability times its `odds`.
+    The answer is the class with the highest probability times its `odds`; with None, scores of answers are left out.
     """
 
-    def of_answers(probabilities: Floats, labels: Labels, score: Callable[[Labels, Labels], float]) -> float:
-        return score((probabilities * odds).argmax(1), labels)
-
-    overall: dict[str, Statistic] = {
-        "macro_auc": macro_auc,
-        "balanced_accuracy": partial(of_answers, score=balanced_accuracy),
-        "accuracy": partial(of_answers, score=accuracy),
-        "log_loss": log_loss,
-        "calibration_error": calibration_error,
-    }
+    overall: dict[str, Statistic] = {"macro_auc": macro_auc}
+    if odds is not None:
+        overall["balanced_accuracy"] = partial(_of_answers, odds=odds, score=balanced_accuracy)
+        overall["accuracy"] = partial(_of_answers, odds=odds, score=accuracy)
+    overall |= {"log_loss": log_loss, "calibration_error": calibration_error}
     if MELANOMA not in classes:
         return overall
     place = list(classes).index(MELANOMA)
@@ -125,6 +120,10 @@ def statistics_of(classes: Sequence[str], odds: Odds = 1.0) -> dict[str, Statist
 
     at = {f"melanoma_sensitivity_at_{percent}": partial(sensitivity, percent=percent) for percent in SPECIFICITIES}
     return {"macro_auc": macro_auc, "melanoma_auc": melanoma_auc, **at, **overall}
+
+
+def _of_answers(probabilities: Floats, labels: Labels, odds: Odds, score: Callable[[Labels, Labels], float]) -> float:
+    return score((probabilities * odds).argmax(1), labels)
 
 
 def summarise_diagnoses(
@@ -178,10 +177,10 @@ def paired_difference(
     classes: Sequence[str],
     lesions: Sequence[str],
     *,
-    odds: Odds = 1.0,
+    odds: Odds | None = 1.0,
     resamples: int = 2000,
 ) -> dict[str, dict[str, Any]]:
-    """For each score, that of `first` minus that of `second` on the same images: {"value", "interval"}."""
+    """For each of `statistics_of`, that of `first` minus that of `second` on the same images: {"value", "interval"}."""
     found = {}
     for name, statistic in statistics_of(classes, odds).items():
 
