@@ -4,13 +4,14 @@
     python benchmarks/mfsnet.py HAM10000 SPLIT.json --backbone resnet34 --runs runs/mfsnet_resnet34
 
 A screening: best.json's recipe without mirror images on 1,000 of the training images, 6 epochs, scored on the
-validation split at the masks' own size; 100 other training images choose the epoch. Differences are to the U-Net. With
---ratings, the images rated for hair are scored too, except those seen in training and those of the test split: heavy
-hair (a mean rating of 1.5 and more) against none (below 0.5) with the same mix of sizes and diagnoses, and treated
-against untreated. With --drawn-hairs, the validation images are also scored with hairs drawn over them, at the five
-strengths of `robustness`. Also the number of parameters, and the time of the network alone for one image in float32.
-Finished runs are not repeated. Writes benchmarks/results/mfsnet.json, or <name of --runs>.json where that is not the
-default.
+validation split at the masks' own size; 100 other training images choose the epoch. Differences are to the U-Net, and
+to the network that a variant leaves out a part of, trains with another loss, or adds hair handling to. With --ratings,
+the images rated for hair are scored too, except those of lesions that were seen in training or are in the test split:
+heavy hair (a mean rating of 1.5 and more) against none (below 0.5) with the same mix of sizes and diagnoses, and with
+against without hair handling. With --drawn-hairs, the validation images are also scored with hairs drawn over them, at
+the five strengths of `robustness`. Also the number of parameters, and the time of the network alone for one image in
+float32. Finished runs are not repeated. Writes benchmarks/results/mfsnet.json, or <name of --runs>.json where that is
+not the default.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from variants import Row, Variant, describe, save_table, score_rows, train_variant
+from variants import Row, Variant, describe, differences, save_table, score_rows, train_variant
 
 from ham_keras.data.records import Record
 from ham_keras.data.selection import read_records
@@ -39,7 +40,10 @@ from ham_keras.scores.summary import size_group
 
 MFSNET = {"model.architecture": "mfsnet", "model.deep_supervision": True}
 WEIGHTED = {"train.loss": "boundary_jaccard_bce"}
-TREATMENTS: dict[str, dict[str, Any]] = {"inpaint": {"data.hair_removal": "inpaint"}, "hairs": {"augment.hairs": 0.5}}
+HAIR_HANDLING: dict[str, dict[str, Any]] = {
+    "inpaint": {"data.hair_removal": "inpaint"},
+    "hairs": {"augment.hairs": 0.5},
+}
 NETWORKS: dict[str, dict[str, Any]] = {
     "unet": {},
     "unet-deep-supervision": {"model.deep_supervision": True},
@@ -48,11 +52,15 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "mfsnet-without-reverse": MFSNET | WEIGHTED | {"model.reverse_attention": False},
 }
 OTHER_LOSS: dict[str, dict[str, Any]] = {"unet-weighted-loss": WEIGHTED, "mfsnet-image-loss": MFSNET}
-UNTREATED = {f"{network}-{treatment}": network for network in NETWORKS for treatment in TREATMENTS}
-TREATED = {
-    name: NETWORKS[network] | TREATMENTS[name.removeprefix(f"{network}-")] for name, network in UNTREATED.items()
+WITHOUT_HANDLING = {f"{network}-{handling}": network for network in NETWORKS for handling in HAIR_HANDLING}
+HANDLED = {
+    name: NETWORKS[network] | HAIR_HANDLING[name.removeprefix(f"{network}-")]
+    for name, network in WITHOUT_HANDLING.items()
 }
-VARIANTS = NETWORKS | OTHER_LOSS | TREATED
+VARIANTS = NETWORKS | OTHER_LOSS | HANDLED
+PARENTS = WITHOUT_HANDLING | {
+    name: "mfsnet" for name in ("mfsnet-without-boundary", "mfsnet-without-reverse", "mfsnet-image-loss")
+}
 ROUNDS = 40  # of timed calls, the networks taking turns
 RUNS = Path("runs/mfsnet_screening")
 HEAVY, NONE = 1.5, 0.5  # mean ratings from and below which hair is heavy and none
@@ -67,18 +75,20 @@ def screening_split(split: dict[str, list[str]], images: int) -> dict[str, list[
 def score_rated(variant: Variant, records: Sequence[Record]) -> dict[str, dict[str, Any]]:
     """The rows of rated images by image id, with the Jaccard index averaged over the seeds."""
     each = [score_rows(load_ensemble(run.folder), run, records, "rated") for run in variant.runs]
+    chosen = [record.image_id for record in records]
     return {
-        image_id: row | {"jaccard": float(np.mean([float(rows[image_id]["jaccard_native"]) for rows in each]))}
-        for image_id, row in each[0].items()
+        image_id: each[0][image_id]
+        | {"jaccard": float(np.mean([float(rows[image_id]["jaccard_native"]) for rows in each]))}
+        for image_id in chosen
     }
 
 
 def compare_rated(
-    rows: dict[str, dict[str, Any]], untreated: dict[str, dict[str, Any]] | None, ratings: dict[str, float]
+    rows: dict[str, dict[str, Any]], plain: dict[str, dict[str, Any]] | None, ratings: dict[str, float]
 ) -> Row:
     """Mean Jaccard under heavy hair and without hair, and their difference at the same mix of sizes and diagnoses.
 
-    With `untreated`, the rows of the same network without inpainting or drawn hairs: also the paired differences to it.
+    With `plain`, the rows of the same network without inpainting or drawn hairs: also the paired differences to it.
     """
     chosen = [row for row in rows.values() if ratings[row["image_id"]] >= HEAVY or ratings[row["image_id"]] < NONE]
     heavy = np.array([ratings[row["image_id"]] >= HEAVY for row in chosen])
@@ -99,12 +109,12 @@ def compare_rated(
             "heavy_images_with_a_match": matched,
         },
     }
-    if untreated is not None:
-        gains = jaccard - np.array([untreated[row["image_id"]]["jaccard"] for row in chosen])
+    if plain is not None:
+        gains = jaccard - np.array([plain[row["image_id"]]["jaccard"] for row in chosen])
         for name, part in (("heavy_hair", heavy), ("no_hair", ~heavy)):
             of_part = [lesion for lesion, inside in zip(lesions, part, strict=True) if inside]
             gain = {"mean": float(gains[part].mean()), "interval": interval_over(gains[part], of_part)}
-            found[name]["gain_by_treatment"] = gain
+            found[name]["gain_by_handling"] = gain
     return found
 
 
@@ -155,6 +165,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args()
+    if args.runs == RUNS and set(args.variants) != set(VARIANTS):
+        parser.error(f"--variants: name another folder than {RUNS} with --runs, or its result would lose the others")
     fixed = load_split(args.split)
     split = screening_split(fixed, args.images)
     split_file = args.runs / "split.json"
@@ -169,16 +181,21 @@ def main() -> None:
         name: train_variant(name, "best", overrides | VARIANTS[name], args.runs, args.seeds) for name in args.variants
     }
     rows = [describe(variant, trained.get("unet")) for variant in trained.values()]
+    for row, (name, variant) in zip(rows, trained.items(), strict=True):
+        parent = trained.get(PARENTS.get(name, ""))
+        if parent is not None and parent.name != "unet":
+            row["against"] = {"name": parent.name} | differences(variant, parent)
     for row, measured in zip(rows, measure_networks(list(trained.values())), strict=True):
         row |= measured
     if args.ratings:
         rated = {row["image_id"]: float(row["mean_rating"]) for row in load_csv(args.ratings)}
+        records = read_records(next(iter(trained.values())).runs[0].load().data)
         kept_back = {*split["train"], *split["val"], *fixed["test"]}
-        data = next(iter(trained.values())).runs[0].load().data
-        records = [each for each in read_records(data) if each.image_id in rated.keys() - kept_back]
+        seen = {record.lesion_id for record in records if record.image_id in kept_back}
+        records = [record for record in records if record.image_id in rated and record.lesion_id not in seen]
         scored = {name: score_rated(variant, records) for name, variant in trained.items()}
         for row, (name, found) in zip(rows, scored.items(), strict=True):
-            row |= compare_rated(found, scored.get(UNTREATED.get(name, "")), rated)
+            row |= compare_rated(found, scored.get(WITHOUT_HANDLING.get(name, "")), rated)
     if args.drawn_hairs:
         for row, variant in zip(rows, trained.values(), strict=True):
             row |= score_drawn(variant)

@@ -21,6 +21,7 @@ from ham_keras.scores.scores import THRESHOLD
 from ham_keras.train import train
 
 Row = dict[str, Any]
+SCORES = {"jaccard": "jaccard_native", "hausdorff95_px": "hausdorff95_px"}  # names and columns of per_image.csv
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,21 @@ def describe(variant: Variant, reference: Variant | None = None) -> Row:
         "below_065": float(np.mean(variant.column("jaccard_native") < THRESHOLD)),
         "minutes": round(variant.minutes, 1),
     }
-    for name, column in (("jaccard", "jaccard_native"), ("hausdorff95_px", "hausdorff95_px")):
+    for name, column in SCORES.items():
         values = variant.column(column)
         row[name] = {"mean": float(values.mean()), "interval": interval_over(values, variant.lesions)}
-        if reference is not None and reference is not variant:
-            difference = values - reference.column(column)
-            interval = interval_over(difference, variant.lesions)
-            row[f"{name}_difference"] = {"mean": float(difference.mean()), "interval": interval}
+    if reference is not None and reference is not variant:
+        row |= differences(variant, reference)
+    return row
+
+
+def differences(variant: Variant, reference: Variant) -> Row:
+    """The scores of `variant` minus those of `reference`, paired by image: {name_difference: {"mean", "interval"}}."""
+    row: Row = {}
+    for name, column in SCORES.items():
+        difference = variant.column(column) - reference.column(column)
+        interval = interval_over(difference, variant.lesions)
+        row[f"{name}_difference"] = {"mean": float(difference.mean()), "interval": interval}
     return row
 
 
