@@ -17,6 +17,7 @@ from typing import Any
 from ham_keras.diagnosis.pairing import pair_diagnoses
 from ham_keras.errors import program, run_command
 from ham_keras.files import save_json
+from ham_keras.files.outputs import check_output
 from ham_keras.scores.bootstrap import show_interval
 from ham_keras.scores.pairing import pair_scores, read_scores
 
@@ -41,8 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--score", help="the column to compare (default: jaccard_native; the scores of tables of diagnoses)"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the result as JSON")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write the result as JSON")
     args = parser.parse_args(argv)
+    if args.output:
+        check_output(args.output, [args.ours, args.theirs])
     if args.score is None and is_of_diagnoses(args.ours):
         result = pair_diagnoses(Path(args.ours), Path(args.theirs))
         print(f"{result['images']} images of {result['lesions']} lesions, 95 % intervals of the difference\n")

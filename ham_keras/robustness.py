@@ -16,6 +16,7 @@ from typing import Any
 
 from ham_keras.data.splits import NAMES
 from ham_keras.errors import HamError, program, run_command, shown
+from ham_keras.files.outputs import PICTURES, check_output
 from ham_keras.prediction.arguments import split_overrides
 from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.prediction.scored_images import MASK_KEYS, choose_images
@@ -167,8 +168,9 @@ def _report(run: str, summary: dict[str, Any], folder: Path) -> None:
 
 
 def _show(image: Path, output: Path | None, changes: Sequence[str] | None) -> int:
-    if output is None or output.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
-        raise HamError(f"-o {output or 'SHEET'}: expected a .png or .jpg to draw the sheet to")
+    if output is None:
+        raise HamError("--show: expected -o SHEET, a .png or .jpg to write")
+    check_output(output, [image], PICTURES)
     from ham_keras.data.changes.catalogue import CHANGES
     from ham_keras.data.changes.condition import list_conditions
     from ham_keras.data.images import read_image

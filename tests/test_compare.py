@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ham_keras.compare import main
+from ham_keras.errors import HamError
 from ham_keras.files import save_csv
 
 
@@ -28,3 +29,11 @@ def test_interval_over_one_lesion_is_none(tmp_path: Path, capsys: pytest.Capture
     assert main([str(ours), str(theirs), "--output", str(tmp_path / "c.json")]) == 0
     assert "difference  +0.2500  one lesion only" in capsys.readouterr().out
     assert json.loads((tmp_path / "c.json").read_text())["difference"]["interval"] is None
+
+
+def test_output_replaces_no_input(tmp_path: Path) -> None:
+    ours, theirs = write(tmp_path / "a.csv", [0.5]), write(tmp_path / "b.csv", [0.25])
+    before = theirs.read_text()
+    with pytest.raises(HamError, match=r"b\.csv: is an input"):
+        main([str(ours), str(theirs), "--output", str(theirs)])
+    assert theirs.read_text() == before

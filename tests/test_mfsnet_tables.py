@@ -43,7 +43,6 @@ def test_costs_of_hairs_match() -> None:
         heavy, none = row["heavy_hair"], row["no_hair"]
         difference = shown(row["heavy_minus_none"], signed=True)
         gains = [
-            shown(part["gain_by_handling"], signed=True) if "gain_by_handling" in part else ""
-            for part in (heavy, none)
+            shown(part["gain_by_handling"], signed=True) if "gain_by_handling" in part else "" for part in (heavy, none)
         ]
         assert f"| {heavy['jaccard']:.4f} | {none['jaccard']:.4f} | {difference} | {' | '.join(gains)} |" in page

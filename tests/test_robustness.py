@@ -237,7 +237,8 @@ def test_damaged_files_are_errors_of_one_line(run: Run, capsys: pytest.CaptureFi
         (["RUN", "train.epochs=3"], r"train\.epochs=3: expected only outline, score, data\.root"),
         (["RUN", "--properties", "missing.csv"], r"missing\.csv: cannot be read: No such file"),
         (["--show", "missing.jpg", "-o", "x.png"], r"missing\.jpg"),
-        (["--show", "missing.jpg"], r"-o SHEET: expected a \.png or \.jpg"),
+        (["--show", "missing.jpg"], r"--show: expected -o SHEET, a \.png or \.jpg"),
+        (["--show", "missing.jpg", "-o", "x.gif"], r"-o x\.gif: expected a name that ends in \.png, \.jpg or \.jpeg"),
     ],
 )
 def test_mistakes_are_errors_of_one_line(arguments: list[str], message: str, run: Run) -> None:

@@ -1,9 +1,9 @@
-"""Show photographs before and after the removal of hairs.
+"""Show photographs before and after hair removal.
 
     python -m ham_keras.data.hair photos/                   # hair.png: before, what is found, after
     python -m ham_keras.data.hair photos/ --limit 12 -o sheet.png
 
-The removal is that of data.hair_removal=inpaint. Skin lines and pigment that it takes for hairs are changed too: look
+The removal is that of data.hair_removal=inpaint. It also changes skin lines and pigment that it takes for hair: look
 before you train with it.
 """
 
@@ -15,20 +15,26 @@ from pathlib import Path
 
 from ham_keras.data.folders import is_image_file, looks_like_mask, walk_files
 from ham_keras.errors import HamError, program, run_command, shown
+from ham_keras.files.outputs import PICTURES, check_output
 
 
 def save_hair_sheet(inputs: Sequence[Path | str], output: Path | str, *, limit: int = 8) -> dict[Path, float]:
     """Write a sheet of the first `limit` photographs in `inputs`, files or folders: before, found, after.
 
+    Args:
+        output: a PNG or JPEG, by its suffix.
+
     Returns:
         The fraction of each photograph that is replaced.
 
     Raises:
-        HamError: an input contains no photograph, one cannot be read, or the sheet cannot be written.
+        HamError: an input contains no photograph, one cannot be read, or the sheet cannot be written there.
     """
     from ham_keras.data.inspection.hair_sheet import draw_hair_sheet
 
+    check_output(Path(output), inputs, PICTURES)
     chosen = [path for _, path in zip(range(limit), _photographs(inputs), strict=False)]
+    check_output(Path(output), chosen)
     return draw_hair_sheet(chosen, Path(output))
 
 
@@ -47,7 +53,7 @@ def _photographs(inputs: Sequence[Path | str]) -> Iterator[Path]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        program("data.hair"), description="Show photographs before and after the removal of hairs."
+        program("data.hair"), description="Show photographs before and after hair removal."
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="photographs, or folders of them")
     parser.add_argument("-o", "--output", default="hair.png", metavar="FILE", help="the sheet (default: %(default)s)")

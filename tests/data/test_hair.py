@@ -1,4 +1,4 @@
-"""The sheet of photographs before and after the removal of hairs."""
+"""The sheet of photographs before and after hair removal."""
 
 from __future__ import annotations
 
@@ -32,3 +32,18 @@ def test_folder_without_photographs_and_bad_limit_are_errors(phantoms: Path, tmp
         main([str(phantoms / "masks")])
     with pytest.raises(HamError, match="--limit: expected at least 1, got 0"):
         main([str(tmp_path), "--limit", "0"])
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_sheet_replaces_no_photograph(folder: bool, tmp_path: Path) -> None:
+    photograph = tmp_path / "a.jpg"
+    Image.new("RGB", (60, 45), "white").save(photograph)
+    before = photograph.read_bytes()
+    with pytest.raises(HamError, match=r"a\.jpg: is an input, which would be replaced; name another file"):
+        main([str(tmp_path if folder else photograph), "-o", str(photograph)])
+    assert photograph.read_bytes() == before
+    with pytest.raises(HamError, match=r"sheet\.tif: expected a name that ends in \.png, \.jpg or \.jpeg"):
+        main([str(photograph), "-o", str(tmp_path / "sheet.tif")])
+    assert main([str(photograph), "-o", str(tmp_path / "sheet.jpg")]) == 0
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.format == "JPEG"
