@@ -22,6 +22,7 @@ from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.runs import with_data_root
 from ham_keras.runs.named import check_is_run
 from ham_keras.scores.quality import format_quality
+from ham_keras.trust.file import is_current
 
 
 def calibrate(
@@ -35,8 +36,8 @@ def calibrate(
 
     A run answers on its validation images, each fold of a cross-validation on the images held out from it. With
     `data_root`, the bounds hold for images like those in that folder; those of lesions trained on are left out. The
-    trees learn from both, unless the run's own images are of fewer than 20 lesions. With `folds`, a calibrated
-    cross-validation of the run's recipe, the trees also learn from its out-of-fold answers.
+    trees also learn from the run's own images of other lesions, unless these are of fewer than 20 lesions, and with
+    `folds`, a calibrated cross-validation of the run's recipe, from its out-of-fold answers.
 
     Returns:
         `scores.quality.measure_quality` of the calibration images, each assessed without the images of its lesion.
@@ -55,7 +56,7 @@ def calibrate(
     from ham_keras.trust.fitting import has_enough
 
     root = None if data_root is None else Path(data_root).resolve()
-    if root is not None and ensemble.trust.exists() and table.exists():
+    if root is not None and is_current(ensemble.trust, ensemble.weights_digest()) and table.exists():
         made_from = {"data": str(root), "split": None}
         tables = [table] if fold_table is None else [table, fold_table]
         return recalibrate(ensemble, _own_records(root, ensemble), tables, made_from, visible=visible)

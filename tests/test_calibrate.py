@@ -19,10 +19,12 @@ from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate
+from ham_keras.experiments.calibration import calibrate_if_possible
 from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.predict import main as predict_main
 from ham_keras.predict import predict
+from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.runs import Run, load_run
 from ham_keras.trust.columns import COLUMNS
 
@@ -155,6 +157,40 @@ def test_own_masks_move_the_bounds(run: Run, tmp_path: Path) -> None:
     with pytest.raises(HamError, match="lesions with masks; expected at least 20"):
         draw_phantoms(tmp_path / "few", 9, 3, width_px=96, height_px=64)
         calibrate(folder, data_root=tmp_path / "few", visible=False)
+
+
+def test_trees_do_not_learn_about_the_lesions_that_they_are_measured_on(run: Run, tmp_path: Path) -> None:
+    folder, few = tmp_path / "run", tmp_path / "few"
+    shutil.copytree(run.folder, folder)
+    root = Path(load_run(run.folder)[1].data.root or "")
+    calibrate(folder, data_root=root, visible=False)  # its own validation images, and those of the test lesion
+    made_from = load_json(folder / "trust.json")["made_from"]
+    assert made_from["also_learnt_from"] == 0 and made_from["images"] > len(load_csv(run.trust_table))
+    shutil.copytree(run.folder, few)
+    sides = load_json(run.split)
+    save_json(few / "split.json", {**sides, "val": sides["val"][:3]})
+    (few / "trust.json").unlink()
+    for _ in range(2):  # the first writes the table that the second reads
+        calibrate(few, data_root=root, visible=False)
+        made_from = load_json(few / "trust.json")["made_from"]
+        assert made_from["also_learnt_from"] == 0
+
+
+def test_trust_of_former_weights_is_removed_or_replaced(run: Run, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    content = load_json(folder / "trust.json")
+    save_json(folder / "trust.json", {**content, "weights_sha256": "of other weights"})
+    root = Path(load_run(run.folder)[1].data.root or "")
+    calibrate(folder, data_root=root, visible=False)
+    assert load_json(folder / "trust.json")["weights_sha256"] == content["weights_sha256"]
+    save_json(folder / "trust.json", {**content, "weights_sha256": "of other weights"})
+    sides = load_json(run.split)
+    save_json(folder / "split.json", {**sides, "val": sides["val"][:3]})
+    calibrate_if_possible(load_ensemble(folder), find_records(root).records, visible=False)
+    assert "trust.json (that of the former weights is removed): " in capsys.readouterr().out
+    assert not (folder / "trust.json").exists() and not (folder / "trust.csv").exists()
+    assert "trust" not in evaluate(folder, "val", visible=False)
 
 
 def test_cross_validation_answers_with_the_fold_that_did_not_see_the_image(

@@ -27,7 +27,7 @@ from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.scores.quality import measure_quality
 from ham_keras.scores.scores import THRESHOLD
 from ham_keras.trust.feature_names import FEATURES
-from ham_keras.trust.file import VERSION, InputCheck, Trust, load_trust, save_trust
+from ham_keras.trust.file import VERSION, InputCheck, Trust, is_current, load_trust, save_trust
 from ham_keras.trust.fitting import (
     Answers,
     check_enough,
@@ -135,11 +135,20 @@ def calibrate_own(
 
 
 def calibrate_if_possible(ensemble: Ensemble, records: Sequence[Record], *, visible: bool = True) -> None:
-    """As `calibrate_own`, or say why there is no trust.json: a run is complete without it."""
+    """As `calibrate_own`, or say why there is no trust.json: a run is complete without it.
+
+    A trust.json of the weights before a continued training is removed then.
+    """
+    assert ensemble.trust is not None
     try:
         calibrate_own(ensemble, records, visible=visible)
     except HamError as error:
-        print(f"no {ensemble.trust}: {error}; for others: python -m ham_keras.calibrate RUN --data ROOT")
+        removed = ""
+        if ensemble.trust.exists() and not is_current(ensemble.trust, ensemble.weights_digest()):
+            for path in (ensemble.trust, ensemble.trust_table):
+                path.unlink(missing_ok=True)
+            removed = " (that of the former weights is removed)"
+        print(f"no {ensemble.trust}{removed}: {error}; for others: python -m ham_keras.calibrate RUN --data ROOT")
 
 
 def _answers_about_others(table: Path, unseen: Sequence[Record]) -> Answers | None:
@@ -159,8 +168,8 @@ def recalibrate(
 ) -> dict[str, Any]:
     """Write trust.json again so that its bounds hold for images like these.
 
-    The trees also learn from the answers in `tables`; bounds, input check and blur are measured on these images alone.
-    A cross-validation answers with its first fold's network.
+    The trees also learn from the answers in `tables`, except those about the lesions of these images; bounds, input
+    check and blur are measured on these images alone. A cross-validation answers with its first fold's network.
 
     Raises:
         HamError: there is no trust.json yet; or see `calibrate_run`.
@@ -173,7 +182,8 @@ def recalibrate(
     observed = observe_images(ensemble.members[0], records, visible=visible)
     limit = input_limit(trust.input_check, observed.encodings, observed.answers.lesions)
     check = trust.input_check.model_copy(update={"limit": limit})
-    return _write(ensemble, observed, check, made_from, None, join_answers([read_answers(table) for table in tables]))
+    former = [answers for table in tables if (answers := _answers_about_others(table, records)) is not None]
+    return _write(ensemble, observed, check, made_from, None, join_answers(former) if former else None)
 
 
 def _write(

@@ -124,6 +124,14 @@ def load_trust(path: Path, weights_sha256: str) -> Trust | None:
     return trust
 
 
+def is_current(path: Path, weights_sha256: str) -> bool:
+    """Whether there is a trust.json that can be read and belongs to these weights."""
+    try:
+        return load_trust(path, weights_sha256) is not None
+    except HamError:
+        return False
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as file:

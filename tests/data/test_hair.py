@@ -37,7 +37,7 @@ def test_folder_without_photographs_and_bad_limit_are_errors(phantoms: Path, tmp
 @pytest.mark.parametrize("folder", [False, True])
 def test_sheet_replaces_no_photograph(folder: bool, tmp_path: Path) -> None:
     photograph = tmp_path / "a.jpg"
-    Image.new("RGB", (60, 45), "white").save(photograph)
+    Image.radial_gradient("L").convert("RGB").resize((60, 45)).save(photograph)
     before = photograph.read_bytes()
     with pytest.raises(HamError, match=r"a\.jpg: is an input, which would be replaced; name another file"):
         main([str(tmp_path if folder else photograph), "-o", str(photograph)])
