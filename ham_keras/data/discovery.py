@@ -65,6 +65,15 @@ def find_contents(root: Path) -> Contents:
     return found
 
 
+def find_tables(root: Path) -> list[Path]:
+    """The tables of a data folder, whether or not it has masks; anywhere in it, if there is none in a usual place."""
+    try:
+        found = _find(root, 0).tables
+    except HamError:  # several data folders in it
+        found = []
+    return sorted({path.resolve(): path for path in found or filter(may_be_table, walk_files(root))}.values())
+
+
 def _find(folder: Path, depth: int) -> Contents:
     found = _scan(folder)
     if found.has_images or found.has_masks or depth == MAX_DEPTH:

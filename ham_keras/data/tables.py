@@ -78,6 +78,11 @@ def is_table(path: Path) -> bool:
     return suffix in TABLE_SUFFIXES | SPREADSHEET_SUFFIXES and not path.name.startswith(LOCK_FILE)
 
 
+def is_text_table(path: Path) -> bool:
+    """Whether a file may be a table that can be read: not a spreadsheet."""
+    return is_table(path) and path.suffix.lower() not in SPREADSHEET_SUFFIXES
+
+
 def may_be_table(path: Path) -> bool:
     """Whether a file that is not among the images may be a table, even of a format that is not read."""
     name = path.name.lower()

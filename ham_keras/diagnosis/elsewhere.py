@@ -14,7 +14,7 @@ from ham_keras.diagnosis.features import measure_files
 from ham_keras.diagnosis.patients import Photograph, read_patients, with_known_diagnosis
 from ham_keras.diagnosis.report import report_diagnosis
 from ham_keras.diagnosis.scoring import save_scores
-from ham_keras.errors import shown
+from ham_keras.errors import shown, warn
 from ham_keras.prediction.predictor import BATCH_SIZE, load_predictor
 
 
@@ -34,6 +34,8 @@ def score_photographs(
     predictor = load_predictor(diagnoser.segmentation.run.folder)
     metadata = diagnoser.config.features.metadata
     patients = read_patients(root, [each.image_id for each in known]) if metadata else {}
+    if metadata and not any(patients.values()):
+        warn(f"{root}: no table has age, sex or localization of these images, which this run was trained with")
     parts = []
     with tqdm(total=len(known), desc="features", unit=" images", disable=None if visible else True) as bar:
         for first in range(0, len(known), BATCH_SIZE):

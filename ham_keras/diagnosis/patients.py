@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ham_keras.data.columns import IMAGE_COLUMNS, ImageKeys, id_column, usual_name
-from ham_keras.data.discovery import find_contents
+from ham_keras.data.discovery import find_contents, find_tables
 from ham_keras.data.folders import image_files, key
 from ham_keras.data.records import UNKNOWN, Record, merge_duplicate_lesions
 from ham_keras.data.table_files import plain_name, read_table
-from ham_keras.data.tables import TABLE_SUFFIXES, read_tables
+from ham_keras.data.tables import is_text_table, read_tables
 from ham_keras.errors import HamError, warn
 
 # The same diagnosis under the names of other data sets: ISIC's, PAD-UFES-20's and words; in plain form.
@@ -67,7 +67,7 @@ def find_photographs(root: Path | str) -> list[Photograph]:
             raise HamError(f"{first} and {path} have the same id: keep one of them, or rename it")
     if not images:
         raise HamError(f"{root}: no photographs; expected a folder of images and a table of their diagnoses")
-    facts = read_tables(tables_in(root), images).facts
+    facts = read_tables(find_tables(root), images).facts
     if not any(fact.diagnosis for fact in facts.values()):
         raise HamError(
             f"{root}: no table with a diagnosis of these {len(images)} images; expected GroundTruth.csv, one-hot, or a "
@@ -129,20 +129,17 @@ def with_known_records(sides: Mapping[str, Sequence[Record]]) -> dict[str, list[
     return kept
 
 
-def tables_in(root: Path) -> list[Path]:
-    """The tables of text in a folder."""
-    return sorted(path for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
-
-
 def read_patients(root: Path | str, image_ids: Iterable[str]) -> dict[str, Patient]:
-    """Age, sex and localisation of each image that a table in `root` has, as `PATIENT_FEATURES`; unknown ones missing.
+    """Age, sex and localisation of each image that a table of the data folder has, as `PATIENT_FEATURES`.
+
+    What is unknown is missing.
 
     Raises:
         HamError: a table cannot be read.
     """
     known = ImageKeys.of(map(key, image_ids))
     patients: dict[str, Patient] = {}
-    for path in tables_in(Path(root)):
+    for path in filter(is_text_table, find_tables(Path(root))):
         table = read_table(path, lambda column: True, IMAGE_COLUMNS)
         images = id_column(table, known)
         if images is None:

@@ -38,7 +38,7 @@ from ham_keras.diagnosis.trees import (
     train_trees,
 )
 from ham_keras.environment import describe_environment
-from ham_keras.errors import shown
+from ham_keras.errors import HamError, shown
 from ham_keras.files import replacing, save_bytes, save_json
 from ham_keras.models.devices import describe_device
 from ham_keras.prediction.predictor import load_predictor
@@ -121,6 +121,11 @@ def make_features(
     encode = FeatureEncoder(features.encoders, segmentation.run, segmentation.config, flips=features.flips)
     extractor = Extractor(features, encode)
     patients = read_patients(str(config.data.root), by_id) if features.metadata else {}
+    if features.metadata and not any(patients.values()):
+        raise HamError(
+            f"features.metadata: no table of {config.data.root} has age, sex or localization of these images; add one, "
+            f"or set features.metadata=false"
+        )
 
     def measure(image_ids: Sequence[str]) -> Iterator[Measured]:
         paths = [by_id[image_id].image_path for image_id in image_ids]

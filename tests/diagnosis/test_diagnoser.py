@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ham_keras
 from ham_keras.data.images import read_image
@@ -137,9 +138,17 @@ def test_synonyms(theirs: str, ours: str) -> None:
     assert named[0].diagnosis == ours
 
 
-def test_patients_are_read_from_tables(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata/m.csv", "HAM10000_metadata", "data/tables/m.tab"])
+def test_patients_are_read_from_the_tables_of_the_data_folder(name: str, tmp_path: Path) -> None:
     table = "image_id,dx,age,sex,localization\nA,nv,45.0,female,lower extremity\nB,nv,,unknown,unknown\n"
-    (tmp_path / "metadata.csv").write_text(table)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(table.replace(",", "\t") if path.suffix == ".tab" else table)
+    images = tmp_path / "data" / "images" if name.startswith("data/") else tmp_path / "images"
+    images.mkdir(parents=True)
+    for image_id in "ABC":
+        Image.radial_gradient("L").convert("RGB").save(images / f"{image_id}.jpg")
+    assert [each.diagnosis for each in find_photographs(tmp_path)] == ["nv", "nv", "unknown"]
     found = read_patients(tmp_path, ["A", "B", "C"])
     assert found["A"]["age"] == 45 and found["A"]["sex_female"] == 1
     assert found["A"]["on_lower_extremity"] == 1 and found["A"]["on_back"] == 0

@@ -135,6 +135,15 @@ def test_only_the_skin_or_only_measures_can_be_used(small_diagnosis: Any, tmp_pa
     assert "age" in names and "solidity" in names and not any("/" in name or "doubt" in name for name in names)
 
 
+def test_metadata_that_no_table_has_is_an_error(
+    small_diagnosis: Any, two_diagnoses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ham_keras.diagnosis.training.read_patients", lambda root, ids: {each: {} for each in ids})
+    settings = {"masks": "annotated", "scored_masks": "annotated", "doubt": False, "encoders": [], "metadata": True}
+    with pytest.raises(HamError, match=r"^features\.metadata: no table of .* has age, sex or localization of these"):
+        diagnose(small_diagnosis(tmp_path, features=settings), visible=False)
+
+
 def test_true_and_out_of_fold_masks_are_chosen(small_diagnosis: Any, two_diagnoses: Path, tmp_path: Path) -> None:
     records = find_records(two_diagnoses).records[:4]
     sides = {"train": records[:2], "val": records[2:3], "test": records[3:]}
