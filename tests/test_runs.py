@@ -11,6 +11,7 @@ from ham_keras.config import Config, parse_config
 from ham_keras.errors import DamagedFileError, HamError, NewerVersionError
 from ham_keras.files import load_json, save_json
 from ham_keras.runs import Run, load_run, open_run, with_data_root
+from ham_keras.runs.history import best_row
 
 
 def config(tmp_path: Path, **sections: Any) -> Any:
@@ -264,3 +265,13 @@ def test_damaged_or_newer_config_of_a_run_is_an_error_of_its_own(tmp_path: Path)
         with pytest.raises(kind, match=message):
             load_run(run.folder)
     assert run.weights.exists() and run.config.read_text() == '{"version": 99, "x": 1}'
+
+
+def test_best_row_is_the_first_with_the_best_monitored_value() -> None:
+    history = [
+        {"epoch": epoch, "val_jaccard": jaccard, "val_loss": loss}
+        for epoch, jaccard, loss in ((1, 0.6, 0.5), (2, 0.8, 0.4), (3, 0.8, 0.3), (4, 0.7, 0.3))
+    ]
+    assert best_row(history, "jaccard")["epoch"] == 2 and best_row(history, "loss")["epoch"] == 3
+    texts = [{name: str(value) for name, value in row.items()} for row in history]
+    assert best_row(texts, "loss")["epoch"] == "3"

@@ -18,10 +18,11 @@ from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.data.splits import choose_split
 from ham_keras.errors import HamError, OutOfMemoryError
-from ham_keras.experiments.single import write_report
+from ham_keras.experiments.single import warn_about_unused_augmentation, write_report
 from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import Run, load_run
+from ham_keras.settings import Augment
 from ham_keras.train import main, train
 
 
@@ -186,6 +187,14 @@ def test_test_images_that_the_initial_weights_know_are_told(
             assert f"data.split_file={trained.split}" in printed
 
 
+def test_augmentation_without_an_engine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_about_unused_augmentation(Augment(rotation=30, gamma=0.2))
+    assert "augment: rotation, gamma: not applied with engine none" in capsys.readouterr().err
+    for quiet in (Augment(), Augment(engine="native", rotation=30), Augment(scale=0, flips=False)):
+        warn_about_unused_augmentation(quiet)
+        assert capsys.readouterr().err == ""
+
+
 def test_initial_weights_keep_their_share_in_more_epochs(
     trained: Run, tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,11 +260,11 @@ main(sys.argv[1:])
 SECTIONS: dict[str, Any] = {
     "train": {
         "epochs": 3, "ema_momentum": 0.9, "optimizer": "adamw", "clip_norm": 1.0,
-        "schedule": {"name": "cosine", "warmup_epochs": 1},
+        "schedule": {"name": "cosine", "warmup_epochs": 1}, "loss": "boundary_jaccard_bce",
     },
     "augment": {"engine": "native", "hairs": 0.5, "shading": 0.5, "surroundings": "skin"},
     "data": {"hair_removal": "inpaint"},
-    "model": {"deep_supervision": True},
+    "model": {"architecture": "mfsnet", "deep_supervision": True},
 }  # fmt: skip
 
 # Each start resumes where the previous one was killed: the third reaches epoch 2, the sixth epoch 3.

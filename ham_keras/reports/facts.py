@@ -10,6 +10,7 @@ from ham_keras.config import Config
 from ham_keras.files import load_csv, load_json
 from ham_keras.reports.scored_set import ScoredSet
 from ham_keras.runs import Run
+from ham_keras.runs.history import best_row
 from ham_keras.scores.summary import outline_in_words
 from ham_keras.settings import Augment, Train
 
@@ -77,7 +78,7 @@ def _network(config: Config) -> dict[str, str]:
 
 def _training(run: Run, settings: Train, augment: Augment) -> dict[str, str]:
     history = load_csv(run.history)
-    best = max(history, key=lambda row: float(row["val_jaccard"]))
+    best = best_row(history, settings.monitor)
     minutes = sum(float(row["seconds"]) for row in history) / 60
     schedule, rate = settings.schedule, settings.learning_rate
     warmup = f", {schedule.warmup_epochs:g} epochs of warm-up" if schedule.warmup_epochs else ""

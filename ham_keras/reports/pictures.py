@@ -17,6 +17,7 @@ from PIL import ImageColor
 from ham_keras.data.masks import resize_mask
 from ham_keras.data.overlay import draw_outline
 from ham_keras.files import replacing
+from ham_keras.runs.history import best_row
 
 TRUTH, PREDICTION, WHITE = "#00a087", "#e64b35", (255, 255, 255)
 OUTLINE_FRACTION = 1 / 150  # of the image's longer side
@@ -30,8 +31,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     figure.clear()  # figure and canvas reference each other, so megabytes would wait for the garbage collector
 
 
-def save_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Plot training and validation loss and Jaccard by epoch."""
+def save_curves(history: Sequence[Mapping[str, Any]], monitor: str, path: Path) -> None:
+    """Plot training and validation loss and Jaccard by epoch; the best epoch is that of `train.monitor`."""
     figure = Figure(figsize=(5.6, 6.4), layout="constrained")
     loss, jaccard = figure.subplots(2, 1, sharex=True)
     epochs = [row["epoch"] for row in history]
@@ -41,7 +42,7 @@ def save_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.set(title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-    best = max(history, key=lambda row: row["val_jaccard"])
+    best = best_row(history, monitor)
     jaccard.axvline(
         best["epoch"], color="grey", ls=":", label=f"best: {best['val_jaccard']:.4f}, epoch {best['epoch']:.0f}"
     )

@@ -50,7 +50,7 @@ def write_report(scored: ScoredSet, folder: Path, *, visible: bool = True) -> No
     group_scores = score_groups(rows, groups, resamples=scored.config.score.bootstrap_resamples)
 
     history: list[View] = [{key: float(value) for key, value in row.items()} for row in load_csv(scored.run.history)]
-    save_curves(history, folder / "curves.png")
+    save_curves(history, scored.config.train.monitor, folder / "curves.png")
     save_distribution(rows, folder / "distribution.png")
     save_by_size(rows, folder / "size.png")
     save_by_diagnosis(rows, scored.summary["by_diagnosis"], folder / "diagnosis.png")

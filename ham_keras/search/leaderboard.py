@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from ham_keras.files import load_csv, load_json, save_csv
 from ham_keras.reports.pictures import PREDICTION, save_figure
 from ham_keras.runs import Run
+from ham_keras.runs.history import best_row
 from ham_keras.search.folder import SearchFolder
 from ham_keras.search.space import Range, TuneConfig
 
@@ -37,7 +38,8 @@ def _read_trial(path: Path, search: SearchFolder, config: TuneConfig) -> Row:
     history = load_csv(run.history) if run.history.exists() else []
     outcome_path = search.outcome(trial["trial_id"])
     outcome = load_json(outcome_path) if outcome_path.exists() else {}
-    best = max(history, key=lambda row: float(row["val_jaccard"]), default=None)
+    monitor = values.get("train.monitor", config.train.monitor)
+    best = best_row(history, monitor) if history else None
     message = (trial["message"] or "").strip().splitlines()
     return {
         "trial": trial["trial_id"],

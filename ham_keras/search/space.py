@@ -20,7 +20,7 @@ Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
 # Trials with different images or scores cannot be compared; devices are those of the search.
 NOT_SEARCHABLE = (
     "$schema", "description", "run", "outline", "score", "data.root", "data.split", "data.split_file", "data.sample",
-    "data.group_by", "data.stratify", "data.seed", "train.devices",
+    "data.group_by", "data.stratify", "data.seed", "data.repair_masks", "data.lesion_values", "train.devices",
 )  # fmt: skip
 
 

@@ -34,6 +34,8 @@ def tune_config(**sections: Any) -> TuneConfig:
         ({"train.epochs.x": {"choice": [1]}}, "space: train.epochs.x: epochs is not a section"),
         ({"train.epochs": {"choice": [1]}}, "hyperband sets the epochs of each trial"),
         ({"data.split.train": {"choice": [0.5]}}, "data.split.train: cannot be searched"),
+        ({"data.repair_masks": {"choice": ["never", "always"]}}, "data.repair_masks: cannot be searched"),
+        ({"data.lesion_values": {"choice": [[1], [2]]}}, "data.lesion_values: cannot be searched"),
         ({"run.name": {"choice": ["a"]}}, "run.name: cannot be searched"),
         ({"train.devices": {"choice": [["CPU:0"]]}}, "train.devices: cannot be searched"),
         ({"train": {"choice": [{"epochs": 3}]}}, "train: a choice is a whole section"),

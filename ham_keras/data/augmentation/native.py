@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -61,10 +62,10 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tuple[tf.
     # How far a crop may reach beyond the border, and one pixel for rounding.
     smallest = (1 - settings.scale, (1 - settings.scale) / (1 + settings.stretch))
     margins = [
-        min(math.ceil(((1 / zoom - 1) / 2 + settings.shift / zoom) * length) + 1, length - 1)
+        math.ceil(((1 / zoom - 1) / 2 + settings.shift / zoom) * length) + 1
         for zoom, length in zip(smallest, (height, width), strict=True)
     ]
-    whole = tf.pad(whole, [[0, 0], *([extra, extra] for extra in margins)], "REFLECT")
+    whole = _reflect(whole, margins)
     zooms = _zooms(signed, settings)
     boxes, depths = [], []
     for axis, (length, extra, zoom) in enumerate(zip((height, width), margins, zooms, strict=True)):
@@ -77,6 +78,15 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tuple[tf.
     whole = tf.bitcast(whole, tf.uint8)
     moved = tf.image.crop_and_resize(whole, box, tf.range(tf.shape(whole)[0]), [height, width])
     return moved, tf.minimum(depths[0][:, :, None], depths[1][:, None, :])
+
+
+def _reflect(images: tf.Tensor, margins: Sequence[int]) -> tf.Tensor:
+    """Pad [N, H, W] by these margins with its reflection, as often as needed: one reaches as far as the image."""
+    while any(margins):
+        steps = [min(margin, length - 1) for margin, length in zip(margins, images.shape[1:], strict=True)]
+        images = tf.pad(images, [[0, 0], *([step, step] for step in steps)], "REFLECT")
+        margins = [margin - step for margin, step in zip(margins, steps, strict=True)]
+    return images
 
 
 def _zooms(signed: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:

@@ -19,10 +19,10 @@ STILL: dict[str, Any] = {
 KEY = 14
 
 
-def augment(image: np.ndarray, **settings: Any) -> np.ndarray:
-    """One image, uint8 [H, W, 3], augmented with the draws of `KEY`."""
+def augment(image: np.ndarray, key: int = KEY, **settings: Any) -> np.ndarray:
+    """One image, uint8 [H, W, 3], augmented with the draws of `key`."""
     pixels = tf.constant(np.concatenate([image, 0 * image[..., :1]], axis=-1)[None])
-    return native_batch(pixels, tf.constant([KEY], tf.int64), Augment(**STILL | settings))[0][0].numpy()
+    return native_batch(pixels, tf.constant([key], tf.int64), Augment(**STILL | settings))[0][0].numpy()
 
 
 def draws() -> np.ndarray:
@@ -93,6 +93,20 @@ def test_tiny_rotation_matches_crop(moved: dict[str, Any]) -> None:
     image = np.ascontiguousarray(picture()[:, 8:56])
     exact, rotated = augment(image, **moved), augment(image, rotation=1e-4, **moved)
     np.testing.assert_allclose(rotated[12:36, 12:36], exact[12:36, 12:36], atol=0.1)
+
+
+@pytest.mark.parametrize("settings", [{"scale": 0.85}, {"shift": 0.9, "scale": 0.5}, {"stretch": 3.5}])
+def test_far_surroundings_are_reflected_and_not_black(settings: dict[str, Any]) -> None:
+    grey = np.full((40, 40, 3), 200, np.uint8)
+    for key in range(20):
+        np.testing.assert_allclose(augment(grey, key=key, **settings), 200, atol=0.01)
+    rows = np.repeat(np.arange(0, 200, 5, dtype=np.uint8)[:, None, None], 40, axis=1).repeat(3, axis=2)
+    column = augment(rows, **settings)[:, 20, 0]
+    zoom = 1 + settings.get("scale", 0) * float(draws()[3])
+    shift_px = settings.get("shift", 0) * 40 * float(draws()[4])
+    place = 19.5 + (np.arange(40) - 19.5 - shift_px) / zoom
+    expected = 5 * np.abs((place + 39) % 78 - 39)
+    np.testing.assert_allclose(column, expected, atol=0.2)
 
 
 def test_blur_matches_opencv() -> None:
