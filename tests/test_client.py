@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from serving import serve
 from ham_keras.client import main
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv
-from ham_keras.serving.client import Client
+from ham_keras.serving.client import Client, Served, save_masks
 
 
 class Echo:
@@ -137,6 +138,24 @@ def test_assessment_of_a_calibrated_run_is_written(tmp_path: Path, capsys: pytes
     assert list(rows[0]) == ["image_id", "expected_jaccard", "jaccard_at_least", "margin_px", "review"]
     assert list(rows[0].values()) == ["image 7", "0.7", "0.35", "3.0", "0"]
     assert [row["review"] for row in rows] == ["0", "0", "1", "1", "1"]
+
+
+def test_rows_describe_the_masks_beside_them(tmp_path: Path) -> None:
+    paths, out = images(tmp_path, 3), tmp_path / "out"
+    served = Served(b"png", {"expected_jaccard": 0.5, "jaccard_at_least": 0.4, "margin_px": 2.0, "review": 1})
+
+    def interrupted() -> Iterator[tuple[Path, Served]]:
+        yield paths[0], served
+        yield paths[1], served
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save_masks(interrupted(), out, print)
+    assert [row["image_id"] for row in load_csv(out / "trust.csv")] == ["image 0", "image 1"]
+    save_masks([(paths[1], Served(b"of a model that does not assess", {}))], out, print)
+    assert [row["image_id"] for row in load_csv(out / "trust.csv")] == ["image 0"]
+    save_masks([(paths[0], Served(b"of a model that does not assess", {}))], out, print)
+    assert not (out / "trust.csv").exists()
 
 
 def test_table_of_others_is_never_replaced(tmp_path: Path) -> None:

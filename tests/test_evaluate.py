@@ -179,6 +179,9 @@ def test_interrupted_evaluation_keeps_the_old_scores_and_masks(
     with pytest.raises(KeyboardInterrupt):
         evaluate(run.folder, save_masks=True, visible=False)
     assert content() == before and len(before) >= 3
+    monkeypatch.undo()
+    evaluate(run.folder, visible=False)
+    assert not (run.scores("test") / "masks").exists()  # they would not be those of the new scores
 
 
 def interrupt(*_: object) -> None:

@@ -202,6 +202,20 @@ def test_file_system_without_locks(
     held.write_text(f"{MACHINE} 4194305")  # a process that does not exist
     with locked(tmp_path):
         pass
+    held.write_text(f"{MACHINE} 4194305")
+    read = Path.read_text
+
+    def created_meanwhile(path: Path) -> str:  # between reading the stale lock and removing it
+        text = read(path)
+        if path == held:
+            held.write_text(f"{MACHINE} {os.getpid()}")
+        return text
+
+    with monkeypatch.context() as patched, pytest.raises(HamError, match="another process is working on it"):
+        patched.setattr(Path, "read_text", created_meanwhile)
+        with locked(tmp_path):
+            pass
+    assert held.read_text() == f"{MACHINE} {os.getpid()}"
     held.write_text("xxxx 4194305")  # of another machine
     with pytest.raises(HamError, match="delete"), locked(tmp_path):
         pass

@@ -89,6 +89,22 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
     return float((first & second).sum() / (first | second).sum()) if (first | second).any() else 1.0
 
 
+def test_overwriting_one_change_keeps_the_others(
+    run: Run, phantoms: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ham_keras.experiments.robustness.load_predictor", lambda *_: Blind(phantoms))
+    before = measured(run, changes=["noise", "shift"])
+    files = content(run.robustness())
+    summary = measured(run, changes=["shift"], overwrite=True)
+    assert summary["changes"] == before["changes"] and content(run.robustness()) == files
+    assert "removed" not in capsys.readouterr().err
+    summary = measured(run, changes=["shift"], images=3, overwrite=True)
+    assert list(summary["changes"]) == ["shift"]
+    assert "the scores of noise were made with subset None, images 6, other images and are removed" in (
+        capsys.readouterr().err
+    )
+
+
 def test_each_row_is_the_score_of_the_changed_image(real_run: Run, phantoms: Path) -> None:
     run = real_run
     summary = measured(run, changes=["shift", "blur"])

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import math
 import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -165,13 +166,13 @@ class Examples:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             remove_parts(folder)
-            if path.exists() and path.stat().st_size == len(self.records) * size:
-                path.touch()  # recently used
-            else:
+            descriptor = _open_cache(path, len(self.records) * size)
+            if descriptor is None:
                 make_room(folder, len(self.records) * size, limit)
-                with replacing(path) as part, open(part, "wb") as file:
-                    self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
-            descriptor = os.open(path, os.O_RDONLY)
+                with replacing(path) as part:
+                    with open(part, "wb") as file:
+                        self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
+                    descriptor = os.open(part, os.O_RDONLY)
         except OSError as error:
             raise HamError(f"data.cache_dir: cannot write {path}: {error.strerror}") from None
 
@@ -180,6 +181,7 @@ class Examples:
             data = b"".join(os.pread(descriptor, size, int(index) * size) for index in indices)
             return np.frombuffer(data, np.uint8).reshape(-1, *self._shape)
 
+        weakref.finalize(fetch, os.close, descriptor)
         return fetch
 
     def _fingerprint(self) -> str:
@@ -203,10 +205,26 @@ def map_graph(
     return dataset.map(tf.autograph.experimental.do_not_convert(function), num_parallel_calls)
 
 
+def _open_cache(path: Path, size: int) -> int | None:
+    """Open a cache file of this size and mark it as recently used; None if there is none.
+
+    Once open, it can be read although another process deletes it to make room.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    if os.fstat(descriptor).st_size == size:
+        os.utime(descriptor)
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
 def make_room(folder: Path, needed: int, limit: float) -> None:
     """Delete the least recently used cache files until `needed` more bytes are within `limit`.
 
-    A process that still reads a deleted file keeps it until it ends.
+    A process that still reads a deleted file keeps it until it ends. Other processes may delete files meanwhile.
 
     Raises:
         HamError: `needed` alone is more than `limit`.
@@ -215,13 +233,17 @@ def make_room(folder: Path, needed: int, limit: float) -> None:
         raise SettingError(
             "data.cache_limit_gb", f"{limit / 1e9:g}, but the cache takes {needed / 1e9:.1f} GB; raise it"
         )
-    files = sorted(folder.glob("*.uint8"), key=lambda path: path.stat().st_mtime)
-    excess = needed + sum(path.stat().st_size for path in files) - limit
-    for path in files:
+    files = []
+    for path in folder.glob("*.uint8"):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            files.append((status.st_mtime, path, status.st_size))
+    excess = needed + sum(size for _, _, size in files) - limit
+    for _, path, size in sorted(files):
         if excess <= 0:
             break
-        excess -= path.stat().st_size
-        path.unlink()
+        excess -= size
+        path.unlink(missing_ok=True)
 
 
 def make_train_dataset(

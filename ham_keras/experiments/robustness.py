@@ -18,7 +18,7 @@ from ham_keras.data.records import UNKNOWN, Record
 from ham_keras.data.truth import read_truth
 from ham_keras.environment import describe_environment
 from ham_keras.experiments.robustness_folder import RobustnessFolder, rows_path, save_rows
-from ham_keras.files import replacing, save_json
+from ham_keras.files import locked, replacing, save_json
 from ham_keras.models.devices import describe_device
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.evaluation import evaluate_images
@@ -77,31 +77,37 @@ def measure_robustness(
         **describe_images(records),
     }
     paths = RobustnessFolder(folder)
-    with paths.opened(settings, overwrite=overwrite) as place:
-        missing = [condition for condition in conditions if not rows_path(place, condition).exists()]
-        if missing:
-            _measure(ensemble, place, records, missing, len(conditions), visible=visible)
+    with locked(folder, instead="choose --name NAME"):
+        with paths.opened(settings, overwrite=overwrite) as place:
+            missing = [condition for condition in conditions if not rows_path(place, condition).exists()]
+            if missing:
+                _measure(ensemble, place, records, missing, len(conditions), visible=visible)
+        summary = {**settings, "environment": describe_environment(describe_device(), "float32")}
+        summary |= _summarise(paths, properties, ensemble.config.score.bootstrap_resamples)
+        with ExitStack() as stack:
+            if summary["changes"]:
+                save_panels([summary], folder / "robustness.png")
+                save_expected(summary, folder / "expected.png")
+                first = records[0]
+                picture = stack.enter_context(replacing(folder / "changes.jpg"))
+                pixels, mask = read_image(first.image_path), read_truth(first).lesion
+                save_changes(first.image_id, pixels, mask, summary["changes"], picture)
+            save_json(stack.enter_context(replacing(paths.summary)), summary)
+    return summary
+
+
+def _summarise(paths: RobustnessFolder, properties: Mapping[str, Mapping[str, str]], resamples: int) -> dict[str, Any]:
+    """Scores of what was measured: by change and strength, and of the unchanged images by property and lesion size."""
     clean, changed = paths.load()
-    resamples = ensemble.config.score.bootstrap_resamples
-    summary = {**settings, "environment": describe_environment(describe_device(), "float32")}
-    summary |= summarise_changes(clean, changed, resamples)
+    summary = summarise_changes(clean, changed, resamples)
     for name, change in summary["changes"].items():
         about = CHANGES[name]
         change |= {"title": about.title, "unit": about.unit, "source": about.source}
         for part in change["strengths"]:
             part["amount"] = about.amounts[part["strength"] - 1]
     sizes = sorted((float(row["lesion_fraction"]), image_id) for image_id, row in clean.items())
-    properties["lesion size"] = {image_id: size_group(fraction) for fraction, image_id in sizes}
-    summary["properties"] = summarise_groups(clean, properties, order_of, resamples)
-    with ExitStack() as stack:
-        if changed:
-            save_panels([summary], folder / "robustness.png")
-            save_expected(summary, folder / "expected.png")
-            first = records[0]
-            picture = stack.enter_context(replacing(folder / "changes.jpg"))
-            save_changes(first.image_id, read_image(first.image_path), read_truth(first).lesion, changed, picture)
-        save_json(stack.enter_context(replacing(paths.summary)), summary)
-    return summary
+    groups = {**properties, "lesion size": {image_id: size_group(fraction) for fraction, image_id in sizes}}
+    return summary | {"properties": summarise_groups(clean, groups, order_of, resamples)}
 
 
 def _measure(

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ham_keras.data.changes.condition import CLEAN, Condition, list_conditions
-from ham_keras.errors import HamError
-from ham_keras.files import load_json, locked, save_bytes, save_json
+from ham_keras.errors import HamError, warn
+from ham_keras.files import load_json, replacing, save_bytes, save_json
 from ham_keras.scores.robustness import Rows
 
 SETTINGS = "settings.json"
@@ -48,34 +48,45 @@ class RobustnessFolder:
 
     @contextmanager
     def opened(self, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator[Path]:
-        """Lock the folder and yield where to write conditions made from these settings.
+        """Yield where to write conditions made from these settings; the folder must be locked.
 
-        With `overwrite`, conditions that exist are replaced when the block ends; after an interruption, the same call
-        continues.
+        With `overwrite`, the conditions that are written replace those that exist when the block ends; after an
+        interruption, the same call continues. Other conditions stay if they were made from the same settings.
 
         Raises:
-            HamError: the folder has conditions of other settings, or another process holds the lock.
+            HamError: the folder has conditions of other settings.
         """
-        with locked(self.folder, instead="choose --name NAME"):
-            if self.former.exists() and not self.conditions.exists():  # killed between the two renames below
-                self.former.rename(self.conditions)
-            place = self.next if overwrite and self.conditions.exists() else self.conditions
-            if place == self.next and place.exists() and _differences(place, settings):
-                shutil.rmtree(place)
-            if place.exists() and (different := _differences(place, settings)):
-                raise HamError(
-                    f"{self.folder}: holds scores made with {different}; --overwrite replaces them when the new ones "
-                    f"are there, or choose --name NAME for other data"
-                )
-            place.mkdir(exist_ok=True)
-            if not (place / SETTINGS).exists():
-                save_json(place / SETTINGS, settings)
-            yield place
-            if place == self.next:
-                shutil.rmtree(self.former, ignore_errors=True)
-                self.conditions.rename(self.former)
-                place.rename(self.conditions)
+        if self.former.exists() and not self.conditions.exists():  # killed between the two renames below
+            self.former.rename(self.conditions)
+        place = self.next if overwrite and self.conditions.exists() else self.conditions
+        if place == self.next and place.exists() and _differences(place, settings):
+            shutil.rmtree(place)
+        if place.exists() and (different := _differences(place, settings)):
+            raise HamError(
+                f"{self.folder}: holds scores made with {different}; --overwrite replaces them when the new ones "
+                f"are there, or choose --name NAME for other data"
+            )
+        place.mkdir(exist_ok=True)
+        if not (place / SETTINGS).exists():
+            save_json(place / SETTINGS, settings)
+        yield place
+        if place == self.next:
+            self._keep_others(settings)
             shutil.rmtree(self.former, ignore_errors=True)
+            self.conditions.rename(self.former)
+            place.rename(self.conditions)
+        shutil.rmtree(self.former, ignore_errors=True)
+
+    def _keep_others(self, settings: Mapping[str, Any]) -> None:
+        """Copy the conditions that were not written again, or warn if they were made from other settings."""
+        others = [path for path in sorted(self.conditions.glob("*.csv.gz")) if not (self.next / path.name).exists()]
+        if others and (different := _differences(self.conditions, settings)):
+            changes = dict.fromkeys(path.name.rpartition("-")[0] for path in others)
+            warn(f"{self.folder}: the scores of {', '.join(changes)} were made with {different} and are removed")
+            return
+        for path in others:
+            with replacing(self.next / path.name) as part:
+                shutil.copy2(path, part)
 
     def load(self) -> tuple[Rows, dict[str, dict[int, Rows]]]:
         """The rows of the unchanged images and, by change and strength, of the others, in the catalogue's order.

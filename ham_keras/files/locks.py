@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ham_keras.errors import HamError, warn
-from ham_keras.files.temporary import MACHINE, is_running, remove_parts
+from ham_keras.files.temporary import MACHINE, is_running, part_of, remove_parts
 
 LOCK = ".lock"
 
@@ -45,10 +45,7 @@ def locked(folder: Path, name: str = LOCK, *, instead: str = "set run.name=") ->
 @contextmanager
 def _creating_lock(path: Path, busy: str) -> Iterator[None]:
     """Lock by a file that only one process can create; it holds the machine and the process id."""
-    with suppress(OSError, ValueError):
-        machine, pid = path.read_text().split()
-        if machine == MACHINE and not is_running(int(pid)):
-            path.unlink()
+    _remove_stale(path)
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
@@ -59,3 +56,16 @@ def _creating_lock(path: Path, busy: str) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the lock of a killed process of this machine, but not one that another process has created meanwhile."""
+    with suppress(OSError, ValueError):
+        content = path.read_text()
+        machine, pid = content.split()
+        if machine == MACHINE and not is_running(int(pid)):
+            aside = part_of(path)
+            path.rename(aside)
+            if aside.read_text() != content:
+                os.link(aside, path)
+            aside.unlink()

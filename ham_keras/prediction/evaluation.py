@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -45,7 +46,8 @@ def evaluate_ensemble(
     """Score a run, or the mean of several, on these records; writes scores/<name>/per_image.csv and summary.json.
 
     The post-processing is that of the ensemble's config. `made_from` is added to the summary and says which images
-    were scored. `save_masks` also writes masks/<id>_segmentation.png. The scores are written to the folder `home`.
+    were scored. `save_masks` also writes masks/<id>_segmentation.png; otherwise those of a former scoring are removed.
+    The scores are written to the folder `home`.
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
@@ -69,6 +71,9 @@ def evaluate_ensemble(
         # All are there before the first replaces an old one.
         save_csv(stack.enter_context(replacing(target / "per_image.csv")), rows)
         save_json(stack.enter_context(replacing(target / "summary.json")), summary)
+        stack.close()
+        if not save_masks:
+            shutil.rmtree(target / "masks", ignore_errors=True)
     return summary
 
 

@@ -144,20 +144,28 @@ def mask_path(folder: Path, image: Path) -> Path:
 def save_masks(results: Iterable[tuple[Path, Served | HamError]], folder: Path, report: Callable[[str], Any]) -> int:
     """Write <id>_segmentation.png for each file and report errors; returns how many files failed.
 
-    If the model assesses its masks, trust.csv gets a row for each; rows of other images that it has stay.
+    If the model assesses its masks, trust.csv gets a row for each, also if it is interrupted; rows of images that are
+    not among these stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     failed, rows = 0, {}
-    for path, result in results:
-        if isinstance(result, HamError):
-            failed += 1
-            report(f"error: {result}")
-            continue
-        save_bytes(mask_path(folder, path), result.mask)
-        if result.assessed:
-            rows[path.stem] = {"image_id": path.stem, **result.assessed}
+    former = load_assessments(folder)
+    table = dict(former)
+    try:
+        for path, result in results:
+            if isinstance(result, HamError):
+                failed += 1
+                report(f"error: {result}")
+                continue
+            table.pop(path.stem, None)  # it describes the mask that is replaced
+            save_bytes(mask_path(folder, path), result.mask)
+            if result.assessed:
+                rows[path.stem] = {"image_id": path.stem, **result.assessed}
+    finally:
+        table |= rows
+        if table != former:
+            save_csv(folder / TABLE, list(table.values())) if table else (folder / TABLE).unlink()
     if rows:
-        save_csv(folder / TABLE, list((load_assessments(folder) | rows).values()))
         advised = sum(bool(row.get("review")) for row in rows.values())
         report(f"{folder / TABLE}: a review is advised for {advised} of {len(rows)} masks")
     return failed

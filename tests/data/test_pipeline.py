@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -135,6 +136,22 @@ def test_cache_depends_on_how_masks_are_read(records: list[Record], tmp_path: Pa
     assert np.mean(skin != masks) > 0.99  # except for pixels that are half lesion
 
 
+def test_disk_cache_is_open_as_long_as_it_is_used(records: list[Record], tmp_path: Path) -> None:
+    def held() -> int:
+        links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
+        return sum(str(tmp_path) in os.readlink(link) for link in links if link.is_symlink())
+
+    first, second = examples(records, tmp_path, "disk"), examples(records, tmp_path, "disk")
+    (path,) = (tmp_path / "cache").iterdir()
+    path.unlink()  # another process makes room
+    assert held() == 2
+    del second
+    gc.collect()
+    assert held() == 1
+    images, _, _ = collect(make_eval_dataset(first, batch_size=5))
+    assert len(images) == len(records)
+
+
 def test_truncated_disk_cache_is_rebuilt(records: list[Record], tmp_path: Path) -> None:
     expected, _, _ = collect(make_eval_dataset(examples(records, tmp_path, "disk"), batch_size=5))
     (path,) = (tmp_path / "cache").iterdir()
@@ -186,7 +203,10 @@ def test_least_recently_used_caches_make_room(tmp_path: Path) -> None:
         path.write_bytes(bytes(100))
         os.utime(path, (1000 - age, 1000 - age))
     (tmp_path / "mine.txt").write_bytes(bytes(100))
+    gone = tmp_path / "deleted meanwhile.uint8"
+    gone.symlink_to(tmp_path / "nowhere")
     make_room(tmp_path, 100, 400)
+    gone.unlink()
     assert len(list(tmp_path.iterdir())) == 4
     make_room(tmp_path, 150, 300)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "new.uint8"]
