@@ -31,7 +31,7 @@ def describe_environment(device: str, precision: str) -> dict[str, Any]:
         "command": _without_paths(shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]])),
         "git_revision": _git_revision(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: package_version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "cpu_threads": cpu_threads(),
@@ -91,7 +91,8 @@ def _tensor_float_32() -> bool | None:
     return tensorflow and tensorflow.config.experimental.tensor_float_32_execution_enabled()
 
 
-def _version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """The version of an installed package; None if it is not installed, as ham-keras in a source tree."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

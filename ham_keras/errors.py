@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -95,7 +96,8 @@ def program(command: str) -> str:
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
     """Run a command's `main` and exit with its status, with 2 after a `HamError`, or with 130 after Ctrl-C.
 
-    A file that cannot be opened or written, a name that is not UTF-8, and a full disk, also exit with 2.
+    A file that cannot be opened or written, a name that is not UTF-8, and a full disk, also exit with 2. If the reader
+    of a pipe ends first, as `head` does, the status is 141, as of a program that SIGPIPE ends.
     """
     prepare_imports()
     for stream in (sys.stdout, sys.stderr):
@@ -103,6 +105,10 @@ def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Seq
             stream.reconfigure(errors="backslashreplace")
     try:
         status = command(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
+        status = 141
     except HamError as error:
         print(f"error: {shown(error)}", file=sys.stderr)
         status = 2

@@ -172,3 +172,8 @@ def test_out_of_fold_masks_keep_folders_of_ids(crossed: CrossvalFolder, tmp_path
     rows = load_csv(folder.out_of_fold / "per_image.csv")
     assert len(rows) == 24
     assert all((folder.out_of_fold / "masks" / f"{row['image_id']}_segmentation.png").is_file() for row in rows)
+
+
+def test_one_fold_is_an_error(tiny: Any) -> None:
+    with pytest.raises(HamError, match=r"^crossval: folds: "):
+        crossval(tiny(), folds=1)

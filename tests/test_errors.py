@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -65,3 +66,12 @@ def test_a_name_that_is_not_utf8_is_printed_and_cannot_be_saved(
         run_command(command)
     assert stdout.buffer.getvalue() == b"runs/\\udce9\n"  # type: ignore[attr-defined]
     assert capsys.readouterr().err == "error: scores/\\xe9: not UTF-8; rename it\n"
+
+
+def test_reader_that_ends_first_is_no_error() -> None:
+    code = "from ham_keras.errors import run_command\nrun_command(lambda _: print('line\\n' * 100000))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 141

@@ -72,3 +72,9 @@ def test_figures_of_the_diagnoses_match() -> None:
         f"log loss {found['log_loss']['value']:.3f}, calibration error {found['calibration_error']['value']:.3f}"
         in words
     )
+
+
+def test_number_of_parameters_matches() -> None:
+    rows = load_json(Path("benchmarks/results/mfsnet.json"))["rows"]
+    (unet,) = (row for row in rows if row["name"] == "unet")  # best.json's network
+    assert f"{unet['parameters'] / 1e6:.1f} million parameters" in CARD

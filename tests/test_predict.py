@@ -355,7 +355,9 @@ def test_probabilities_are_saved_at_the_size_of_the_image(
     assert main(command) == 0
     predictions = PredictionFolder(tmp_path, bits)
     for path, (_, found) in zip(
-        photos, load_predictor(trained.folder).predict_files(photos[:2], lambda _, prediction: prediction), strict=False
+        photos[:2],
+        load_predictor(trained.folder).predict_files(photos[:2], lambda _, prediction: prediction),
+        strict=True,
     ):
         with Image.open(predictions.probability(path.stem)) as image:
             assert (image.mode, image.size) == ({8: "L", 16: "I;16"}[bits], (96, 64))

@@ -84,3 +84,17 @@ def test_interval_over_one_lesion_is_none_and_over_few_is_marked(trained: Run, t
     row = row_of_scores(table, run.folder)
     assert row["interval"] is None and row["lesions"] == 1
     assert "| one lesion only |" in markdown([{"name": "one", "minutes": 1, "split": "s", **row}])
+
+
+@pytest.mark.parametrize(
+    ("run", "row"),
+    [
+        ("best", "| best.json without mirror images |"),
+        ("best-192", "| its weights trained for 8 more epochs at 192x192, stronger augmentation |"),
+        ("robust", "with [robust.json](../configs/robust.json), without mirror images |"),
+    ],
+)
+def test_validation_scores_are_those_of_the_best_epochs(run: str, row: str) -> None:
+    history = load_csv(Path("docs/runs") / run / "history.csv")
+    best = max(float(epoch["val_jaccard"]) for epoch in history)
+    assert f"{row} {best:.4f} |" in Path("docs/results.md").read_text()

@@ -22,9 +22,9 @@ END_OF_IMAGE, START_OF_SCAN = b"\xff\xd9", 0xDA
 # Ancillary chunks that change how pixels are interpreted: transparency and EXIF.
 MEANINGFUL = frozenset({b"tRNS", b"eXIf"})
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
-# The seven passes of an interlaced PNG: first column and row, and the steps between columns and rows.
 CORRUPT = ("Corrupt JPEG data", "Premature end")  # libjpeg's warnings that concern pixels
 WEBP_ZEROS = 256  # compressed pixels do not end in so many zeros
+# The seven passes of an interlaced PNG: first column and row, and the steps between columns and rows.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 

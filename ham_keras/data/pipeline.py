@@ -9,7 +9,6 @@ import copy
 import hashlib
 import math
 import os
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,13 +21,14 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ham_keras.data.augmentation.batch import augment_batch, draw_key
+from ham_keras.data.disk_cache import make_room, open_cache, read_rows
 from ham_keras.data.encoded import read_encoded
 from ham_keras.data.images import decode_image, read_image
 from ham_keras.data.masks import lesion_fraction
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.environment import available_memory_bytes, cpu_threads
-from ham_keras.errors import HamError, OutOfMemoryError, SettingError
+from ham_keras.errors import HamError, OutOfMemoryError
 from ham_keras.files import remove_parts, replacing
 from ham_keras.preprocessing.steps import build_steps
 from ham_keras.settings import Augment, Data
@@ -162,27 +162,20 @@ class Examples:
 
     def _disk_cache(self, folder: Path, limit: float, visible: bool) -> Callable[[npt.NDArray[np.int64]], Pixels]:
         path = folder / f"{self._fingerprint()}.uint8"
-        size = int(np.prod(self._shape))
+        size = math.prod((len(self.records), *self._shape))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             remove_parts(folder)
-            descriptor = _open_cache(path, len(self.records) * size)
+            descriptor = open_cache(path, size)
             if descriptor is None:
-                make_room(folder, len(self.records) * size, limit)
+                make_room(folder, size, limit)
                 with replacing(path) as part:
                     with open(part, "wb") as file:
                         self._fill(lambda _, batch: file.write(batch.tobytes()), visible)
                     descriptor = os.open(part, os.O_RDONLY)
         except OSError as error:
             raise HamError(f"data.cache_dir: cannot write {path}: {error.strerror}") from None
-
-        def fetch(indices: npt.NDArray[np.int64]) -> Pixels:
-            # Not memory-mapped: mapped pages would count as memory of this process.
-            data = b"".join(os.pread(descriptor, size, int(index) * size) for index in indices)
-            return np.frombuffer(data, np.uint8).reshape(-1, *self._shape)
-
-        weakref.finalize(fetch, os.close, descriptor)
-        return fetch
+        return read_rows(descriptor, self._shape)
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(f"{CACHE_FORMAT} {self._shape} {self.steps.key()}".encode())
@@ -203,47 +196,6 @@ def map_graph(
     the first training step.
     """
     return dataset.map(tf.autograph.experimental.do_not_convert(function), num_parallel_calls)
-
-
-def _open_cache(path: Path, size: int) -> int | None:
-    """Open a cache file of this size and mark it as recently used; None if there is none.
-
-    Once open, it can be read although another process deletes it to make room.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
-    if os.fstat(descriptor).st_size == size:
-        os.utime(descriptor)
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def make_room(folder: Path, needed: int, limit: float) -> None:
-    """Delete the least recently used cache files until `needed` more bytes are within `limit`.
-
-    A process that still reads a deleted file keeps it until it ends. Other processes may delete files meanwhile.
-
-    Raises:
-        HamError: `needed` alone is more than `limit`.
-    """
-    if needed > limit:
-        raise SettingError(
-            "data.cache_limit_gb", f"{limit / 1e9:g}, but the cache takes {needed / 1e9:.1f} GB; raise it"
-        )
-    files = []
-    for path in folder.glob("*.uint8"):
-        with suppress(FileNotFoundError):
-            status = path.stat()
-            files.append((status.st_mtime, path, status.st_size))
-    excess = needed + sum(size for _, _, size in files) - limit
-    for _, path, size in sorted(files):
-        if excess <= 0:
-            break
-        excess -= size
-        path.unlink(missing_ok=True)
 
 
 def make_train_dataset(

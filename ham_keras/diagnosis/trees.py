@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ham_keras.errors import HamError
 from ham_keras.files import load_json
 
 CLASSIFIER = "classifier.json"
+EXTRA = {"xgboost": "xgboost", "skimage": "scikit-image"}  # modules and packages of the extra `diagnosis`
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
@@ -24,10 +26,11 @@ def import_xgboost() -> Any:
     Raises:
         HamError: the extra `diagnosis` is not installed.
     """
-    try:
-        import xgboost
-    except ImportError:
-        raise HamError("xgboost is not installed; pip install xgboost") from None
+    for module, package in EXTRA.items():
+        if importlib.util.find_spec(module) is None:
+            raise HamError(f"{package} is not installed; pip install {' '.join(EXTRA.values())}")
+    import xgboost
+
     return xgboost
 
 

@@ -77,7 +77,7 @@ GROUPS = {
     "hairy": Group(
         "Hairy",
         "dark hairs on more than 1 % of the image",
-        "Of 148 phantoms without dark hair, none measurements as much; of 29 with more than that, 24 do "
+        "Of 146 phantoms without dark hair, 4 measure as much; of 44 with more than that, 42 do "
         "(benchmarks/hair.py). Light hairs and stubble are not measured.",
         lambda measurements: measurements.hair_fraction > HAIRY_FRACTION,
     ),

@@ -8,13 +8,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from ham_keras.environment import without_paths
+from ham_keras.environment import package_version, without_paths
 from ham_keras.errors import HamError
 from ham_keras.files import load_json, locked, save_json, save_text
 from ham_keras.scores.bootstrap import show_interval
@@ -81,7 +80,8 @@ def save_page(template: str, folder: Path, content: Mapping[str, Any], view: Map
 
     environment.filters |= {"embedded": embedded, "interval": show_interval}
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
-    page = environment.get_template(template).render(without_paths(view), written=now, version=version("ham-keras"))
+    version = package_version("ham-keras") or "from source"
+    page = environment.get_template(template).render(without_paths(view), written=now, version=version)
     files = sorted({path.name for path in folder.iterdir()} | {PAGE, CONTENT})
     save_json(folder / CONTENT, without_paths({**content, "files": files}))
     save_text(folder / PAGE, page)

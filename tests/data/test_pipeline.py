@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from ham_keras.data import pipeline
+from ham_keras.data.disk_cache import make_room
 from ham_keras.data.images import read_image
 from ham_keras.data.masks import read_mask, resize_mask
-from ham_keras.data.pipeline import Examples, make_eval_dataset, make_room, make_train_dataset
+from ham_keras.data.pipeline import Examples, make_eval_dataset, make_train_dataset
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError, OutOfMemoryError, SettingError
 from ham_keras.preprocessing.resize import resize_image

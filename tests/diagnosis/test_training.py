@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -19,7 +20,7 @@ from ham_keras.diagnosis.config import DiagnosisConfig
 from ham_keras.diagnosis.features import Extractor
 from ham_keras.diagnosis.patients import with_known_records
 from ham_keras.diagnosis.segmentation import choose_masks, find_segmentation, input_digests, network_folders
-from ham_keras.diagnosis.trees import Trees, class_weights, fit_margin_scale, load_trees, train_trees
+from ham_keras.diagnosis.trees import Trees, class_weights, fit_margin_scale, import_xgboost, load_trees, train_trees
 from ham_keras.errors import HamError
 from ham_keras.files import load_csv, load_json
 from ham_keras.runs import Run
@@ -353,3 +354,11 @@ def test_images_of_other_diagnoses_are_left_out(capsys: pytest.CaptureFixture[st
         with_known_records(sides | {"val": side("bcc")})
     with pytest.raises(HamError, match="train: expected images of at least two diagnoses, found only nv"):
         with_known_records(sides | {"train": side("nv", "nv")})
+
+
+@pytest.mark.parametrize(("module", "package"), [("xgboost", "xgboost"), ("skimage", "scikit-image")])
+def test_missing_extra_is_named(module: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else find(name))
+    with pytest.raises(HamError, match=f"^{package} is not installed; pip install xgboost scikit-image$"):
+        import_xgboost()

@@ -34,7 +34,7 @@ def paths(phantoms: Path) -> list[Path]:
 def test_segment_equals_predict(run: TrainedRun, trained: Run, paths: list[Path], tmp_path: Path) -> None:
     ham_keras.predict(trained.folder, paths[:3], tmp_path / "out", visible=False)
     rows = load_csv(tmp_path / "out" / "predictions.csv")
-    for path, row in zip(paths, rows, strict=False):
+    for path, row in zip(paths[:3], rows, strict=True):
         found = run.segment(path)
         written = np.asarray(Image.open(tmp_path / "out" / f"{path.stem}_segmentation.png"))
         np.testing.assert_array_equal(255 * found.mask, written)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from ham_keras.data.records import find_records
+from ham_keras.files import load_json
 from ham_keras.reports.failures import (
     GROUPS,
+    HAIRY_FRACTION,
     ImageMeasurements,
     group_members,
     measure_image,
@@ -123,3 +125,14 @@ def test_records_are_measured_with_repaired_masks(phantoms: Path) -> None:
     assert list(measured) == [record.image_id for record in records]
     assert all(measurements.lesion_fraction < 1 for measurements in measured.values())
     assert max(measurements.sides_touched for measurements in measured.values()) > 0
+
+
+def test_explanation_of_hairy_matches_the_benchmark() -> None:
+    result = load_json(Path("benchmarks/results/hair.json"))["reported"]
+    assert result["threshold"] == HAIRY_FRACTION
+    called, bare = result["bare_called_hairy"].split(" of ")
+    found, hairy = result["hairy_found"].split(" of ")
+    expected = (
+        f"Of {bare} phantoms without dark hair, {called} measure as much; of {hairy} with more than that, {found} do"
+    )
+    assert expected in GROUPS["hairy"].reason

@@ -12,7 +12,6 @@ import contextlib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -26,10 +25,11 @@ from requests.adapters import HTTPAdapter
 from tqdm import tqdm
 from urllib3.util import Retry
 
+from ham_keras.environment import package_version
 from ham_keras.errors import HamError, warn
 
 # The firewall at Harvard answers 403 to the default user agent of requests.
-HEADERS = {"User-Agent": f"ham-keras/{version('ham-keras')}"}
+HEADERS = {"User-Agent": f"ham-keras/{package_version('ham-keras') or 'source'}"}
 TEMPORARY = (408, 429, 500, 502, 503, 504)  # statuses worth another try
 TIMEOUT_SECONDS = 60  # without receiving a byte
 CHUNK_BYTES = 2**20
