@@ -22,11 +22,11 @@ def inpaint_hairs(images: tf.Tensor) -> tf.Tensor:
     """Replace the dark hairs of uint8 RGB [H, W, 3] or [N, H, W, 3] by their surroundings; the same type and shape."""
     single = len(images.shape) == 3
     batch = tf.convert_to_tensor(images[None] if single else images)
-    filled = fill(batch, find_hairs(batch))
+    filled = fill(batch, black_hat_mask(batch))
     return filled[0] if single else filled
 
 
-def find_hairs(images: tf.Tensor) -> tf.Tensor:
+def black_hat_mask(images: tf.Tensor) -> tf.Tensor:
     """Thin structures darker than their surroundings in uint8 RGB [N, H, W, 3], as bool [N, H, W].
 
     They are more than `DARKER_BY` below their closing with a cross, which is thicker than they are.

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from ham_keras.data.images import read_image
 from ham_keras.errors import HamError, shown
 from ham_keras.files import replacing
-from ham_keras.preprocessing.hairs import find_hairs, inpaint_hairs
+from ham_keras.preprocessing.hairs import black_hat_mask, inpaint_hairs
 
 PANEL_PX = (400, 300)  # width and height of the largest panel
 CAPTION_PX, GAP_PX, FONT_PX = 24, 6, 15
@@ -33,7 +33,7 @@ def draw_hair_sheet(paths: Sequence[Path], output: Path) -> dict[Path, float]:
     fractions = {}
     for row, path in enumerate(paths):
         image = read_image(path)
-        found = find_hairs(image[None])[0].numpy()
+        found = black_hat_mask(image[None])[0].numpy()
         fractions[path] = float(found.mean())
         marked = image.copy()
         marked[found] = FOUND

@@ -30,8 +30,10 @@ JPEG_QUALITY = (72, 96)
 Drawn = tuple[npt.NDArray[np.uint8], Mask, Mask, dict[str, Any]]
 
 
-def draw_phantom(seed: int, index: int, lesion: int, size: Size) -> Drawn:
+def draw_phantom(seed: int, index: int, lesion: int, size: Size, *, hairless: bool = False) -> Drawn:
     """Draw image number `index`, a photograph of lesion number `lesion`; `size` is (width, height).
+
+    With `hairless`, the same photograph is drawn without the hairs, whose mask is returned all the same.
 
     Returns:
         The image, uint8 [H, W, 3] RGB; the masks of lesion and hairs, bool [H, W]; the metadata.
@@ -56,7 +58,7 @@ def draw_phantom(seed: int, index: int, lesion: int, size: Size) -> Drawn:
     shift = np.clip(rng.normal(0, 0.036, 2) * np.exp(np.abs(rng.normal(0, 0.4))), -0.2, 0.2)
     image, mask = draw_lesion(traits, size, zoom, turn, shift)
     image *= colour * rng.uniform(0.96, 1.04, 3).astype(np.float32)
-    hairs = add_hairs(rng, image)
+    hairs = add_hairs(rng, image.copy() if hairless else image)
     for share, add in ARTEFACTS:
         if rng.random() < share:
             add(rng, image)

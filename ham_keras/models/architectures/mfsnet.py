@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ham_keras.models.layers.attention import ReverseAttention
 from ham_keras.models.layers.convolution import Conv2D
-from ham_keras.models.layers.receptive_field import convolve, receptive_field_block
+from ham_keras.models.layers.receptive_field import conv_bn_relu, receptive_field_block
 from ham_keras.models.network import Network, SideOutput, mask_edges
 from ham_keras.models.qubvel import build_feature_encoder
 from ham_keras.models.registry import ARCHITECTURES
@@ -46,12 +46,12 @@ def build_mfsnet(settings: Model) -> Network:
         stage = features[factor]
         if settings.reverse_attention:
             stage = ReverseAttention(name=f"{name}_attention")([stage, coarser])
-        stage = convolve(stage, filters, 1, f"{name}_in")
+        stage = conv_bn_relu(stage, filters, 1, f"{name}_in")
         if edges is not None:
             near = shrink(edges, factor // 4, f"{name}_edges")
             stage = keras.layers.Concatenate(name=f"{name}_concat")([stage, near])
         for number in range(count):
-            stage = convolve(stage, filters, kernel, f"{name}_{'abc'[number]}")
+            stage = conv_bn_relu(stage, filters, kernel, f"{name}_{'abc'[number]}")
         map_logits = add([logits(stage, f"{name}_logits"), coarser], f"{name}_add")
         size = factor
         maps[f"deep_{factor}"] = enlarge(map_logits, factor, f"deep_{factor}")
@@ -72,22 +72,26 @@ def partial_decoder(deep: tf.Tensor, middle: tf.Tensor, shallow: tf.Tensor) -> t
     join = keras.layers.Concatenate
     deep_2 = up(deep, name="ppd_deep_2")
     deep_4 = up(deep_2, name="ppd_deep_4")
-    both = multiply(name="ppd_middle")([convolve(deep_2, FILTERS, 3, "ppd_a"), middle])
+    both = multiply(name="ppd_middle")([conv_bn_relu(deep_2, FILTERS, 3, "ppd_a"), middle])
     all_three = multiply(name="ppd_shallow")(
-        [convolve(deep_4, FILTERS, 3, "ppd_b"), convolve(up(middle, name="ppd_middle_2"), FILTERS, 3, "ppd_c"), shallow]
+        [
+            conv_bn_relu(deep_4, FILTERS, 3, "ppd_b"),
+            conv_bn_relu(up(middle, name="ppd_middle_2"), FILTERS, 3, "ppd_c"),
+            shallow,
+        ]
     )
-    both = join(name="ppd_concat_middle")([both, convolve(deep_2, FILTERS, 3, "ppd_d")])
-    both = convolve(both, 2 * FILTERS, 3, "ppd_e")
-    both = convolve(up(both, name="ppd_both_2"), 2 * FILTERS, 3, "ppd_f")
-    every = convolve(join(name="ppd_concat_shallow")([all_three, both]), 3 * FILTERS, 3, "ppd_g")
-    return logits(convolve(every, 3 * FILTERS, 3, "ppd_h"), "ppd_logits")
+    both = join(name="ppd_concat_middle")([both, conv_bn_relu(deep_2, FILTERS, 3, "ppd_d")])
+    both = conv_bn_relu(both, 2 * FILTERS, 3, "ppd_e")
+    both = conv_bn_relu(up(both, name="ppd_both_2"), 2 * FILTERS, 3, "ppd_f")
+    every = conv_bn_relu(join(name="ppd_concat_shallow")([all_three, both]), 3 * FILTERS, 3, "ppd_g")
+    return logits(conv_bn_relu(every, 3 * FILTERS, 3, "ppd_h"), "ppd_logits")
 
 
 def edge_features(early: tf.Tensor) -> tf.Tensor:
     """Boundary attention: features at 1/4 of the size, from which the edge output is drawn, [N, h, w, EDGE_FILTERS]."""
-    features = convolve(early, EDGE_FILTERS, 1, "edge_a")
+    features = conv_bn_relu(early, EDGE_FILTERS, 1, "edge_a")
     for name in ("edge_b", "edge_c"):
-        features = convolve(features, EDGE_FILTERS, 3, name)
+        features = conv_bn_relu(features, EDGE_FILTERS, 3, name)
     return features
 
 

@@ -11,7 +11,7 @@ from ham_keras.models.layers.convolution import Conv2D
 BRANCHES = (3, 5, 7)  # kernel lengths and dilations, beside the branch without a window
 
 
-def convolve(
+def conv_bn_relu(
     features: tf.Tensor,
     filters: int,
     size: int | tuple[int, int],
@@ -40,14 +40,14 @@ def receptive_field_block(features: tf.Tensor, filters: int, name: str) -> tf.Te
     The block of Wu et al. (Cascaded Partial Decoder, CVPR 2019): a 1x1 convolution, and for k in 3, 5, 7 a 1x1, a 1xk,
     a kx1 and a 3x3 convolution with dilation k; their concatenation is reduced and added to a 1x1 shortcut.
     """
-    branches = [convolve(features, filters, 1, f"{name}_1")]
+    branches = [conv_bn_relu(features, filters, 1, f"{name}_1")]
     for length in BRANCHES:
-        branch = convolve(features, filters, 1, f"{name}_{length}a")
-        branch = convolve(branch, filters, (1, length), f"{name}_{length}b")
-        branch = convolve(branch, filters, (length, 1), f"{name}_{length}c")
-        branches.append(convolve(branch, filters, 3, f"{name}_{length}d", dilation=length))
+        branch = conv_bn_relu(features, filters, 1, f"{name}_{length}a")
+        branch = conv_bn_relu(branch, filters, (1, length), f"{name}_{length}b")
+        branch = conv_bn_relu(branch, filters, (length, 1), f"{name}_{length}c")
+        branches.append(conv_bn_relu(branch, filters, 3, f"{name}_{length}d", dilation=length))
     together = keras.layers.Concatenate(name=f"{name}_concat")(branches)
-    together = convolve(together, filters, 3, f"{name}_reduce", activation=False)
-    shortcut = convolve(features, filters, 1, f"{name}_shortcut", activation=False)
+    together = conv_bn_relu(together, filters, 3, f"{name}_reduce", activation=False)
+    shortcut = conv_bn_relu(features, filters, 1, f"{name}_shortcut", activation=False)
     added = keras.layers.Add(name=f"{name}_add")([together, shortcut])
     return keras.layers.Activation("relu", name=f"{name}_relu")(added)
