@@ -10,7 +10,9 @@ from ham_keras.settings.kinds import Architecture, Backbone, Devices, Loss, Sect
 
 
 class Model(Section):
-    architecture: Architecture = Field("unet", description="The decoder and how it is connected to the encoder.")
+    architecture: Architecture = Field(
+        "unet", description="The decoder and how it is connected to the encoder; train mfsnet with deep_supervision."
+    )
     backbone: Backbone = Field("resnet34", description="The encoder.")
     encoder_weights: Text | None = Field(
         "imagenet", description='"imagenet" (downloaded once), null (random), or the path of an encoder .h5 file.'
