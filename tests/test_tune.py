@@ -139,8 +139,10 @@ def test_invalid_space_raises_before_data_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_search_is_resumed(phantoms: Path, tmp_path: Path) -> None:
-    """Real training; killed in the second epoch of the first trial."""
-    path = save_config(tmp_path, tune_config(tmp_path, phantoms, search={"algorithm": "random_search", "trials": 2}))
+    """Real training, of MFSNet; killed in the second epoch of the first trial."""
+    network = {"architecture": "mfsnet", "deep_supervision": True, "backbone": "resnet18", "encoder_weights": None}
+    sections = {"model": network, "search": {"algorithm": "random_search", "trials": 2}}
+    path = save_config(tmp_path, tune_config(tmp_path, phantoms, **sections))
     command = [sys.executable, "-u", "-m", "ham_keras.tune", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
         assert first.stdout is not None
