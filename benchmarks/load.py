@@ -2,7 +2,7 @@
 
     python benchmarks/load.py export/base/1 [--calls 2000] [--threads 16] [--broken 0.02]
 
-Images of mixed sizes, some of them broken, go to all three signatures. Each result must equal that of a single thread,
+Images of mixed sizes, some of them broken, go to three signatures. Each result must equal that of a single thread,
 each broken image must fail, and memory must not grow. Prints the figures and writes benchmarks/results/load.json.
 """
 

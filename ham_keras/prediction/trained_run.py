@@ -59,7 +59,7 @@ class Segmentation:
 
     @property
     def jaccard_at_least(self) -> float | None:
-        """A lower end of the Jaccard index that holds for 9 of 10 images like those of the calibration."""
+        """A lower bound of the Jaccard index that holds for 9 of 10 images like those of the calibration."""
         return self.measurements.get("jaccard_at_least")
 
     @property

@@ -31,7 +31,7 @@ def save_trust_plots(rows: Rows, folder: Path) -> None:
 
 
 def save_scatter(expected: np.ndarray, jaccard: np.ndarray, at_least: np.ndarray, path: Path) -> None:
-    """Plot the true against the expected Jaccard index; images below their lower end are marked."""
+    """Plot the true against the expected Jaccard index; images below their lower bound are marked."""
     figure = Figure(figsize=(WIDTH_IN, 5.2), layout="constrained")
     axes = figure.subplots()
     below = jaccard < at_least

@@ -17,7 +17,7 @@ PROBABILITY = {"dtype": "float32", "range": [0, 1], "meaning": "probability that
 TRUST_OUTPUTS: dict[str, dict[str, Any]] = {
     "expected_jaccard": {"dtype": "float32", "range": [0, 1], "meaning": "expected Jaccard index of the mask"},
     "jaccard_at_least": {
-        "dtype": "float32", "range": [0, 1], "meaning": "lower end of the Jaccard index; holds for 9 of 10 images",
+        "dtype": "float32", "range": [0, 1], "meaning": "lower bound of the Jaccard index; holds for 9 of 10 images",
     },
     "margin_px": {
         "dtype": "float32", "meaning": "the true outline is within this many pixels of ours; holds for 9 of 10 images",

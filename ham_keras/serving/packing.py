@@ -93,7 +93,7 @@ def model_card(name: str, model: NamedModel, member: Member, trust: Trust | None
         covered = {each: summary["trust"] for each, summary in model.scores.items() if "trust" in summary}
         lines += [""] * bool(covered)
         lines += [
-            f"- {each}: the Jaccard index is above its lower end for {100 * quality['at_least_coverage']:.0f} %, the "
+            f"- {each}: the Jaccard index is above its lower bound for {100 * quality['at_least_coverage']:.0f} %, the "
             f"outline within the margin for {100 * quality['margin_coverage']:.0f} % of {quality['images']} images"
             for each, quality in covered.items()
         ]

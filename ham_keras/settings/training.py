@@ -87,7 +87,9 @@ class Train(Section):
     adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-7, description="Added to the denominator of adam and adamw.")
     schedule: Schedule = Schedule()
     loss: Loss = Field(
-        "dice", description="Training loss, computed over a whole batch; dice_bce adds binary cross-entropy."
+        "dice",
+        description="Training loss. dice and jaccard are computed over the whole batch; dice_bce adds binary "
+        "cross-entropy to dice.",
     )
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "auto", description="auto: mixed_float16 on GPUs with tensor cores, mixed_bfloat16 on CPUs with bf16."

@@ -60,7 +60,7 @@ class Trust(Section):
         threshold: of the masks whose quality is predicted.
         features: of the trees, with their lowest and highest value in the calibration; others are clipped.
         trees: outputs are the Jaccard index, its square, and the outline's distance relative to the lesion's diameter.
-        jaccard_factor: times the predicted deviation, the distance from the expected Jaccard down to its lower end.
+        jaccard_factor: times the predicted deviation, the distance from the expected Jaccard down to its lower bound.
         margin_factor: times the predicted distance, the margin.
         blurred_below: an image whose feature `focus` is lower counts as out of focus.
         temperature: of the probabilities in a band around the outline; 1 if another does not lower their calibration

@@ -24,7 +24,7 @@ from ham_keras.trust.trees import Trees, export_trees, shorten
 
 Floats = npt.NDArray[np.float64]
 
-COVERAGE = 0.9  # of the lower end of the Jaccard index, and of the margin
+COVERAGE = 0.9  # of the lower bound of the Jaccard index, and of the margin
 FALSE_ALARMS = 0.01
 SMALLEST_LESIONS = 20
 FOLDS = 10
@@ -75,7 +75,7 @@ class Quality:
 
 
 def fit_quality(answers: Answers, former: Answers | None = None, *, seed: int = 0) -> Quality:
-    """Fit the trees, and the factors that make their lower end and margin hold for 9 of 10 images.
+    """Fit the trees, and the factors that make their lower bound and margin hold for 9 of 10 images.
 
     The factors are cross-conformal (Vovk, Annals of Mathematics and AI 74, 2015): each image is predicted by trees
     that saw no image of its lesion. Residuals are divided by the predicted deviation, so that bounds are tight where

@@ -29,7 +29,7 @@ def draw_answers(count: int, seed: int, *, bias: float = 0.0, images_of_a_lesion
 
 
 def assess_answers(quality: Quality, answers: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Expected Jaccard, its lower end and the margin, as `assess.Assessor` computes them."""
+    """Expected Jaccard, its lower bound and the margin, as `assess.Assessor` computes them."""
     clipped = tf.clip_by_value(answers.features, quality.lowest, quality.highest)
     mean, squared, distance = tf.unstack(quality.trees.predict(clipped), axis=-1)
     at_least = mean - quality.jaccard_factor * assess.deviation(mean, squared)
