@@ -87,7 +87,7 @@ class Features(Section):
     doubt: bool = Field(True, description="The segmentation network's doubt, along the border and inside.")
     trained: bool = Field(
         False,
-        description="Train a network on the diagnoses of the training side, see `network`; the trees learn from its "
+        description="Train a network on the diagnoses of the training split, see `network`; the trees learn from its "
         "answers to images that it has not seen.",
     )
     metadata: bool = Field(
@@ -114,7 +114,7 @@ class Classifier(Section):
     rounds: Annotated[int, Field(ge=1)] = Field(1000, description="Most boosting rounds; one tree per class in each.")
     early_stopping_rounds: Annotated[int, Field(ge=1)] = Field(
         50,
-        description="Stop after so many rounds without a lower log loss of the validation side, with the weights of "
+        description="Stop after so many rounds without a lower log loss on the validation split, with the weights of "
         "`class_weight_power`.",
     )
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(0.05, description="Shrinkage of each tree.")
@@ -167,7 +167,7 @@ class NetworkSettings(Section):
     )
     refit: bool = Field(
         False,
-        description="Train one more network on the whole training side, and let it alone answer new images. If false, "
+        description="Train one more network on all training images, and let it alone answer new images. If false, "
         "they get the mean of all folds' networks, each of which takes as long.",
     )
     epochs: Annotated[int, Field(ge=1)] = Field(10, description="Passes over the crops of a network.")

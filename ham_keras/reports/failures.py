@@ -1,7 +1,7 @@
 """Groups of hard images, found from image and true mask alone, and their scores.
 
 Images are measured at a fixed working size, so the result does not depend on their resolution. The groups are those in
-which the report that this project ports found its failures. An image may be in several groups or in none.
+which the original report found its failures. An image may be in several groups or in none.
 """
 
 from __future__ import annotations
