@@ -32,12 +32,19 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def save_curves(history: Sequence[Mapping[str, Any]], monitor: str, path: Path) -> None:
-    """Plot training and validation loss and Jaccard by epoch; the best epoch is that of `train.monitor`."""
+    """Plot training and validation loss and Jaccard by epoch; the best epoch is that of `train.monitor`.
+
+    The loss is that of the lesion, also if there are further outputs, which validation leaves out.
+    """
     figure = Figure(figsize=(5.6, 6.4), layout="constrained")
     loss, jaccard = figure.subplots(2, 1, sharex=True)
     epochs = [row["epoch"] for row in history]
-    for axes, name, title in ((loss, "loss", "Loss"), (jaccard, "jaccard", "Mean Jaccard at the network's size")):
-        axes.plot(epochs, [row[name] for row in history], "o--", ms=3, color="#8491b4", label="training")
+    lesion_loss = "lesion_loss" if "lesion_loss" in history[0] else "loss"
+    for axes, training, name, title in (
+        (loss, lesion_loss, "loss", "Loss"),
+        (jaccard, "jaccard", "jaccard", "Mean Jaccard at the network's size"),
+    ):
+        axes.plot(epochs, [row[training] for row in history], "o--", ms=3, color="#8491b4", label="training")
         axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", ms=3, color=PREDICTION, label="validation")
         axes.set(title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -26,12 +26,14 @@ def test_best_median_and_worst_do_not_overlap(values: range, expected: dict[str,
     assert {name: [int(row["image_id"]) for row in group] for name, group in chosen.items()} == expected
 
 
-def test_curves_show_the_history(tmp_path: Path, plotted: dict[str, list[dict[str, Any]]]) -> None:
+@pytest.mark.parametrize("sides", [False, True])
+def test_curves_show_the_history(sides: bool, tmp_path: Path, plotted: dict[str, list[dict[str, Any]]]) -> None:
     history = [
         {"epoch": i, "loss": 1 / i, "val_loss": 1.1 / i, "jaccard": 1 - 1 / i, "val_jaccard": best}
         for i, best in ((1, 0.3), (2, 0.7), (3, 0.6))
     ]
-    save_curves(history, tmp_path / "curves.png")
+    lesion = [{**row, "lesion_loss": row["loss"], "loss": 4 * row["loss"]} for row in history]
+    save_curves(lesion if sides else history, "jaccard", tmp_path / "curves.png")
     loss, jaccard = plotted["curves"]
     for axes, name in ((loss, "loss"), (jaccard, "jaccard")):
         for label, key in (("training", name), ("validation", f"val_{name}")):
