@@ -146,6 +146,8 @@ def check_space(config: TuneConfig) -> None:
         if values.choice is None:
             inner = min(values.lowest + 1, values.highest) if is_integer(config, key) else _non_integer(values)
             trial_config(config, {key: inner})
+        if key.startswith("augment.") and config.augment.engine == "none" and "augment.engine" not in config.space:
+            raise HamError(f"space: {key}: has no effect with augment.engine=none; set it to native")
     if config.search.algorithm == "hyperband":
         sampled, combinations = count_sampled(config), count_combinations(config)
         if combinations < 2 * sampled:
