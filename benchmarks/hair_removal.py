@@ -75,6 +75,8 @@ def measure_photographs(measure: Side, folder: Path, ratings: Path) -> dict[str,
     for name, rated in (("no_hair", lambda value: value < NONE), ("heavy_hair", lambda value: value >= HEAVY)):
         paths = [folder / f"{row['image_id']}.jpg" for row in load_csv(ratings) if rated(float(row["mean_rating"]))]
         paths = [path for path in paths if path.exists()][:PHOTOGRAPHS]
+        if not paths:
+            raise SystemExit(f"{folder}: has none of the photographs in {ratings}")
         measured = [measure(read_image(path)) for path in paths]
         shares = [mask.mean() for (mask, _), _, _ in measured]
         found[name] = {
@@ -92,6 +94,8 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="NAME.jpg of each image_id")
     parser.add_argument("--ratings", type=Path, metavar="FILE", help="a table of image_id and mean_rating of hair")
     args = parser.parse_args()
+    if (args.photographs is None) != (args.ratings is None):
+        parser.error("--photographs and --ratings belong together")
     measure = Side(load_config("best", {"model.encoder_weights": None}))
     same, rows, hairy, times = 0, [], [], []
     for number in range(args.count):

@@ -31,7 +31,7 @@ from variants import Row, Variant, describe, differences, save_table, score_rows
 from ham_keras.data.records import Record
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import load_split
-from ham_keras.files import load_csv, save_json
+from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.prediction.ensemble import load_ensemble
 from ham_keras.robustness import robustness
@@ -165,8 +165,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args()
-    if args.runs == RUNS and set(args.variants) != set(VARIANTS):
-        parser.error(f"--variants: name another folder than {RUNS} with --runs, or its result would lose the others")
+    result = Path("benchmarks/results") / f"{'mfsnet' if args.runs.name == RUNS.name else args.runs.name}.json"
+    former = {row["name"] for row in load_json(result)["rows"]} if result.exists() else set()
+    if lost := former - set(args.variants):
+        parser.error(f"--variants: {result} would lose {', '.join(sorted(lost))}; name another folder with --runs")
     fixed = load_split(args.split)
     split = screening_split(fixed, args.images)
     split_file = args.runs / "split.json"
@@ -201,8 +203,7 @@ def main() -> None:
             row |= score_drawn(variant)
     setting = {"recipe": "best.json", "images": args.images, "epochs": args.epochs, "size": args.size}
     encoder = {"backbone": args.backbone, "encoder": "ImageNet" if args.imagenet else "random"}
-    name = "mfsnet" if args.runs.name == RUNS.name else args.runs.name
-    save_table(rows, setting | encoder, Path("benchmarks/results") / f"{name}.json")
+    save_table(rows, setting | encoder, result)
 
 
 if __name__ == "__main__":

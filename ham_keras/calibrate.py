@@ -22,7 +22,7 @@ from ham_keras.prediction.ensemble import Ensemble, load_ensemble
 from ham_keras.runs import with_data_root
 from ham_keras.runs.named import check_is_run
 from ham_keras.scores.quality import format_quality
-from ham_keras.trust.file import is_current
+from ham_keras.trust.file import is_stale
 
 
 def calibrate(
@@ -56,7 +56,8 @@ def calibrate(
     from ham_keras.trust.fitting import has_enough
 
     root = None if data_root is None else Path(data_root).resolve()
-    if root is not None and is_current(ensemble.trust, ensemble.weights_digest()) and table.exists():
+    known = ensemble.trust.exists() and table.exists() and not is_stale(ensemble.trust, ensemble.weights_digest())
+    if root is not None and known:
         made_from = {"data": str(root), "split": None}
         tables = [table] if fold_table is None else [table, fold_table]
         return recalibrate(ensemble, _own_records(root, ensemble), tables, made_from, visible=visible)

@@ -17,8 +17,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ham_keras.errors import DamagedFileError, HamError, is_utf8, program, run_command, shown
-from ham_keras.settings import Config, WorkConfig
+from ham_keras.errors import DamagedFileError, HamError, is_utf8, program, run_command, shown, warn
+from ham_keras.settings import Augment, Config, WorkConfig
 from ham_keras.settings.kinds import WrittenFloat
 from ham_keras.settings.versions import RENAMED, VERSION, migrate, rename
 
@@ -104,6 +104,15 @@ def to_json(config: WorkConfig) -> str:
     """The config, and the version of its keys, as JSON text that `load_config` reads back to an equal config."""
     settings = {"version": VERSION, **config.model_dump(by_alias=True, exclude={"schema_"})}
     return json.dumps(settings, indent=2) + "\n"
+
+
+def warn_about_unused_augmentation(augment: Augment) -> None:
+    """Warn of augmentation that is set, but not applied without an engine."""
+    if augment.engine == "none":
+        unset = Augment()
+        numbers = {name: value for name, value in augment if isinstance(value, float) and value}
+        if unused := [name for name, value in numbers.items() if value != getattr(unset, name)]:
+            warn(f"augment: {', '.join(unused)}: not applied with engine none; set augment.engine=native")
 
 
 def _read_with_parents(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ham_keras.config import Config, Overrides, as_config, load_config, parse_config_as
+from ham_keras.config import Config, Overrides, as_config, load_config, parse_config_as, warn_about_unused_augmentation
 from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.selection import read_records
 from ham_keras.data.splits import choose_split, select
@@ -49,6 +49,7 @@ def crossval(
     settings = as_config(config, overrides).model_dump(by_alias=True)
     base = with_data_root(parse_config_as(CrossvalConfig, settings | {"folds": folds}, "crossval"))
     base = with_initial_weights(base, overwrite=overwrite)
+    warn_about_unused_augmentation(base.augment)
     with open_crossval(base, overwrite=overwrite) as folder:
         records = draw_folds(base, folder, read_records(base.data))
         folder.adopt(base)

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -93,6 +94,18 @@ def program(command: str) -> str:
     return f"python -m ham_keras.{command}"
 
 
+def _reader_has_ended() -> bool:
+    """Whether standard output is a pipe without a reader; what is left in it is then discarded."""
+    if sys.stdout is None:
+        return False
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)  # of a broken pipe, its error is always reported
+    if not pipe.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again at its end
+    return True
+
+
 def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
     """Run a command's `main` and exit with its status, with 2 after a `HamError`, or with 130 after Ctrl-C.
 
@@ -105,9 +118,11 @@ def run_command(command: Callable[[Sequence[str] | None], int | None], argv: Seq
             stream.reconfigure(errors="backslashreplace")
     try:
         status = command(argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end
+        if not _reader_has_ended():
+            raise
         status = 141
     except HamError as error:
         print(f"error: {shown(error)}", file=sys.stderr)

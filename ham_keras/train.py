@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ham_keras.config import Config, Overrides, as_config, load_config
+from ham_keras.config import Config, Overrides, as_config, load_config, warn_about_unused_augmentation
 from ham_keras.data.selection import read_records, select_subsets
 from ham_keras.errors import program, run_command, shown
 from ham_keras.files import load_json
@@ -67,6 +67,7 @@ def train(
         else:
             records = select_subsets(config.data, run.split, read_records(config.data))
             run.adopt(config)
+            warn_about_unused_augmentation(config.augment)
             # Imports TensorFlow, which takes seconds; mistakes in config and data are reported before.
             from ham_keras.experiments.single import train_and_score
 

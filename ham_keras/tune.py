@@ -14,7 +14,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from ham_keras.config import load_config_as
+from ham_keras.config import load_config_as, warn_about_unused_augmentation
 from ham_keras.errors import program, run_command, shown
 from ham_keras.reference.schema import json_schema
 from ham_keras.reference.tables import settings_tables
@@ -41,6 +41,8 @@ def tune(config: TuneConfig, *, overwrite: bool = False) -> SearchFolder:
         if search.best_config.exists():
             print(f"{shown(search.folder)} is finished; --overwrite searches again")
         else:
+            if "augment.engine" not in config.space:
+                warn_about_unused_augmentation(config.augment)
             run_search(config, search)
             if role() == "worker":
                 print(f"{shown(search.folder)}: no more trials; the chief writes the results")

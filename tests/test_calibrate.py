@@ -166,6 +166,10 @@ def test_trees_do_not_learn_about_the_lesions_that_they_are_measured_on(run: Run
     calibrate(folder, data_root=root, visible=False)  # its own validation images, and those of the test lesion
     made_from = load_json(folder / "trust.json")["made_from"]
     assert made_from["also_learnt_from"] == 0 and made_from["images"] > len(load_csv(run.trust_table))
+    some = tmp_path / "some"
+    draw_phantoms(some, 40, 9, width_px=96, height_px=64)  # the first of the same photographs: few other lesions remain
+    calibrate(folder, data_root=some, visible=False)
+    assert load_json(folder / "trust.json")["made_from"]["also_learnt_from"] == 0
     shutil.copytree(run.folder, few)
     sides = load_json(run.split)
     save_json(few / "split.json", {**sides, "val": sides["val"][:3]})
@@ -217,7 +221,10 @@ def test_cross_validation_answers_with_the_fold_that_did_not_see_the_image(
     assert ham_keras.load([folds.fold(0).folder, run.folder]).segment(photos[0]).expected_jaccard is None
 
 
-def test_a_run_learns_from_folds_except_about_its_own_lesions(run: Run, tmp_path: Path) -> None:
+def test_a_run_learns_from_folds_except_about_its_own_lesions(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ham_keras.trust.fitting.SMALLEST_LESIONS", 5)
     sides = load_json(run.split)
     lesion_of = {row["image_id"]: row["lesion_id"] for row in load_csv(run.trust_table)}
     own = set(list(dict.fromkeys(lesion_of.values()))[:21])

@@ -145,13 +145,15 @@ def test_rows_describe_the_masks_beside_them(tmp_path: Path) -> None:
     served = Served(b"png", {"expected_jaccard": 0.5, "jaccard_at_least": 0.4, "margin_px": 2.0, "review": 1})
 
     def interrupted() -> Iterator[tuple[Path, Served]]:
+        save_masks([(paths[2], served)], out, print)  # by another process
         yield paths[0], served
         yield paths[1], served
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         save_masks(interrupted(), out, print)
-    assert [row["image_id"] for row in load_csv(out / "trust.csv")] == ["image 0", "image 1"]
+    assert [row["image_id"] for row in load_csv(out / "trust.csv")] == ["image 2", "image 0", "image 1"]
+    save_masks([(paths[2], Served(b"of a model that does not assess", {}))], out, print)
     save_masks([(paths[1], Served(b"of a model that does not assess", {}))], out, print)
     assert [row["image_id"] for row in load_csv(out / "trust.csv")] == ["image 0"]
     save_masks([(paths[0], Served(b"of a model that does not assess", {}))], out, print)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ham_keras.config import to_json
+from ham_keras.config import load_config_as, to_json
 from ham_keras.crossval import crossval, main
 from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.records import find_records
@@ -177,3 +177,13 @@ def test_out_of_fold_masks_keep_folders_of_ids(crossed: CrossvalFolder, tmp_path
 def test_one_fold_is_an_error(tiny: Any) -> None:
     with pytest.raises(HamError, match=r"^crossval: folds: "):
         crossval(tiny(), folds=1)
+
+
+def test_fold_without_masks_leaves_the_out_of_fold_masks(crossed: CrossvalFolder, tmp_path: Path) -> None:
+    folder = CrossvalFolder(Path(shutil.copytree(crossed.folder, tmp_path / "crossed")))
+    before = sorted(path.name for path in (folder.out_of_fold / "masks").iterdir())
+    shutil.rmtree(folder.fold(0).scores("test") / "masks")
+    config = load_config_as(CrossvalConfig, folder.config)
+    with pytest.raises(HamError, match=r"segmentation\.png: missing; run `python -m ham_keras\.evaluate .*fold_0"):
+        save_out_of_fold(config, folder)
+    assert sorted(path.name for path in (folder.out_of_fold / "masks").iterdir()) == before

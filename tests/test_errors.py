@@ -75,3 +75,10 @@ def test_reader_that_ends_first_is_no_error() -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 141
+
+
+def test_closed_standard_output_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda _: 0)
+    assert ended.value.code == 0

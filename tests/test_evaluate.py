@@ -18,7 +18,7 @@ from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import Record, find_records
 from ham_keras.errors import HamError
 from ham_keras.evaluate import evaluate, main
-from ham_keras.files import load_csv, load_json, locked, save_json
+from ham_keras.files import load_csv, load_json, locked, save_csv, save_json
 from ham_keras.models.loading import load_model
 from ham_keras.predict import predict
 from ham_keras.prediction.postprocessing import postprocess
@@ -180,6 +180,10 @@ def test_interrupted_evaluation_keeps_the_old_scores_and_masks(
         evaluate(run.folder, save_masks=True, visible=False)
     assert content() == before and len(before) >= 3
     monkeypatch.undo()
+    evaluate(run.folder, visible=False)
+    assert (run.scores("test") / "masks").exists()  # the scores are the same
+    table = run.scores("test") / "per_image.csv"
+    save_csv(table, [{**row, "jaccard_native": 0.1} for row in load_csv(table)])  # of the weights before more epochs
     evaluate(run.folder, visible=False)
     assert not (run.scores("test") / "masks").exists()  # they would not be those of the new scores
 

@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 import pytest
 
-from ham_keras.config import to_json
+from ham_keras.config import to_json, warn_about_unused_augmentation
 from ham_keras.data.phantoms.dataset import draw_phantoms
 from ham_keras.data.records import find_records
 from ham_keras.data.splits import choose_split
 from ham_keras.errors import HamError, OutOfMemoryError
-from ham_keras.experiments.single import warn_about_unused_augmentation, write_report
+from ham_keras.experiments.single import write_report
 from ham_keras.export import export
 from ham_keras.files import load_csv, load_json, save_json
 from ham_keras.runs import Run, load_run

@@ -34,8 +34,8 @@ if mode == "block":
 values = json.loads((folder / "trial.json").read_text())["hyperparameters"]["values"]
 jaccard = 0.8 - 0.05 * (math.log10(values["train.learning_rate"]) + 3) ** 2
 epochs = int(values.get("tuner/epochs", 2))
-rows = "\\n".join(f"{epoch},{jaccard}" for epoch in range(1, epochs + 1))
-(folder / "history.csv").write_text(f"epoch,val_jaccard\\n{rows}\\n")
+rows = "\\n".join(f"{epoch},{jaccard},{1 / epoch}" for epoch in range(1, epochs + 1))
+(folder / "history.csv").write_text(f"epoch,val_jaccard,val_loss\\n{rows}\\n")
 (folder / "model.weights.h5").touch()
 (folder / "resume.npz").touch()
 outcome = {"val_jaccard": jaccard, "error": None, "fatal": False, "seconds": 1.5, "memory_mb": 700}
@@ -119,6 +119,15 @@ def test_search_without_a_completed_trial_raises(
     assert not (tmp_path / "tune" / "best_config.json").exists()
 
 
+@pytest.mark.usefixtures("fake")
+def test_best_epoch_follows_a_searched_monitor(phantoms: Path, tmp_path: Path) -> None:
+    space = {"train.learning_rate": {"log": [1e-5, 1e-1]}, "train.monitor": {"choice": ["jaccard", "loss"]}}
+    rows = load_csv(tune(tune_config(tmp_path, phantoms, space=space)).leaderboard)
+    best = {"jaccard": "1", "loss": "2"}  # the Jaccard index stays, the loss falls
+    assert [row["best_epoch"] for row in rows] == [best[row["train.monitor"]] for row in rows]
+    assert {row["train.monitor"] for row in rows} == best.keys()
+
+
 def test_dry_run_lists_space_and_trials_and_needs_neither_data_nor_tensorflow(tmp_path: Path) -> None:
     code = "import sys; from ham_keras.tune import main; main(sys.argv[1:]); print('tensorflow' in sys.modules)"
     command = [sys.executable, "-c", code, "configs/tune.json", "--dry-run", f"run.dir={tmp_path}", "train.epochs=3"]
@@ -139,10 +148,10 @@ def test_invalid_space_raises_before_data_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_search_is_resumed(phantoms: Path, tmp_path: Path) -> None:
-    """Real training, of MFSNet; killed in the second epoch of the first trial."""
-    network = {"architecture": "mfsnet", "deep_supervision": True, "backbone": "resnet18", "encoder_weights": None}
-    sections = {"model": network, "search": {"algorithm": "random_search", "trials": 2}}
-    path = save_config(tmp_path, tune_config(tmp_path, phantoms, **sections))
+    """Real training, of two architectures; killed in the second epoch of the first trial."""
+    space = {"model.architecture": {"choice": ["unet", "mfsnet"]}}
+    search = {"algorithm": "random_search", "trials": 2}
+    path = save_config(tmp_path, tune_config(tmp_path, phantoms, search=search, space=space))
     command = [sys.executable, "-u", "-m", "ham_keras.tune", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
         assert first.stdout is not None
@@ -151,14 +160,15 @@ def test_killed_search_is_resumed(phantoms: Path, tmp_path: Path) -> None:
         first.kill()
         rest = first.stdout.read()  # returns after the trial's process, which has the same stdout, has ended
     assert "trial 0: validation" not in rest
-    search = SearchFolder(tmp_path / "tune")
-    assert load_json(search.trial("0") / "trial.json")["status"] == "RUNNING"
+    folder = SearchFolder(tmp_path / "tune")
+    assert load_json(folder.trial("0") / "trial.json")["status"] == "RUNNING"
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("continuing after epoch 1 of 2") == 1
-    rows = load_csv(search.leaderboard)
+    rows = load_csv(folder.leaderboard)
     assert [row["epochs"] for row in rows] == ["2", "2"]
-    assert Run(search.trial(rows[0]["trial"])).weights.exists()
+    assert {row["model.architecture"] for row in rows} == {"unet", "mfsnet"}
+    assert Run(folder.trial(rows[0]["trial"])).weights.exists()
 
 
 # A search with FAKE trials, in the mode in argv.

@@ -27,7 +27,8 @@ def open_cache(path: Path, size: int) -> int | None:
     except FileNotFoundError:
         return None
     if os.fstat(descriptor).st_size == size:
-        os.utime(descriptor)
+        with suppress(PermissionError):  # of another user
+            os.utime(descriptor)
         return descriptor
     os.close(descriptor)
     return None
@@ -67,5 +68,6 @@ def read_rows(descriptor: int, shape: tuple[int, ...]) -> Callable[[npt.NDArray[
         data = b"".join(os.pread(descriptor, size, int(index) * size) for index in indices)
         return np.frombuffer(data, np.uint8).reshape(-1, *shape)
 
-    weakref.finalize(fetch, os.close, descriptor)
+    # At the interpreter's end threads may still read; the system closes the file then.
+    weakref.finalize(fetch, os.close, descriptor).atexit = False
     return fetch

@@ -32,9 +32,8 @@ def save_hair_sheet(inputs: Sequence[Path | str], output: Path | str, *, limit: 
     """
     from ham_keras.data.inspection.hair_sheet import draw_hair_sheet
 
-    check_output(Path(output), inputs, PICTURES)
+    check_output(Path(output), _photographs(inputs), PICTURES)
     chosen = [path for _, path in zip(range(limit), _photographs(inputs), strict=False)]
-    check_output(Path(output), chosen)
     return draw_hair_sheet(chosen, Path(output))
 
 

@@ -27,13 +27,14 @@ from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.scores.quality import measure_quality
 from ham_keras.scores.scores import THRESHOLD
 from ham_keras.trust.feature_names import FEATURES
-from ham_keras.trust.file import VERSION, InputCheck, Trust, is_current, load_trust, save_trust
+from ham_keras.trust.file import VERSION, InputCheck, Trust, is_stale, load_trust, save_trust
 from ham_keras.trust.fitting import (
     Answers,
     check_enough,
     conformal_quantile,
     fit_input_check,
     fit_quality,
+    has_enough,
     input_limit,
 )
 from ham_keras.trust.temperature import fit_temperature
@@ -144,7 +145,7 @@ def calibrate_if_possible(ensemble: Ensemble, records: Sequence[Record], *, visi
         calibrate_own(ensemble, records, visible=visible)
     except HamError as error:
         removed = ""
-        if ensemble.trust.exists() and not is_current(ensemble.trust, ensemble.weights_digest()):
+        if is_stale(ensemble.trust, ensemble.weights_digest()):
             for path in (ensemble.trust, ensemble.trust_table):
                 path.unlink(missing_ok=True)
             removed = " (that of the former weights is removed)"
@@ -152,10 +153,13 @@ def calibrate_if_possible(ensemble: Ensemble, records: Sequence[Record], *, visi
 
 
 def _answers_about_others(table: Path, unseen: Sequence[Record]) -> Answers | None:
-    """The answers in a table, except those about the lesions of these images; None if none is left."""
+    """The answers in a table, except those about the lesions of these images; None if they are of too few lesions.
+
+    All former answers together have the weight of those about these images.
+    """
     answers = read_answers(table)
     others = np.flatnonzero(~np.isin(answers.lesions, [record.lesion_id for record in unseen]))
-    return answers.take(others) if len(others) else None
+    return answers.take(others) if has_enough(answers.lesions[others]) else None
 
 
 def recalibrate(
@@ -166,18 +170,17 @@ def recalibrate(
     *,
     visible: bool = True,
 ) -> dict[str, Any]:
-    """Write trust.json again so that its bounds hold for images like these.
+    """Write a trust.json that exists again so that its bounds hold for images like these.
 
     The trees also learn from the answers in `tables`, except those about the lesions of these images; bounds, input
     check and blur are measured on these images alone. A cross-validation answers with its first fold's network.
 
     Raises:
-        HamError: there is no trust.json yet; or see `calibrate_run`.
+        HamError: see `calibrate_run`.
     """
     assert ensemble.trust is not None
     trust = load_trust(ensemble.trust, ensemble.weights_digest())
-    if trust is None:
-        raise HamError(f"{ensemble.trust}: missing; run `python -m ham_keras.calibrate {ensemble.trust.parent}` first")
+    assert trust is not None
     check_enough(record.lesion_id for record in records)
     observed = observe_images(ensemble.members[0], records, visible=visible)
     limit = input_limit(trust.input_check, observed.encodings, observed.answers.lesions)

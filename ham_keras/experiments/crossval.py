@@ -16,6 +16,7 @@ from ham_keras.crossval_folder import CrossvalConfig, CrossvalFolder
 from ham_keras.data.folds import fold_split, make_folds
 from ham_keras.data.records import Record
 from ham_keras.data.selection import select_subsets
+from ham_keras.errors import HamError
 from ham_keras.files import load_csv, replacing_folder, save_csv, save_json
 from ham_keras.scores.quality import quality_of_rows
 from ham_keras.scores.summary import summarise
@@ -62,16 +63,23 @@ def save_out_of_fold(config: CrossvalConfig, folder: CrossvalFolder) -> dict[str
     Returns:
         The content of summary.json: as `summarise`, and "folds": the mean Jaccard of each fold at the masks' own size,
         their "mean" and their standard deviation "std".
+
+    Raises:
+        HamError: a fold lacks the mask of an image, because it was scored again without.
     """
     rows: list[dict[str, Any]] = []
     with replacing_folder(folder.out_of_fold) as part:
         (part / "masks").mkdir()
         for number in range(config.folds):
             scores = folder.fold(number).scores("test")
-            rows += [{**row, "fold": number} for row in load_csv(scores / "per_image.csv")]
-            masks = scores / "masks"
-            for mask in masks.rglob("*.png"):
-                target = part / "masks" / mask.relative_to(masks)
+            scored = load_csv(scores / "per_image.csv")
+            rows += [{**row, "fold": number} for row in scored]
+            for row in scored:
+                name = f"{row['image_id']}_segmentation.png"
+                mask, target = scores / "masks" / name, part / "masks" / name
+                if not mask.exists():
+                    run = folder.fold(number).folder
+                    raise HamError(f"{mask}: missing; run `python -m ham_keras.evaluate {run} --save-masks` again")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link(mask, target)
         rows.sort(key=lambda row: row["image_id"])

@@ -26,7 +26,6 @@ from ham_keras.reports.single import report_run
 from ham_keras.runs import Run
 from ham_keras.runs.named import find_run
 from ham_keras.scores.summary import describe_scoring, format_summary
-from ham_keras.settings import Augment
 from ham_keras.training.loop import train_run
 
 ADVICE = "lower train.batch_size or data.image_size with run.name=NAME, or continue with data.cache=disk or none"
@@ -52,7 +51,6 @@ def train_and_score(
         HamError: a file cannot be read, weights are not available, or the loss is not finite.
     """
     warn_about_known_images(config, records)
-    warn_about_unused_augmentation(config.augment)
     settings = config.train
     check_devices(settings.devices)
     warn_about_idle_gpu(settings.devices)
@@ -92,15 +90,6 @@ def warn_about_known_images(config: Config, records: Mapping[str, Sequence[Recor
             f"of the {len(records['test'])} test images, whose scores will be too good; to use its split: "
             f"data.split_file={shown(split)}"
         )
-
-
-def warn_about_unused_augmentation(augment: Augment) -> None:
-    """Warn of augmentation that is set, but not applied without an engine."""
-    if augment.engine == "none":
-        unset = Augment()
-        numbers = {name: value for name, value in augment if isinstance(value, float) and value}
-        if unused := [name for name, value in numbers.items() if value != getattr(unset, name)]:
-            warn(f"augment: {', '.join(unused)}: not applied with engine none; set augment.engine=native")
 
 
 def write_report(run: Run, *, visible: bool = True) -> None:

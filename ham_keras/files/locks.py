@@ -66,6 +66,7 @@ def _remove_stale(path: Path) -> None:
         if machine == MACHINE and not is_running(int(pid)):
             aside = part_of(path)
             path.rename(aside)
-            if aside.read_text() != content:
-                os.link(aside, path)
-            aside.unlink()
+            if aside.read_text() == content:
+                aside.unlink()
+            elif not path.exists():
+                aside.rename(path)

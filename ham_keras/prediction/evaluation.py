@@ -18,7 +18,7 @@ from ham_keras.data.masks import resize_mask
 from ham_keras.data.records import Record
 from ham_keras.data.truth import read_truth
 from ham_keras.errors import HamError
-from ham_keras.files import locked, replacing, replacing_folder, save_csv, save_json
+from ham_keras.files import load_csv, locked, replacing, replacing_folder, save_csv, save_json
 from ham_keras.prediction.ensemble import Ensemble
 from ham_keras.prediction.postprocessing import postprocess
 from ham_keras.prediction.predictor import Prediction, Predictor, load_predictor, resize_to_image
@@ -46,8 +46,8 @@ def evaluate_ensemble(
     """Score a run, or the mean of several, on these records; writes scores/<name>/per_image.csv and summary.json.
 
     The post-processing is that of the ensemble's config. `made_from` is added to the summary and says which images
-    were scored. `save_masks` also writes masks/<id>_segmentation.png; otherwise those of a former scoring are removed.
-    The scores are written to the folder `home`.
+    were scored. `save_masks` also writes masks/<id>_segmentation.png; otherwise those of a former scoring are removed
+    if the scores have changed. The scores are written to the folder `home`.
 
     Returns:
         the content of summary.json, see `scores.summary.summarise`.
@@ -68,13 +68,20 @@ def evaluate_ensemble(
         summary |= summarise(rows, resamples=ensemble.config.score.bootstrap_resamples)
         if quality := quality_of_rows(rows):
             summary["trust"] = quality
+        stale = not save_masks and (target / "masks").exists() and _differ(target / "per_image.csv", rows)
         # All are there before the first replaces an old one.
         save_csv(stack.enter_context(replacing(target / "per_image.csv")), rows)
         save_json(stack.enter_context(replacing(target / "summary.json")), summary)
         stack.close()
-        if not save_masks:
+        if stale:
             shutil.rmtree(target / "masks", ignore_errors=True)
     return summary
+
+
+def _differ(table: Path, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the images of a per_image.csv, or their scores, are others than in these rows."""
+    former = {row["image_id"]: row["jaccard_native"] for row in load_csv(table)} if table.exists() else {}
+    return former != {row["image_id"]: str(row["jaccard_native"]) for row in rows}
 
 
 def _save_mask(folder: Path, record: Record, mask: np.ndarray) -> None:

@@ -38,7 +38,8 @@ def _read_trial(path: Path, search: SearchFolder, config: TuneConfig) -> Row:
     history = load_csv(run.history) if run.history.exists() else []
     outcome_path = search.outcome(trial["trial_id"])
     outcome = load_json(outcome_path) if outcome_path.exists() else {}
-    monitor = values.get("train.monitor", config.train.monitor)
+    searched = {key: space.decode(values[key]) for key, space in config.space.items()}
+    monitor = searched.get("train.monitor", config.train.monitor)
     best = best_row(history, monitor) if history else None
     message = (trial["message"] or "").strip().splitlines()
     return {
@@ -47,7 +48,7 @@ def _read_trial(path: Path, search: SearchFolder, config: TuneConfig) -> Row:
         "val_jaccard": trial["score"] if trial["status"] == "COMPLETED" else None,
         "best_epoch": int(best["epoch"]) if best else None,
         "epochs": int(history[-1]["epoch"]) if history else 0,
-        **{key: space.decode(values[key]) for key, space in config.space.items()},
+        **searched,
         "seconds": outcome.get("seconds"),
         "memory_mb": outcome.get("memory_mb"),
         "error": outcome.get("error") or (message[-1] if message else None),

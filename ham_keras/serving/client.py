@@ -149,22 +149,24 @@ def save_masks(results: Iterable[tuple[Path, Served | HamError]], folder: Path, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     failed, rows = 0, {}
-    former = load_assessments(folder)
-    table = dict(former)
+    replaced: set[str] = set()
     try:
         for path, result in results:
             if isinstance(result, HamError):
                 failed += 1
                 report(f"error: {result}")
                 continue
-            table.pop(path.stem, None)  # it describes the mask that is replaced
+            replaced.add(path.stem)
             save_bytes(mask_path(folder, path), result.mask)
             if result.assessed:
                 rows[path.stem] = {"image_id": path.stem, **result.assessed}
     finally:
-        table |= rows
-        if table != former:
-            save_csv(folder / TABLE, list(table.values())) if table else (folder / TABLE).unlink()
+        former = load_assessments(folder)
+        table = {image_id: row for image_id, row in former.items() if image_id not in replaced} | rows
+        if table:
+            save_csv(folder / TABLE, list(table.values()))
+        elif former:
+            (folder / TABLE).unlink(missing_ok=True)
     if rows:
         advised = sum(bool(row.get("review")) for row in rows.values())
         report(f"{folder / TABLE}: a review is advised for {advised} of {len(rows)} masks")

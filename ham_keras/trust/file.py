@@ -17,6 +17,10 @@ VERSION = 1
 OUTPUTS = ("jaccard", "squared_jaccard", "distance")  # of the trees; see `fitting.fit_trees`
 
 
+class OtherWeightsError(HamError):
+    """A trust.json that was made with other weights."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -120,16 +124,19 @@ def load_trust(path: Path, weights_sha256: str) -> Trust | None:
     if version > VERSION:
         raise HamError(f"{path}: has version {version}, but this ham_keras reads version {VERSION}; {again}")
     if trust.weights_sha256 != weights_sha256:
-        raise HamError(f"{path}: was made with other weights; {again}")
+        raise OtherWeightsError(f"{path}: was made with other weights; {again}")
     return trust
 
 
-def is_current(path: Path, weights_sha256: str) -> bool:
-    """Whether there is a trust.json that can be read and belongs to these weights."""
+def is_stale(path: Path, weights_sha256: str) -> bool:
+    """Whether there is a trust.json of other weights; one that is damaged is not known to be."""
     try:
-        return load_trust(path, weights_sha256) is not None
+        load_trust(path, weights_sha256)
+    except OtherWeightsError:
+        return True
     except HamError:
         return False
+    return False
 
 
 def file_digest(path: Path) -> str:

@@ -39,8 +39,9 @@ def test_sheet_replaces_no_photograph(folder: bool, tmp_path: Path) -> None:
     photograph = tmp_path / "a.jpg"
     Image.radial_gradient("L").convert("RGB").resize((60, 45)).save(photograph)
     before = photograph.read_bytes()
+    Image.open(photograph).save(tmp_path / "0.jpg")  # the only one that is shown
     with pytest.raises(HamError, match=r"a\.jpg: is an input, which would be replaced; name another file"):
-        main([str(tmp_path if folder else photograph), "-o", str(photograph)])
+        main([str(tmp_path if folder else photograph), "--limit", "1", "-o", str(photograph)])
     assert photograph.read_bytes() == before
     with pytest.raises(HamError, match=r"sheet\.tif: expected a name that ends in \.png, \.jpg or \.jpeg"):
         main([str(photograph), "-o", str(tmp_path / "sheet.tif")])

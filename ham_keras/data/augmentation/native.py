@@ -18,6 +18,7 @@ GEOMETRY, COLOUR, ROTATION, MORE_COLOUR, DEGRADATION, STRETCH = (
     slice(0, 6), slice(6, 9), slice(9, 10), slice(10, 15), slice(15, 17), slice(17, 18),
 )  # fmt: skip
 DRAWS = 18
+REFLECTIONS = 2  # that a crop pads an image with on each side; beyond, the padding would take much memory
 
 
 def native_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple[tf.Tensor, tf.Tensor]:
@@ -28,7 +29,9 @@ def native_batch(pixels: tf.Tensor, keys: tf.Tensor, settings: Augment) -> tuple
     """
     uniform = tf.numpy_function(_uniform, [keys], tf.float32)
     uniform.set_shape([None, DRAWS])
-    move = _transform if settings.rotation else _crop
+    margins = _margins_px(pixels.shape[1:3], settings)
+    too_far = any(margin > REFLECTIONS * (side - 1) for margin, side in zip(margins, pixels.shape[1:3], strict=True))
+    move = _transform if settings.rotation or too_far else _crop
     draws = tf.concat([uniform[:, part] for part in (GEOMETRY, STRETCH, ROTATION)], axis=1)
     moved, depth_px = move(pixels, draws, settings)
     if settings.surroundings == "skin":
@@ -59,12 +62,7 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tuple[tf.
         turned = tf.gather([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]], quarters)
         side = side * turned
         whole = tf.where((quarters % 2 == 1)[:, None, None], tf.transpose(whole, [0, 2, 1]), whole)
-    # How far a crop may reach beyond the border, and one pixel for rounding.
-    smallest = (1 - settings.scale, (1 - settings.scale) / (1 + settings.stretch))
-    margins = [
-        math.ceil(((1 / zoom - 1) / 2 + settings.shift / zoom) * length) + 1
-        for zoom, length in zip(smallest, (height, width), strict=True)
-    ]
+    margins = _margins_px((height, width), settings)
     whole = _reflect(whole, margins)
     zooms = _zooms(signed, settings)
     boxes, depths = [], []
@@ -78,6 +76,15 @@ def _crop(pixels: tf.Tensor, uniform: tf.Tensor, settings: Augment) -> tuple[tf.
     whole = tf.bitcast(whole, tf.uint8)
     moved = tf.image.crop_and_resize(whole, box, tf.range(tf.shape(whole)[0]), [height, width])
     return moved, tf.minimum(depths[0][:, :, None], depths[1][:, None, :])
+
+
+def _margins_px(size: Sequence[int], settings: Augment) -> list[int]:
+    """How far a crop may reach beyond the border of an image of this height and width, and one pixel for rounding."""
+    smallest = (1 - settings.scale, (1 - settings.scale) / (1 + settings.stretch))
+    return [
+        math.ceil(((1 / zoom - 1) / 2 + settings.shift / zoom) * length) + 1
+        for zoom, length in zip(smallest, size, strict=True)
+    ]
 
 
 def _reflect(images: tf.Tensor, margins: Sequence[int]) -> tf.Tensor:
