@@ -26,7 +26,7 @@ from ham_keras.files import load_csv, load_json, save_csv, save_json
 from ham_keras.runs import load_run
 from ham_keras.scores.scores import count, score
 
-SHORT: dict[str, Any] = {"train": {"epochs": 1}, "model": {"architecture": "mfsnet", "deep_supervision": True}}
+SHORT: dict[str, Any] = {"train": {"epochs": 1}}
 
 
 @pytest.fixture(scope="module")
