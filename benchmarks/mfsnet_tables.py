@@ -172,7 +172,14 @@ def full(ours: Sequence[str], theirs: Sequence[str]) -> Table:
         for runs in (ours, theirs)
     ]  # fmt: skip
     table.insert(2, ["below 0.65", *failed, ""])
-    return [*table, ["minutes", *(", ".join(f"{minutes(run):.0f}" for run in runs) for runs in (ours, theirs)), ""]]
+    return [
+        *table,
+        [
+            "minutes, on a machine in use by others",
+            *(", ".join(f"{minutes(run):.0f}" for run in runs) for runs in (ours, theirs)),
+            "",
+        ],
+    ]
 
 
 def by_size(ours: Sequence[str], theirs: Sequence[str]) -> Table:

@@ -1,48 +1,41 @@
-"""The tables about MFSNet and hairs match the result files."""
+"""The tables about MFSNet and hair match the result files."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
+from benchmarking import load
 
 from ham_keras.files import load_json
-from ham_keras.scores.bootstrap import show_interval
 
-RESULTS = Path("benchmarks/results")
-
-
-def shown(score: dict[str, Any], decimals: int = 4, *, signed: bool = False) -> str:
-    interval = show_interval(score["interval"], signed=signed, decimals=decimals)
-    return f"{score['mean']:{'+' if signed else ''}.{decimals}f} ({interval})"
+tables = load("mfsnet_tables")
 
 
-@pytest.mark.parametrize("name", ["mfsnet", "mfsnet_resnet34", "mfsnet_256"])
-def test_screenings_match(name: str) -> None:
-    lines = Path("docs/explanation/mfsnet.md").read_text().splitlines()
-    for row in load_json(RESULTS / f"{name}.json")["rows"]:
-        (line,) = (line for line in lines if line.startswith("|") and shown(row["jaccard"]) in line)
-        assert f"{100 * row['below_065']:.1f} %" in line
-        if "jaccard_difference" in row:
-            assert shown(row["jaccard_difference"], signed=True) in line
-            assert shown(row["hausdorff95_px_difference"], 1, signed=True) in line
+def test_documented_tables_match_the_results() -> None:
+    marked: Counter[str] = Counter()
+    for document in tables.DOCUMENTS:
+        text = document.read_text()
+        assert tables.update(text) == text
+        marked.update(found["name"] for found in tables.MARKED.finditer(text))
+    assert marked == Counter(tables.TABLES.keys())
 
 
-def test_costs_of_hairs_match() -> None:
-    page = Path("docs/how-to/hair.md").read_text()
-    for row in load_json(RESULTS / "mfsnet.json")["rows"]:
-        if row["name"] not in {
-            f"{network}{how}" for network in ("unet", "mfsnet") for how in ("", "-inpaint", "-hairs")
-        }:
-            continue
-        by_amount = {each["amount"]: each["loss"] for each in row["drawn_hairs"]}
-        losses = [f"{by_amount[amount]['mean']:.4f}" for amount in (4, 10, 20)]
-        losses += [shown(by_amount[40]), f"{by_amount[80]['mean']:.4f}"]
-        assert f"| {row['jaccard']['mean']:.4f} | {' | '.join(losses)} |" in page
-        heavy, none = row["heavy_hair"], row["no_hair"]
-        difference = shown(row["heavy_minus_none"], signed=True)
-        gains = [
-            shown(part["gain_by_handling"], signed=True) if "gain_by_handling" in part else "" for part in (heavy, none)
-        ]
-        assert f"| {heavy['jaccard']:.4f} | {none['jaccard']:.4f} | {difference} | {' | '.join(gains)} |" in page
+@pytest.mark.parametrize(("place", "runs"), [(1, tables.SEEDS[0]), (2, tables.SEEDS[1])])
+def test_means_of_full_trainings_are_those_of_their_summaries(place: int, runs: tuple[str, ...]) -> None:
+    summaries = [load_json(Path("docs/runs") / run / "scores" / "test" / "summary.json")["native"] for run in runs]
+    first, failed, *_ = tables.full(*tables.SEEDS)[1:]
+    assert first[place] == ", ".join(f"{summary['jaccard']['mean']:.4f}" for summary in summaries)
+    assert failed[place] == ", ".join(f"{100 * summary['below_0.65']:.1f} %" for summary in summaries)
+
+
+def test_every_network_is_in_the_table_of_the_screening_under_its_name() -> None:
+    rows = {row["name"]: row for row in load_json(Path("benchmarks/results/mfsnet.json"))["rows"]}
+    table = {line[0]: line[1:] for line in tables.screening("mfsnet")[1:]}
+    assert len(table) == len(rows) == len(load("mfsnet").VARIANTS)
+    for label, name in (
+        ("U-Net", "unet"),
+        ("MFSNet without reverse attention, hairs drawn", "mfsnet-without-reverse-hairs"),
+    ):
+        assert table[label][0].startswith(f"{rows[name]['jaccard']['mean']:.4f} (")
