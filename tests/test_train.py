@@ -264,7 +264,7 @@ SECTIONS: dict[str, Any] = {
     },
     "augment": {"engine": "native", "hairs": 0.5, "shading": 0.5, "surroundings": "skin"},
     "data": {"hair_removal": "inpaint"},
-    "model": {"architecture": "mfsnet", "deep_supervision": True},
+    "model": {"deep_supervision": True},
 }  # fmt: skip
 
 # Each start resumes where the previous one was killed: the third reaches epoch 2, the sixth epoch 3.

@@ -149,9 +149,10 @@ def test_invalid_space_raises_before_data_is_read(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_search_is_resumed(phantoms: Path, tmp_path: Path) -> None:
     """Real training, of two architectures; killed in the second epoch of the first trial."""
-    space = {"model.architecture": {"choice": ["unet", "mfsnet"]}}
+    space = {"model.architecture": {"choice": ["mfsnet", "unet"]}}
     search = {"algorithm": "random_search", "trials": 2}
-    path = save_config(tmp_path, tune_config(tmp_path, phantoms, search=search, space=space))
+    model = {"backbone": "resnet18", "encoder_weights": None, "deep_supervision": True}
+    path = save_config(tmp_path, tune_config(tmp_path, phantoms, search=search, space=space, model=model))
     command = [sys.executable, "-u", "-m", "ham_keras.tune", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
         assert first.stdout is not None
@@ -161,7 +162,9 @@ def test_killed_search_is_resumed(phantoms: Path, tmp_path: Path) -> None:
         rest = first.stdout.read()  # returns after the trial's process, which has the same stdout, has ended
     assert "trial 0: validation" not in rest
     folder = SearchFolder(tmp_path / "tune")
-    assert load_json(folder.trial("0") / "trial.json")["status"] == "RUNNING"
+    killed = load_json(folder.trial("0") / "trial.json")
+    assert killed["status"] == "RUNNING"
+    assert "mfsnet" in killed["hyperparameters"]["values"]["model.architecture"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("continuing after epoch 1 of 2") == 1
