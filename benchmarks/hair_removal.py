@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import tensorflow as tf
+from mfsnet import HEAVY, NONE
 
 from ham_keras.config import Config, load_config
 from ham_keras.data.images import read_image
@@ -31,7 +32,7 @@ from ham_keras.preprocessing.hairs import black_hat_mask, inpaint_hairs
 
 SIZE = (600, 450)
 MEASURED = ("ours", "opencv", "network")
-HEAVY, NONE, PHOTOGRAPHS = 1.5, 0.5, 40
+PHOTOGRAPHS = 40
 
 
 def opencv(image: np.ndarray, cross_px: int = 17) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Measure what MFSNet, its parts and the treatments of hair bring, beside the U-Net of the same encoder.
+"""Measure what MFSNet, its parts and hair handling bring, beside the U-Net of the same encoder.
 
     python benchmarks/mfsnet.py HAM10000 SPLIT.json --imagenet FILE.weights.h5 --ratings hair_ratings.csv --drawn-hairs
     python benchmarks/mfsnet.py HAM10000 SPLIT.json --backbone resnet34 --runs runs/mfsnet_resnet34

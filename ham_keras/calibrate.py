@@ -56,8 +56,8 @@ def calibrate(
     from ham_keras.trust.fitting import has_enough
 
     root = None if data_root is None else Path(data_root).resolve()
-    known = ensemble.trust.exists() and table.exists() and not is_stale(ensemble.trust, ensemble.weights_digest())
-    if root is not None and known:
+    trust = ensemble.trust
+    if root is not None and trust.exists() and table.exists() and not is_stale(trust, ensemble.weights_digest()):
         made_from = {"data": str(root), "split": None}
         tables = [table] if fold_table is None else [table, fold_table]
         return recalibrate(ensemble, _own_records(root, ensemble), tables, made_from, visible=visible)

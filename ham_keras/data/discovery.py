@@ -71,7 +71,12 @@ def find_tables(root: Path) -> list[Path]:
         found = _find(root, 0).tables
     except HamError:  # several data folders in it
         found = []
-    return sorted({path.resolve(): path for path in found or filter(may_be_table, walk_files(root))}.values())
+    return each_once(found or filter(may_be_table, walk_files(root)))
+
+
+def each_once(paths: Iterable[Path]) -> list[Path]:
+    """The paths, sorted, without those that lead to the same file as another."""
+    return sorted({path.resolve(): path for path in paths}.values())
 
 
 def _find(folder: Path, depth: int) -> Contents:

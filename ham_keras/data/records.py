@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from ham_keras.data.contents import Contents
-from ham_keras.data.discovery import find_contents
+from ham_keras.data.discovery import each_once, find_contents
 from ham_keras.data.folders import describe_unread, key
 from ham_keras.data.ids import are_copies, image_id, name_folders
 from ham_keras.data.known_duplicates import KNOWN_DUPLICATES
@@ -95,8 +95,7 @@ def find_records(root: Path | str) -> Pairing:
     paired = sorted(images.keys() & masks.keys())
     if not paired:
         raise HamError(_nothing_pairs(root, images, masks, contents))
-    tables = sorted({path.resolve(): path for path in contents.tables}.values())
-    metadata = read_tables(tables, images)
+    metadata = read_tables(each_once(contents.tables), images)
     lesions = {image: metadata.facts.get(image, Facts()).lesion for image in paired}
     ids = {image: image_id(images[image], folders) for image in paired}
     lesion_ids = {image: lesions[image] or ids[image] for image in paired}

@@ -135,7 +135,7 @@ def is_stale(path: Path, weights_sha256: str) -> bool:
     except OtherWeightsError:
         return True
     except HamError:
-        return False
+        pass
     return False
 
 

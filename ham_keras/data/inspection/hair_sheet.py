@@ -46,7 +46,7 @@ def draw_hair_sheet(paths: Sequence[Path], output: Path) -> dict[Path, float]:
             sheet.paste(ImageOps.contain(Image.fromarray(panel), PANEL_PX), (left, top + CAPTION_PX))
     try:
         with replacing(output) as part:
-            sheet.save(part, format="PNG" if output.suffix.lower() == ".png" else "JPEG")
+            sheet.save(part)
     except OSError as error:
         raise HamError(f"{output}: cannot be written: {error.strerror or error}") from None
     return fractions
